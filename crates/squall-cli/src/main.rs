@@ -1,0 +1,3 @@
+//! The squall command.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,2 @@
+//! squall-node
+#![forbid(unsafe_code)]

@@ -1,0 +1,34 @@
+//! Squall's wire formats and state machines, without input or output.
+//!
+//! Nothing here opens a socket, reads a clock or draws a random number: a machine gets its inputs and
+//! the present time by parameters, writes what it wants sent into an [`Outbox`], and says by
+//! [`Protocol::poll_timeout`] when it wants to be woken. So the same machine runs over real sockets
+//! and in a simulated network, and a test of an hour takes a millisecond.
+//!
+//! - [`Handler`]: one request, its replies, no memory. Any closure of the right shape is one.
+//! - [`Protocol`]: a machine with time and state. [`Stateless`] makes one of a handler.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod handler;
+mod origin;
+mod outbox;
+mod protocol;
+mod refusal;
+mod request;
+
+pub use handler::Handler;
+pub use origin::{Origin, Peer, Transport};
+pub use outbox::{Frame, Mark, Outbox, Reply};
+pub use protocol::{Input, Protocol, Stateless};
+pub use refusal::Refusal;
+pub use request::Request;
+pub use squall_time::Time;
+
+/// The largest payload of a UDP datagram over IPv4: 65,535 bytes less 20 of IP header and 8 of UDP
+/// header ([RFC 768](https://www.rfc-editor.org/rfc/rfc768), [RFC 791](https://www.rfc-editor.org/rfc/rfc791)).
+/// IPv6 would carry 20 bytes more; Squall uses one limit for both and for Unix datagrams, so that a
+/// handler behaves alike on every transport.
+pub const MAX_DATAGRAM: usize = 65_507;

@@ -1,0 +1,434 @@
+//! What a handler or protocol wants sent, until its driver sends it.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::{MAX_DATAGRAM, Origin, Peer, Refusal, Request};
+
+/// The datagrams and frames that wait to be sent, with their destinations.
+///
+/// A driver owns one outbox, lends it for each input, sends what it holds and clears it; its memory is
+/// reused. Replies to one peer lie one behind the other, so that a driver can send a row of them as
+/// one segmented datagram without copying. Bytes and frames are bounded; what does not fit is refused.
+#[derive(Debug)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    frames: Vec<Entry>,
+    destinations: Vec<Origin>,
+    closes: Vec<Peer>,
+    refusal: Option<Refusal>,
+    max_bytes: usize,
+    max_frames: usize,
+}
+
+/// A datagram or stream frame that waits in an [`Outbox`].
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// What is to be sent.
+    pub payload: &'a [u8],
+    /// To whom: the origin of the request that it answers.
+    pub destination: &'a Origin,
+    /// A number equal for frames that follow one another to the same destination.
+    pub destination_index: u32,
+    /// Where the payload begins in [`Outbox::bytes`].
+    pub start: usize,
+}
+
+/// A point that an [`Outbox`] can be taken back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    bytes: usize,
+    frames: usize,
+    closes: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    destination: u32,
+    start: u32,
+    end: u32,
+}
+
+impl Outbox {
+    /// An empty outbox for up to 256 KiB in up to 65,536 frames.
+    pub fn new() -> Self {
+        Self::with_limits(256 * 1024, 65_536)
+    }
+
+    /// An empty outbox for up to `max_bytes` in up to `max_frames` frames. The bytes are reserved now,
+    /// though the system gives memory only for those that are written; room for frames grows with use.
+    /// `max_bytes` is at most 2³¹.
+    pub fn with_limits(max_bytes: usize, max_frames: usize) -> Self {
+        let max_bytes = max_bytes.min(1 << 31);
+        Self {
+            bytes: Vec::with_capacity(max_bytes),
+            frames: Vec::with_capacity(max_frames.min(128)),
+            destinations: Vec::with_capacity(max_frames.min(128)),
+            closes: Vec::new(),
+            refusal: None,
+            max_bytes,
+            max_frames,
+        }
+    }
+
+    /// A reply to `request`. To a peer whose address is not validated it may hold three times the
+    /// request at most, headers counted.
+    pub fn answer(&mut self, request: &Request<'_>) -> Reply<'_> {
+        let origin = &request.origin;
+        let budget = if origin.validated {
+            usize::MAX
+        } else {
+            AMPLIFICATION_LIMIT * (request.payload.len() + origin.header_size())
+        };
+        self.open(origin, budget)
+    }
+
+    /// A message to `origin` that answers no request of the moment. A protocol that sends to addresses
+    /// that are not validated keeps their amplification limit itself.
+    pub fn to(&mut self, origin: &Origin) -> Reply<'_> {
+        self.open(origin, usize::MAX)
+    }
+
+    /// One body for many peers; the bytes are stored once.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLong`] and [`Refusal::Full`], when no peer gets anything of it.
+    pub fn to_all(&mut self, peers: &mut dyn Iterator<Item = Origin>, body: &[u8]) -> Result<(), Refusal> {
+        if body.len() > MAX_DATAGRAM {
+            return Err(Refusal::TooLong { limit: MAX_DATAGRAM });
+        }
+        if body.len() > self.max_bytes - self.bytes.len() {
+            return Err(Refusal::Full);
+        }
+        let mark = self.mark();
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(body);
+        let end = self.bytes.len() as u32;
+        for origin in peers {
+            if self.frames.len() == self.max_frames {
+                self.rewind(mark);
+                return Err(Refusal::Full);
+            }
+            let destination = self.destination(&origin);
+            self.frames.push(Entry { destination, start, end });
+        }
+        Ok(())
+    }
+
+    /// Ends the connection to `peer` once what was written to it before is sent. Means nothing for a
+    /// peer without a connection.
+    pub fn close(&mut self, peer: Peer) {
+        self.closes.push(peer);
+    }
+
+    /// Says that the input at hand gets no answer, for the driver to count.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.refusal = Some(refusal);
+    }
+}
+
+/// For drivers.
+impl Outbox {
+    /// What waits, in the order in which it was written.
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame<'_>> {
+        self.frames.iter().map(|entry| Frame {
+            payload: &self.bytes[entry.start as usize..entry.end as usize],
+            destination: &self.destinations[entry.destination as usize],
+            destination_index: entry.destination,
+            start: entry.start as usize,
+        })
+    }
+
+    /// The payloads, one behind the other.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The connections to end after the frames are sent.
+    pub fn closes(&self) -> &[Peer] {
+        &self.closes
+    }
+
+    /// The refusal of the last input, if it was refused; none the next time.
+    pub fn take_refusal(&mut self) -> Option<Refusal> {
+        self.refusal.take()
+    }
+
+    /// The number of frames that wait.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.closes.is_empty()
+    }
+
+    /// Whether the longest datagram still fits; if not, the driver sends first.
+    pub fn has_room(&self) -> bool {
+        self.max_bytes - self.bytes.len() >= MAX_DATAGRAM && self.frames.len() < self.max_frames
+    }
+
+    /// Forgets all that waits and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.frames.clear();
+        self.destinations.clear();
+        self.closes.clear();
+        self.refusal = None;
+    }
+
+    /// The present point, to come back to.
+    pub fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), frames: self.frames.len(), closes: self.closes.len() }
+    }
+
+    /// Forgets all that came since `mark`: what a handler wrote before it failed.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.bytes);
+        self.frames.truncate(mark.frames);
+        self.closes.truncate(mark.closes);
+    }
+
+    fn open(&mut self, origin: &Origin, budget: usize) -> Reply<'_> {
+        let destination = self.destination(origin);
+        let limit = if origin.transport.is_stream() { usize::MAX } else { MAX_DATAGRAM };
+        let mark = self.mark();
+        Reply {
+            header: origin.header_size(),
+            start: self.bytes.len(),
+            outbox: self,
+            destination,
+            limit,
+            budget,
+            open: false,
+            refused: None,
+            mark,
+        }
+    }
+
+    /// The index of `origin`, which is that of the last one if they are the same.
+    fn destination(&mut self, origin: &Origin) -> u32 {
+        if self.destinations.last() != Some(origin) {
+            self.destinations.push(*origin);
+        }
+        (self.destinations.len() - 1) as u32
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The answer to one request while it is being written.
+///
+/// [`write`](Self::write) adds to the current datagram or frame, [`next`](Self::next) ends it and begins another.
+/// The first write begins a datagram, an empty one too; a reply without a write sends nothing. What is
+/// open when the reply is dropped is sent, unless a write was refused: half an answer is worse than none.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    outbox: &'a mut Outbox,
+    destination: u32,
+    /// Bytes of header that each datagram costs.
+    header: usize,
+    /// The longest payload of one datagram.
+    limit: usize,
+    /// Bytes that may still be sent, headers and the open datagram counted.
+    budget: usize,
+    /// Where the open datagram begins.
+    start: usize,
+    open: bool,
+    refused: Option<Refusal>,
+    mark: Mark,
+}
+
+impl Reply<'_> {
+    /// Adds `bytes` to the current datagram or frame.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the datagram would be too long, the answer would break the amplification
+    /// limit, or the outbox is full. The whole answer is then discarded, whatever is written later.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        if let Some(refusal) = self.refused {
+            return Err(refusal);
+        }
+        let header = if self.open { 0 } else { self.header };
+        let refusal = if self.outbox.bytes.len() - self.start + bytes.len() > self.limit {
+            Refusal::TooLong { limit: self.limit }
+        } else if header + bytes.len() > self.budget {
+            Refusal::Amplification
+        } else if bytes.len() > self.outbox.max_bytes - self.outbox.bytes.len()
+            || self.outbox.frames.len() == self.outbox.max_frames
+        {
+            Refusal::Full
+        } else {
+            self.open = true;
+            if self.budget != usize::MAX {
+                self.budget -= header + bytes.len();
+            }
+            self.outbox.bytes.extend_from_slice(bytes);
+            return Ok(());
+        };
+        self.refused = Some(refusal);
+        Err(refusal)
+    }
+
+    /// Ends the current datagram or frame, an empty one if nothing was written to it. The next write
+    /// begins another.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn next(&mut self) -> Result<(), Refusal> {
+        if !self.open {
+            self.write(&[])?;
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// How many bytes the current datagram can still take, by its transport and the amplification limit.
+    pub fn room(&self) -> usize {
+        let header = if self.open { 0 } else { self.header };
+        let written = self.outbox.bytes.len() - self.start;
+        (self.limit - written)
+            .min(self.budget.saturating_sub(header))
+            .min(self.outbox.max_bytes - self.outbox.bytes.len())
+    }
+
+    /// Ends the reply with the handler's verdict: the number of datagrams or frames that it holds, or
+    /// why it holds none.
+    ///
+    /// # Errors
+    /// The handler's refusal, or that of an earlier write that the handler passed over.
+    pub fn finish(mut self, outcome: Result<(), Refusal>) -> Result<usize, Refusal> {
+        if let Err(refusal) = outcome {
+            self.refused = Some(refusal);
+        }
+        self.end();
+        match self.refused {
+            Some(refusal) => Err(refusal),
+            None => Ok(self.outbox.frames.len() - self.mark.frames),
+        }
+    }
+
+    fn end(&mut self) {
+        if self.refused.is_some() {
+            self.outbox.rewind(self.mark);
+        } else if self.open {
+            let end = self.outbox.bytes.len();
+            let entry = Entry { destination: self.destination, start: self.start as u32, end: end as u32 };
+            self.outbox.frames.push(entry);
+            self.start = end;
+        }
+        self.open = false;
+    }
+}
+
+impl fmt::Write for Reply<'_> {
+    /// Formats into the current datagram. The error carries no reason; it is kept, and the whole answer
+    /// is refused with it.
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write(text.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+impl Drop for Reply<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// How many times a request an answer may be to an address that is not validated, headers counted
+/// ([RFC 9000 §8.1](https://www.rfc-editor.org/rfc/rfc9000#section-8.1)).
+const AMPLIFICATION_LIMIT: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use core::fmt::Write as _;
+    use core::net::SocketAddr;
+
+    use super::*;
+    use crate::{Time, Transport};
+
+    fn origin(peer: &str, validated: bool) -> Origin {
+        let peer: SocketAddr = peer.parse().unwrap();
+        Origin { peer: Peer::Ip(peer), local: None, transport: Transport::Udp, validated }
+    }
+
+    fn payloads(outbox: &Outbox) -> Vec<&[u8]> {
+        outbox.frames().map(|frame| frame.payload).collect()
+    }
+
+    #[test]
+    fn a_reply_without_a_write_sends_nothing_and_an_empty_write_an_empty_datagram() {
+        let mut outbox = Outbox::new();
+        let origin = origin("192.0.2.1:5000", true);
+        drop(outbox.to(&origin));
+        assert!(outbox.is_empty());
+        outbox.to(&origin).write(b"").unwrap();
+        assert_eq!(payloads(&outbox), [b""]);
+    }
+
+    #[test]
+    fn next_cuts_replies_that_lie_one_behind_the_other() {
+        let mut outbox = Outbox::new();
+        let mut reply = outbox.to(&origin("192.0.2.1:5000", true));
+        reply.write(b"a").unwrap();
+        reply.write(b"b").unwrap();
+        reply.next().unwrap();
+        write!(reply, "{}", 12).unwrap();
+        assert_eq!(reply.finish(Ok(())), Ok(2));
+        assert_eq!(payloads(&outbox), [b"ab", b"12"]);
+        assert_eq!(outbox.bytes(), b"ab12");
+    }
+
+    #[test]
+    fn an_address_that_is_not_validated_gets_three_times_its_request_with_headers() {
+        let mut outbox = Outbox::new();
+        let request = Request::new(Time::ZERO, b"", origin("192.0.2.1:5000", false));
+        let mut reply = outbox.answer(&request);
+        assert_eq!(reply.room(), 56, "three times 28 bytes of headers, less those of the reply");
+        reply.write(&[0; 56]).unwrap();
+        assert_eq!(reply.next().and_then(|()| reply.write(b"")), Err(Refusal::Amplification));
+        assert_eq!(reply.finish(Ok(())), Err(Refusal::Amplification), "the handler cannot pass over it");
+        assert!(outbox.is_empty(), "nothing of a refused answer is sent");
+    }
+
+    #[test]
+    fn a_refused_request_leaves_its_neighbours_alone() {
+        let mut outbox = Outbox::new();
+        let one = origin("192.0.2.1:5000", true);
+        outbox.to(&one).write(b"first").unwrap();
+        let mut reply = outbox.to(&one);
+        reply.write(b"half an ans").unwrap();
+        reply.next().unwrap();
+        assert!(reply.finish(Err(Refusal::Failed("no"))).is_err());
+        outbox.to(&one).write(b"second").unwrap();
+        assert_eq!(payloads(&outbox), [b"first".as_slice(), b"second"]);
+    }
+
+    #[test]
+    fn a_datagram_over_the_limit_is_refused_whole() {
+        let mut outbox = Outbox::new();
+        let mut reply = outbox.to(&origin("192.0.2.1:5000", true));
+        reply.write(&[0; MAX_DATAGRAM]).unwrap();
+        assert_eq!(reply.write(b"x"), Err(Refusal::TooLong { limit: MAX_DATAGRAM }));
+        drop(reply);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn one_body_for_many_peers_is_stored_once() {
+        let mut outbox = Outbox::with_limits(1000, 3);
+        let peers = ["192.0.2.1:1", "192.0.2.2:2", "192.0.2.3:3"].map(|peer| origin(peer, true));
+        outbox.to_all(&mut peers.into_iter(), b"hello").unwrap();
+        assert_eq!(payloads(&outbox), [b"hello"; 3]);
+        assert_eq!(outbox.bytes().len(), 5);
+        outbox.clear();
+        let four = peers.into_iter().chain([peers[0]]);
+        assert_eq!(outbox.to_all(&mut { four }, b"hello"), Err(Refusal::Full));
+        assert!(outbox.is_empty(), "all or nobody");
+    }
+}

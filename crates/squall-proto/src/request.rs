@@ -1,0 +1,22 @@
+//! What a handler is asked.
+
+use crate::{Origin, Time};
+
+/// One request: a datagram, or a frame cut out of a stream.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Request<'a> {
+    /// When it arrived, on the driver's clock.
+    pub now: Time,
+    /// The bytes of the datagram or frame. An empty datagram is a request too.
+    pub payload: &'a [u8],
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl<'a> Request<'a> {
+    /// A request of `payload` from `origin`, arrived at `now`.
+    pub fn new(now: Time, payload: &'a [u8], origin: Origin) -> Self {
+        Self { now, payload, origin }
+    }
+}

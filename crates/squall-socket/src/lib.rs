@@ -1,0 +1,12 @@
+//! Every system call of Squall: sockets, options, batches, ancillary data, names, interfaces.
+//!
+//! This crate alone holds `unsafe` code and tells operating systems apart. Above it stands safe Rust.
+//! On Linux it uses what Linux has (`recvmmsg`, segmentation offload, `epoll`); with
+//! `--cfg squall_portable` it does without, by calls that every Unix has, one datagram at a time.
+#![allow(unsafe_code)]
+
+mod address;
+mod socket;
+
+pub use address::{Address, UnixAddress};
+pub use socket::{Family, Kind, Socket};

@@ -1,0 +1,2 @@
+//! squall
+#![forbid(unsafe_code)]
