@@ -7,6 +7,7 @@
 
 mod address;
 mod socket;
+pub mod unix;
 
 pub use address::{Address, UnixAddress};
-pub use socket::{Family, Kind, Socket};
+pub use socket::{Family, Kind, Received, Socket};

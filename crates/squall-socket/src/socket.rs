@@ -1,7 +1,16 @@
-//! A socket of any family.
+//! A socket of any family: opening, naming, connecting, closing.
+
+mod convert;
+#[cfg(test)]
+mod tests;
+mod transfer;
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+pub use transfer::Received;
 
 use crate::Address;
 
@@ -23,6 +32,29 @@ pub enum Family {
     Other(i32),
 }
 
+impl Family {
+    /// The family of an IP address.
+    pub fn of(address: &std::net::IpAddr) -> Self {
+        if address.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+
+    /// The kernel's number, if this system's headers know the family.
+    pub(crate) fn number(self) -> Option<i32> {
+        Some(match self {
+            Family::V4 => libc::AF_INET,
+            Family::V6 => libc::AF_INET6,
+            Family::Unix => libc::AF_UNIX,
+            #[cfg(target_os = "linux")]
+            Family::Vsock => libc::AF_VSOCK,
+            #[cfg(target_os = "linux")]
+            Family::Netlink(_) => libc::AF_NETLINK,
+            #[cfg(not(target_os = "linux"))]
+            Family::Vsock | Family::Netlink(_) => return None,
+            Family::Other(number) => number,
+        })
+    }
+}
+
 /// What a socket carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -33,6 +65,32 @@ pub enum Kind {
     Datagram,
     /// `SOCK_RAW`.
     Raw,
+    /// `SOCK_SEQPACKET`: datagrams over a connection, in order (Unix, vsock, TIPC).
+    SequencedPacket,
+    /// Any other type, by the kernel's number (`SOCK_RDM` is 4).
+    Other(i32),
+}
+
+impl Kind {
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Kind::Stream => libc::SOCK_STREAM,
+            Kind::Datagram => libc::SOCK_DGRAM,
+            Kind::Raw => libc::SOCK_RAW,
+            Kind::SequencedPacket => libc::SOCK_SEQPACKET,
+            Kind::Other(number) => number,
+        }
+    }
+
+    pub(crate) fn from_number(number: i32) -> Self {
+        match number {
+            libc::SOCK_STREAM => Kind::Stream,
+            libc::SOCK_DGRAM => Kind::Datagram,
+            libc::SOCK_RAW => Kind::Raw,
+            libc::SOCK_SEQPACKET => Kind::SequencedPacket,
+            other => Kind::Other(other),
+        }
+    }
 }
 
 /// An open socket. It is closed when it is dropped, and never inherited by a program that is started
@@ -43,34 +101,41 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens a socket ([socket(2)](https://man7.org/linux/man-pages/man2/socket.2.html)).
+    /// Opens a socket with the family's usual protocol for `kind`: UDP for an IP datagram socket, TCP for
+    /// an IP stream ([socket(2)](https://man7.org/linux/man-pages/man2/socket.2.html)).
     ///
     /// # Errors
-    /// `Unsupported` when this kernel has no such family; the system's error otherwise.
+    /// `Unsupported` when this kernel has no such family; the system's error otherwise
+    /// (`PermissionDenied` for a raw socket without the right to it).
     pub fn open(family: Family, kind: Kind) -> io::Result<Self> {
-        let (domain, protocol) = match family {
-            Family::V4 => (libc::AF_INET, 0),
-            Family::V6 => (libc::AF_INET6, 0),
-            Family::Unix => (libc::AF_UNIX, 0),
-            #[cfg(target_os = "linux")]
-            Family::Vsock => (libc::AF_VSOCK, 0),
-            #[cfg(target_os = "linux")]
-            Family::Netlink(protocol) => (libc::AF_NETLINK, protocol),
-            #[cfg(not(target_os = "linux"))]
-            Family::Vsock | Family::Netlink(_) => return Err(no_family(family)),
-            Family::Other(number) => (number, 0),
-        };
-        let kind = match kind {
-            Kind::Stream => libc::SOCK_STREAM,
-            Kind::Datagram => libc::SOCK_DGRAM,
-            Kind::Raw => libc::SOCK_RAW,
-        };
+        match family {
+            Family::Netlink(protocol) => Self::open_protocol(family, kind, protocol),
+            _ => Self::open_protocol(family, kind, 0),
+        }
+    }
+
+    /// Opens a socket for one protocol of its family, by number (`IPPROTO_ICMP` is 1); 0 is the usual one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `EPROTONOSUPPORT` when the family has no such protocol.
+    pub fn open_protocol(family: Family, kind: Kind, protocol: i32) -> io::Result<Self> {
+        let domain = family.number().ok_or_else(|| no_family(family))?;
         let protocol = (protocol != 0).then_some(socket2::Protocol::from(protocol));
-        match socket2::Socket::new(domain.into(), kind.into(), protocol) {
+        match socket2::Socket::new(domain.into(), kind.number().into(), protocol) {
             Ok(inner) => Ok(Self { inner }),
             Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Err(no_family(family)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Opens two Unix sockets that are connected to each other
+    /// ([socketpair(2)](https://man7.org/linux/man-pages/man2/socketpair.2.html)).
+    ///
+    /// # Errors
+    /// The system's: `EPROTONOSUPPORT` for a kind that Unix sockets do not have.
+    pub fn pair(kind: Kind) -> io::Result<(Self, Self)> {
+        let (one, other) = socket2::Socket::pair(libc::AF_UNIX.into(), kind.number().into(), None)?;
+        Ok((Self { inner: one }, Self { inner: other }))
     }
 
     /// Gives the socket the address `address`; port 0 lets the kernel choose
@@ -107,6 +172,18 @@ impl Socket {
         self.inner.connect(&address.into().to_socket2())
     }
 
+    /// Connects, and gives up after `timeout`. The socket is blocking afterwards.
+    ///
+    /// # Errors
+    /// `TimedOut`, after which the socket is of no more use; `InvalidInput` for a timeout of zero; the
+    /// system's otherwise.
+    pub fn connect_timeout(&self, address: impl Into<Address>, timeout: Duration) -> io::Result<()> {
+        if timeout.is_zero() {
+            return Err(zero_timeout());
+        }
+        self.inner.connect_timeout(&address.into().to_socket2(), timeout)
+    }
+
     /// The socket's own address.
     ///
     /// # Errors
@@ -123,42 +200,148 @@ impl Socket {
         Address::from_socket2(&self.inner.peer_addr()?)
     }
 
-    /// Whether calls return `WouldBlock` instead of waiting.
+    /// The socket's family; for a netlink socket with its protocol (`SO_DOMAIN`, `SO_PROTOCOL`,
+    /// [socket(7)](https://man7.org/linux/man-pages/man7/socket.7.html)).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn family(&self) -> io::Result<Family> {
+        #[cfg(target_os = "linux")]
+        let number = get_option(self.as_fd(), libc::SOL_SOCKET, libc::SO_DOMAIN)?;
+        #[cfg(not(target_os = "linux"))]
+        let number = i32::from(self.inner.local_addr()?.family());
+        Ok(match number {
+            libc::AF_INET => Family::V4,
+            libc::AF_INET6 => Family::V6,
+            libc::AF_UNIX => Family::Unix,
+            #[cfg(target_os = "linux")]
+            libc::AF_VSOCK => Family::Vsock,
+            #[cfg(target_os = "linux")]
+            libc::AF_NETLINK => Family::Netlink(self.protocol()?),
+            other => Family::Other(other),
+        })
+    }
+
+    /// What the socket carries (`SO_TYPE`).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn kind(&self) -> io::Result<Kind> {
+        get_option(self.as_fd(), libc::SOL_SOCKET, libc::SO_TYPE).map(Kind::from_number)
+    }
+
+    /// The number of the socket's protocol: 17 is UDP, 6 TCP, 0 a Unix socket's (`SO_PROTOCOL`).
+    ///
+    /// # Errors
+    /// `Unsupported` where the kernel does not tell (other than Linux); the system's otherwise.
+    pub fn protocol(&self) -> io::Result<i32> {
+        #[cfg(target_os = "linux")]
+        return get_option(self.as_fd(), libc::SOL_SOCKET, libc::SO_PROTOCOL);
+        #[cfg(not(target_os = "linux"))]
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this system does not tell a socket's protocol"))
+    }
+
+    /// Whether the socket was made to [`listen`](Self::listen) (`SO_ACCEPTCONN`).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn is_listening(&self) -> io::Result<bool> {
+        get_option(self.as_fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN).map(|on: i32| on != 0)
+    }
+
+    /// A second descriptor of the same socket; the socket closes with its last one
+    /// (`F_DUPFD_CLOEXEC`, [fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html)).
+    ///
+    /// # Errors
+    /// The system's: the limit of open descriptors.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { inner: self.inner.try_clone()? })
+    }
+
+    /// Ends one or both directions for every descriptor of the socket
+    /// ([shutdown(2)](https://man7.org/linux/man-pages/man2/shutdown.2.html)).
+    ///
+    /// # Errors
+    /// `NotConnected`, or the system's.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.inner.shutdown(how)
+    }
+
+    /// The error that waits at the socket, and clears it (`SO_ERROR`): how a non-blocking connect ended,
+    /// or what an ICMP message told a connected datagram socket.
+    ///
+    /// # Errors
+    /// The system's, when the question itself fails.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.inner.take_error()
+    }
+
+    /// Whether calls return `WouldBlock` instead of waiting (`O_NONBLOCK`).
     ///
     /// # Errors
     /// The system's.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.inner.set_nonblocking(nonblocking)
     }
-}
 
-impl From<OwnedFd> for Socket {
-    /// Takes over a descriptor that is a socket.
-    fn from(fd: OwnedFd) -> Self {
-        Self { inner: fd.into() }
+    /// Whether the socket was made non-blocking.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn is_nonblocking(&self) -> io::Result<bool> {
+        self.inner.nonblocking()
     }
-}
 
-impl From<Socket> for OwnedFd {
-    fn from(socket: Socket) -> Self {
-        socket.inner.into()
+    /// How long a receive or an accept waits before it fails with `WouldBlock`; `None`, the default, is
+    /// for ever (`SO_RCVTIMEO`). Less than a microsecond counts as one.
+    ///
+    /// # Errors
+    /// `InvalidInput` for zero, which to the kernel means for ever; the system's otherwise.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.inner.set_read_timeout(kernel_timeout(timeout)?)
     }
-}
 
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
+    /// What [`set_read_timeout`](Self::set_read_timeout) set.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        self.inner.read_timeout()
     }
-}
 
-impl AsRawFd for Socket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.inner.as_raw_fd()
+    /// How long a send or a connect waits before it fails with `WouldBlock`; `None`, the default, is for
+    /// ever (`SO_SNDTIMEO`). Less than a microsecond counts as one.
+    ///
+    /// # Errors
+    /// `InvalidInput` for zero, which to the kernel means for ever; the system's otherwise.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.inner.set_write_timeout(kernel_timeout(timeout)?)
+    }
+
+    /// What [`set_write_timeout`](Self::set_write_timeout) set.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        self.inner.write_timeout()
     }
 }
 
 fn no_family(family: Family) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("this kernel has no such family: {family:?}"))
+}
+
+/// A timeout for the kernel, which counts whole microseconds and takes zero for no timeout at all.
+fn kernel_timeout(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
+    match timeout {
+        Some(Duration::ZERO) => Err(zero_timeout()),
+        Some(timeout) => Ok(Some(timeout.max(Duration::from_micros(1)))),
+        None => Ok(None),
+    }
+}
+
+fn zero_timeout() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "a timeout of zero: make the socket non-blocking instead")
 }
 
 /// Reads an option of fixed size.
