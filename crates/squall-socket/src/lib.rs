@@ -6,8 +6,10 @@
 #![allow(unsafe_code)]
 
 mod address;
+mod options;
 mod socket;
 pub mod unix;
 
 pub use address::{Address, UnixAddress};
+pub use options::{Ecn, Memory, PathMtuDiscovery};
 pub use socket::{Family, Kind, Received, Socket};
