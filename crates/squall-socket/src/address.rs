@@ -236,6 +236,27 @@ impl RawAddress {
     /// Room for any address, for the kernel to write into.
     pub(crate) const FULL: libc::socklen_t = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
 
+    /// Copies an address that the C library points at; `None` for a null pointer.
+    ///
+    /// # Safety
+    /// A pointer that is not null is good for a `sockaddr`, and for the whole structure of its family when
+    /// that is IPv4 or IPv6.
+    pub(crate) unsafe fn copy_ip(address: *const libc::sockaddr) -> Option<Self> {
+        if address.is_null() {
+            return None;
+        }
+        let mut raw = Self::default();
+        // SAFETY: by this function's contract; C libraries do not promise alignment.
+        unsafe {
+            match libc::c_int::from((&raw const (*address).sa_family).read_unaligned()) {
+                libc::AF_INET => raw.write(address.cast::<libc::sockaddr_in>().read_unaligned()),
+                libc::AF_INET6 => raw.write(address.cast::<libc::sockaddr_in6>().read_unaligned()),
+                _ => return None,
+            }
+        }
+        Some(raw)
+    }
+
     fn write<T>(&mut self, address: T) {
         const { assert!(mem::size_of::<T>() <= mem::size_of::<libc::sockaddr_storage>()) }
         // SAFETY: the storage is large enough (above) and aligned for every socket address.

@@ -6,10 +6,17 @@
 #![allow(unsafe_code)]
 
 mod address;
+mod interfaces;
+pub mod names;
 mod options;
 mod socket;
 pub mod unix;
+mod zone;
 
 pub use address::{Address, UnixAddress};
+pub use interfaces::{
+    Interface, InterfaceAddress, InterfaceError, InterfaceFlags, interface_index, interface_name, interfaces,
+};
 pub use options::{Ecn, Memory, PathMtuDiscovery};
 pub use socket::{Family, Kind, Received, Socket};
+pub use zone::{ZoneError, display_address, parse_address, zone_index};
