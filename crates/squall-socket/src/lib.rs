@@ -18,5 +18,5 @@ pub use interfaces::{
     Interface, InterfaceAddress, InterfaceError, InterfaceFlags, interface_index, interface_name, interfaces,
 };
 pub use options::{Ecn, Memory, PathMtuDiscovery};
-pub use socket::{Family, Kind, Received, Socket};
+pub use socket::{ConnectError, Family, Kind, Received, Socket};
 pub use zone::{ZoneError, display_address, parse_address, zone_index};

@@ -26,6 +26,23 @@ use crate::{Family, Socket};
 use numbers::Number;
 
 impl Socket {
+    /// An option that has no method of its own, by level and name, if its value is an `int`
+    /// ([getsockopt(2)](https://man7.org/linux/man-pages/man2/getsockopt.2.html)).
+    ///
+    /// # Errors
+    /// The system's: `ENOPROTOOPT` for an unknown option.
+    pub fn int_option(&self, level: i32, name: i32) -> io::Result<i32> {
+        get_option(self.as_fd(), level, name)
+    }
+
+    /// Sets an option that has no method of its own, by level and name, if its value is an `int`.
+    ///
+    /// # Errors
+    /// The system's: `ENOPROTOOPT` for an unknown option, `InvalidInput` for one that is no `int`.
+    pub fn set_int_option(&self, level: i32, name: i32, value: i32) -> io::Result<()> {
+        set_option(self.as_fd(), level, name, value)
+    }
+
     fn get(&self, option: Number) -> io::Result<i32> {
         get_option(self.as_fd(), option.level()?, option.name)
     }

@@ -1,5 +1,6 @@
 //! A socket of any family: opening, naming, connecting, closing.
 
+mod connect;
 mod convert;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+pub use connect::ConnectError;
 pub use transfer::Received;
 
 use crate::Address;

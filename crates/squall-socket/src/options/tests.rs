@@ -71,6 +71,14 @@ fn a_socket_of_an_exclusive_port_refuses_others_until_it_shares() {
 }
 
 #[test]
+fn an_option_without_a_method_goes_by_number() {
+    let socket = Socket::open(Family::V4, Kind::Datagram).unwrap();
+    socket.set_int_option(libc::SOL_SOCKET, libc::SO_RCVLOWAT, 2).unwrap();
+    assert_eq!(socket.int_option(libc::SOL_SOCKET, libc::SO_RCVLOWAT).unwrap(), 2);
+    assert!(socket.int_option(libc::SOL_SOCKET, 9999).is_err());
+}
+
+#[test]
 fn hop_limit_and_traffic_class_are_kept_for_both_families() {
     for socket in datagram_sockets() {
         assert_eq!(socket.traffic_class().unwrap(), 0);
