@@ -60,19 +60,24 @@ impl Socket {
         }
     }
 
+    /// Sets the option of the socket's own family.
+    fn set_own_ip(&self, v4: Number, v6: Number, value: i32) -> io::Result<()> {
+        match self.family()? {
+            Family::V4 => self.set(v4, value),
+            Family::V6 => self.set(v6, value),
+            family => Err(not_ip(family, v4)),
+        }
+    }
+
     /// Sets the option of the socket's family. An IPv6 socket may carry IPv4 too, by mapped addresses, and
     /// those packets obey the IPv4 option: it is set as well. Systems that refuse it on an IPv6 socket have
     /// no use for it there, so that this refusal counts for nothing.
     fn set_ip(&self, v4: Number, v6: Number, value: i32) -> io::Result<()> {
-        match self.family()? {
-            Family::V4 => self.set(v4, value),
-            Family::V6 => {
-                self.set(v6, value)?;
-                let _ = self.set(v4, value);
-                Ok(())
-            }
-            family => Err(not_ip(family, v4)),
+        self.set_own_ip(v4, v6, value)?;
+        if self.family()? == Family::V6 {
+            let _ = self.set(v4, value);
         }
+        Ok(())
     }
 }
 

@@ -10,12 +10,14 @@ use crate::Socket;
 
 impl Socket {
     /// The address a datagram was sent to and the interface it came by (`IPPROTO_IP`, `IP_PKTINFO`;
-    /// `IPPROTO_IPV6`, `IPV6_RECVPKTINFO`), so that a wildcard socket can answer from that address.
+    /// `IPPROTO_IPV6`, `IPV6_RECVPKTINFO`), so that a wildcard socket can answer from that address. An IPv6
+    /// socket gets it for IPv4 as well, as a mapped address.
     ///
     /// # Errors
     /// `InvalidInput` for a socket that is not IP; `Unsupported` on systems without it.
     pub fn set_receive_packet_info(&self, on: bool) -> io::Result<()> {
-        self.set_ip(IP_PKTINFO, IPV6_RECVPKTINFO, on.into())
+        // Not both on an IPv6 socket: each IPv4 datagram would carry the same news twice.
+        self.set_own_ip(IP_PKTINFO, IPV6_RECVPKTINFO, on.into())
     }
 
     /// Whether [`set_receive_packet_info`](Self::set_receive_packet_info) is on.

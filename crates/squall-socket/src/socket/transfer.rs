@@ -11,7 +11,7 @@ use crate::address::{Address, RawAddress, UnixAddress};
 pub struct Received {
     /// The bytes in the buffer.
     pub len: usize,
-    /// Who sent them; the connected peer for a stream.
+    /// Who sent them: for a stream the connected peer, [`UnixAddress::UNNAMED`] once it is gone.
     pub from: Address,
     /// Whether the buffer was too small and the rest of the datagram is lost (`MSG_TRUNC`).
     pub truncated: bool,
