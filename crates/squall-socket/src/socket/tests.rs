@@ -47,6 +47,7 @@ fn a_datagram_goes_there_and_back_and_names_its_sender() {
 #[test]
 fn a_buffer_that_is_too_small_says_that_the_datagram_was_cut() {
     let (one, other) = Socket::pair(Kind::Datagram).unwrap();
+    other.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut buffer = [0; 4];
     one.send(b"12345").unwrap();
     let peeked = other.peek_from(&mut buffer).unwrap();
@@ -62,6 +63,7 @@ fn a_buffer_that_is_too_small_says_that_the_datagram_was_cut() {
 #[test]
 fn peeking_leaves_the_datagram_and_its_length_is_known_before() {
     let (one, other) = Socket::pair(Kind::Datagram).unwrap();
+    other.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     assert_eq!(other.available().unwrap(), 0);
     one.send(b"seven b").unwrap();
     assert_eq!(other.available().unwrap(), 7);
