@@ -7,15 +7,19 @@
 //!
 //! - [`Handler`]: one request, its replies, no memory. Any closure of the right shape is one.
 //! - [`Protocol`]: a machine with time and state. [`Stateless`] makes one of a handler.
+//! - [`framing`]: how requests are cut out of a stream.
+//! - [`random`]: numbers that follow from a seed.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod framing;
 mod handler;
 mod origin;
 mod outbox;
 mod protocol;
+pub mod random;
 mod refusal;
 mod request;
 
