@@ -8,6 +8,7 @@
 //! - [`Handler`]: one request, its replies, no memory. Any closure of the right shape is one.
 //! - [`Protocol`]: a machine with time and state. [`Stateless`] makes one of a handler.
 //! - [`framing`]: how requests are cut out of a stream.
+//! - [`guard`]: what a server checks before it answers a datagram.
 //! - [`random`]: numbers that follow from a seed.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@
 extern crate alloc;
 
 pub mod framing;
+pub mod guard;
 mod handler;
 mod origin;
 mod outbox;

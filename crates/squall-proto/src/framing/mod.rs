@@ -246,6 +246,7 @@ impl Deframer {
     /// arrived, not with what a peer announces, and the doubling stops at the bound.
     fn keep(&mut self, piece: &[u8], bound: usize) {
         let needed = self.carry.len() + piece.len();
+        debug_assert!(needed <= bound, "the caller has checked it");
         if needed > self.carry.capacity() {
             let doubled = self.carry.capacity().saturating_mul(2).max(needed).min(bound);
             self.carry.reserve_exact(doubled - self.carry.len());
