@@ -1,7 +1,7 @@
 //! A small generator of numbers that look random and follow from a seed.
 
-/// SplitMix64: 64 bits of state, 64 bits a step, every seed as good as another
-/// (Steele, Lea, Flood: [Fast splittable pseudorandom number generators](https://doi.org/10.1145/2714064.2660195)).
+/// SplitMix64: 64 bits of state, 64 bits a step, every seed as good as another (Steele, Lea, Flood:
+/// [Fast splittable pseudorandom number generators](https://doi.org/10.1145/2714064.2660195)).
 ///
 /// For jitter, weather and tests, where the same seed must give the same run. Not for secrets: whoever
 /// sees one output knows all that follow.

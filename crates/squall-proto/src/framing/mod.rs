@@ -27,7 +27,8 @@ pub enum Framing {
 
 impl Framing {
     /// Appends the reply `frame` to `out` as it goes into the stream. `max` limits what a peer sends,
-    /// not what it is sent. A line feed in a reply of [`Lines`](Self::Lines) is sent as it is; the peer sees two lines.
+    /// not what it is sent. A line feed within a reply is sent as it is; with [`Lines`](Self::Lines) the peer
+    /// sees two lines.
     ///
     /// # Errors
     /// [`FrameError::TooLong`] when the length does not fit the prefix, with nothing appended.

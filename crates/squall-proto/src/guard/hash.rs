@@ -2,7 +2,7 @@
 //!
 //! Who does not know the seed cannot choose addresses or payloads that fall into one slot; who can
 //! watch a server for long might find some. That costs a merged run or an early eviction, no more, and
-//! does not justify the time of a cryptographic hash (SipHash takes some 15 ns for an address).
+//! does not justify a cryptographic hash for each datagram.
 
 use core::net::IpAddr;
 

@@ -59,8 +59,8 @@ impl FromIterator<Network> for Trust {
 /// A network: an address and how many of its bits, from the first, all members share.
 ///
 /// Written as in [RFC 4632](https://www.rfc-editor.org/rfc/rfc4632#section-3.1) and
-/// [RFC 4291 §2.3](https://www.rfc-editor.org/rfc/rfc4291#section-2.3), `10.0.0.0/8` or `fd00::/8`; an address
-/// without a length is a network of one. A network of IPv4 addresses mapped to IPv6 is the IPv4 network
+/// [RFC 4291 §2.3](https://www.rfc-editor.org/rfc/rfc4291#section-2.3), `10.0.0.0/8` or `fd00::/8`; an
+/// address without a length is a network of one. A network of IPv4 addresses mapped to IPv6 is the IPv4 network
 /// that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
@@ -102,8 +102,7 @@ impl Network {
     /// Whether `address` belongs to the network. An IPv4 address mapped to IPv6 is taken for the IPv4
     /// address that it is, and no IPv4 address belongs to an IPv6 network.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4() && mask(address, self.prefix_len) == self.address
+        mask(address.to_canonical(), self.prefix_len) == self.address
     }
 }
 
