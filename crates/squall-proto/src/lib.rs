@@ -9,7 +9,9 @@
 //! - [`Protocol`]: a machine with time and state. [`Stateless`] makes one of a handler.
 //! - [`framing`]: how requests are cut out of a stream.
 //! - [`guard`]: what a server checks before it answers a datagram.
+//! - [`retry`]: when a client asks again, and whom.
 //! - [`random`]: numbers that follow from a seed.
+//! - [`text`]: what a peer sent, made safe for a terminal.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -24,6 +26,8 @@ mod protocol;
 pub mod random;
 mod refusal;
 mod request;
+pub mod retry;
+pub mod text;
 
 pub use handler::Handler;
 pub use origin::{Origin, Peer, Transport};
