@@ -80,13 +80,10 @@ impl Network {
             return Err(NetworkError::PrefixLength { text: prefix_len.to_string(), max });
         }
         let masked = mask(address, prefix_len);
-        if masked != address {
-            let network = Self { address: masked, prefix_len };
-            return Err(NetworkError::HostBits { address, network });
-        }
-        // The mapped prefix is 96 bits long, and a shorter one of a mapped address has host bits set.
-        let canonical = address.to_canonical();
-        Ok(Self { address: canonical, prefix_len: prefix_len - (max - bits_of(canonical)) })
+        // The prefix of mapped addresses is 96 bits long: a shorter one leaves no mapped address.
+        let first = masked.to_canonical();
+        let network = Self { address: first, prefix_len: prefix_len - (max - bits_of(first)) };
+        if masked == address { Ok(network) } else { Err(NetworkError::HostBits { address, network }) }
     }
 
     /// The network's first address.
@@ -154,7 +151,7 @@ pub enum NetworkError {
         max: u8,
     },
     /// The address is not the first of its network.
-    #[error("{address} has bits set beyond the prefix of {} bits; the network is {network}", network.prefix_len)]
+    #[error("{address} has bits set beyond the network's prefix; the network is {network}")]
     HostBits {
         /// The address given.
         address: IpAddr,
@@ -247,10 +244,14 @@ mod tests {
             ("10.0.0.0/+8", "`+8` is not a prefix length from 0 to 32"),
             ("10.0.0.0/8/8", "`8/8` is not a prefix length from 0 to 32"),
             ("fd00::/129", "`129` is not a prefix length from 0 to 128"),
-            ("10.0.0.1/8", "10.0.0.1 has bits set beyond the prefix of 8 bits; the network is 10.0.0.0/8"),
+            ("10.0.0.1/8", "10.0.0.1 has bits set beyond the network's prefix; the network is 10.0.0.0/8"),
+            (
+                "::ffff:10.0.0.1/104",
+                "::ffff:10.0.0.1 has bits set beyond the network's prefix; the network is 10.0.0.0/8",
+            ),
             (
                 "::ffff:0:0/90",
-                "::ffff:0.0.0.0 has bits set beyond the prefix of 90 bits; the network is ::ffc0:0:0/90",
+                "::ffff:0.0.0.0 has bits set beyond the network's prefix; the network is ::ffc0:0:0/90",
             ),
         ] {
             assert_eq!(text.parse::<Network>().unwrap_err().to_string(), message);
