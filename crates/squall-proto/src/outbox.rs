@@ -281,6 +281,9 @@ impl Reply<'_> {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn next(&mut self) -> Result<(), Refusal> {
+        if let Some(refusal) = self.refused {
+            return Err(refusal);
+        }
         if !self.open {
             self.write(&[])?;
         }
@@ -416,6 +419,21 @@ mod tests {
         reply.write(&[0; MAX_DATAGRAM]).unwrap();
         assert_eq!(reply.write(b"x"), Err(Refusal::TooLong { limit: MAX_DATAGRAM }));
         drop(reply);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn after_a_refused_write_next_fails_too_and_room_can_be_asked() {
+        let mut outbox = Outbox::new();
+        let mut reply = outbox.to(&origin("192.0.2.1:5000", true));
+        reply.write(b"first").unwrap();
+        reply.next().unwrap();
+        reply.write(b"second").unwrap();
+        let too_long = Err(Refusal::TooLong { limit: MAX_DATAGRAM });
+        assert_eq!(reply.write(&[0; MAX_DATAGRAM]), too_long);
+        assert_eq!(reply.next(), too_long);
+        let _: usize = reply.room();
+        assert_eq!(reply.finish(Ok(())).map(|_| ()), too_long);
         assert!(outbox.is_empty());
     }
 
