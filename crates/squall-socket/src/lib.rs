@@ -6,17 +6,25 @@
 #![allow(unsafe_code)]
 
 mod address;
+mod ancillary;
+mod batch;
+pub mod errno;
 mod interfaces;
 pub mod names;
 mod options;
+mod poll;
+pub mod process;
 mod socket;
 pub mod unix;
 mod zone;
 
 pub use address::{Address, UnixAddress};
+pub use ancillary::{Ancillary, ReportedError, next_error};
+pub use batch::{Message, Outgoing, ReceiveBatch, SEGMENTED_SENDS, Segments, SendBatch};
 pub use interfaces::{
     Interface, InterfaceAddress, InterfaceError, InterfaceFlags, interface_index, interface_name, interfaces,
 };
 pub use options::{Ecn, Memory, PathMtuDiscovery};
-pub use socket::{ConnectError, Family, Kind, Received, Socket};
+pub use poll::{Poller, Waker, wait_writable};
+pub use socket::{Family, Kind, Received, Socket};
 pub use zone::{ZoneError, display_address, parse_address, zone_index};

@@ -1,0 +1,141 @@
+//! What a server asks of its process: descriptors, processors, children that inherit sockets.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Raises the limit on open descriptors to what the process may have (`RLIMIT_NOFILE`,
+/// [getrlimit(2)](https://man7.org/linux/man-pages/man2/getrlimit.2.html)) and returns it.
+///
+/// # Errors
+/// The system's.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is good for one rlimit.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the pointer is good for one rlimit.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(limit.rlim_cur)
+}
+
+/// Keeps the calling thread on one processor, counted from 0
+/// ([sched_setaffinity(2)](https://man7.org/linux/man-pages/man2/sched_setaffinity.2.html)). Threads that it starts
+/// inherit this. For measuring; Linux only.
+///
+/// # Errors
+/// `Unsupported` on other systems; `InvalidInput` when there is no such processor.
+pub fn pin_to_processor(processor: usize) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: all zero is an empty set; CPU_SET checks nothing, so the bound is checked here.
+        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+        if processor >= libc::CPU_SETSIZE as usize {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        // SAFETY: within the set (checked); the pointer is good for the set's size.
+        let result = unsafe {
+            libc::CPU_SET(processor, &mut set);
+            libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = processor;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "threads cannot be pinned on this system"))
+    }
+}
+
+/// Lets the program that `command` starts inherit `descriptors` under their numbers. Programs that are
+/// started otherwise meanwhile do not get them. The caller keeps them open until the program is started.
+pub fn inherit(command: &mut Command, descriptors: &[BorrowedFd<'_>]) {
+    let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let keep = move || {
+        for number in &numbers {
+            // SAFETY: no pointers; a wrong number gives an error.
+            if unsafe { libc::fcntl(*number, libc::F_SETFD, 0) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure calls only fcntl, which is async-signal-safe, and
+    // allocates nothing (an `io::Error` of an error number does not).
+    unsafe { command.pre_exec(keep) };
+}
+
+/// Takes over the descriptor `number`, which the parent process let this one inherit, and keeps it from
+/// programs that this one starts.
+///
+/// # Errors
+/// `NotFound` when there is no such descriptor, or when it is one of the standard three.
+///
+/// # Panics
+/// When the same number is taken a second time: two owners would close it twice.
+pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
+    use std::collections::HashSet;
+    use std::sync::Mutex;
+    static TAKEN: Mutex<Option<HashSet<RawFd>>> = Mutex::new(None);
+
+    // SAFETY: no pointers; a wrong number gives an error.
+    if number <= 2 || unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("no inherited descriptor {number}")));
+    }
+    let mut taken = TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    assert!(taken.get_or_insert_default().insert(number), "descriptor {number} was taken before");
+    // SAFETY: the descriptor is open (checked), was opened by the parent process for this one, and has
+    // no other owner here (asserted).
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Ends this process at once, with SIGKILL, when its parent ends
+/// ([prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html), `PR_SET_PDEATHSIG`). Elsewhere than on Linux it
+/// does nothing.
+///
+/// # Errors
+/// The system's.
+pub fn end_with_parent() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: no pointers.
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn a_child_inherits_what_it_is_given_and_nothing_else() {
+        let given = tempfile::tempfile().unwrap();
+        let other = tempfile::tempfile().unwrap();
+        let script =
+            format!("test -e /dev/fd/{} && ! test -e /dev/fd/{}", given.as_raw_fd(), other.as_raw_fd());
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).stdin(Stdio::null());
+        inherit(&mut command, &[given.as_fd()]);
+        assert!(command.status().unwrap().success());
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_there_is_not_taken() {
+        assert_eq!(take_inherited(1 << 20).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(take_inherited(1).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_descriptor_limit_can_be_raised() {
+        assert!(raise_descriptor_limit().unwrap() > 0);
+    }
+}
