@@ -14,6 +14,8 @@ pub enum Input<'a> {
     Closed(Peer),
     /// A stream whose queue was full takes bytes again.
     Writable(Peer),
+    /// The driver is about to stop. What is written now is still sent; nothing is asked afterwards.
+    Stopping,
 }
 
 /// A sans-IO state machine with one owner.

@@ -1,0 +1,6 @@
+//! Error numbers that callers tell apart and `std::io::ErrorKind` does not.
+
+pub use libc::{
+    EADDRINUSE, EAGAIN, ECONNREFUSED, EHOSTUNREACH, EINTR, EINVAL, EIO, EMFILE, EMSGSIZE, ENETUNREACH, ENFILE,
+    ENOBUFS, EPROTO,
+};
