@@ -180,6 +180,14 @@ impl SocketStats {
         self.counts[counter as usize].load(Relaxed)
     }
 
+    pub(crate) fn service(&self) -> &str {
+        &self.service
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn send_error(&self, errno: i32) {
         let index = usize::try_from(errno).unwrap_or(0).min(ERRNOS - 1);
         self.send_errors[index].fetch_add(1, Relaxed);

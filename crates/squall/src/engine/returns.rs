@@ -66,6 +66,11 @@ impl Returns {
         self.away.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Takes the last `expect` back: nobody took the request.
+    pub(crate) fn unexpect(&self) {
+        self.away.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Requests that are given away and not back yet.
     pub(crate) fn away(&self) -> usize {
         self.away.load(Ordering::Relaxed)

@@ -1,0 +1,411 @@
+//! One shard: a thread, its sockets, its protocols.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use squall_proto::{Input, Origin, Outbox, Peer, Protocol, Refusal, Request, Time, Transport};
+use squall_socket::{Address, Poller, ReceiveBatch, Received, Socket, Waker};
+
+use super::gate::{Gate, Rules};
+use super::returns::{Done, Returns};
+use super::sender::{Exit, FLUSH_AT, Offload, Sender};
+use super::unix_peers::UnixPeers;
+use crate::control::{Busy, Control};
+use crate::hooks::ServerError;
+use crate::offload::Work;
+use crate::stats::{Counter, SocketStats, Tally};
+use crate::verdict::{Verdict, contain};
+
+/// A datagram socket of a shard.
+pub(crate) struct Endpoint {
+    pub(crate) socket: Arc<Socket>,
+    pub(crate) transport: Transport,
+    /// Where it is bound; `None` for a Unix socket.
+    pub(crate) bound: Option<SocketAddr>,
+    pub(crate) v6: bool,
+    /// Whether the kernel says where each datagram was sent to.
+    pub(crate) wildcard: bool,
+    pub(crate) rules: Rules,
+    pub(crate) app: App,
+    pub(crate) stats: Arc<SocketStats>,
+    pub(crate) tally: Tally,
+}
+
+/// Who answers an endpoint's requests.
+#[derive(Clone)]
+pub(crate) enum App {
+    /// The shard's protocol of this number, here and now.
+    Protocol(usize),
+    /// A pool of threads or an asynchronous handler; the answer returns later.
+    Away(Work),
+}
+
+pub(crate) struct ShardConfig {
+    pub(crate) gso: Offload,
+    /// Datagrams that a shard takes with one call.
+    pub(crate) batch: usize,
+    /// Whether each request, and not only each batch, is timed for the watchdog.
+    pub(crate) time_requests: bool,
+}
+
+pub(crate) struct Shard {
+    control: Arc<Control>,
+    busy: Arc<Busy>,
+    gate: Gate,
+    poller: Poller,
+    waker: Waker,
+    returns: Arc<Returns>,
+    endpoints: Vec<Endpoint>,
+    protocols: Vec<Box<dyn Protocol>>,
+    unix_peers: UnixPeers,
+    batch: ReceiveBatch,
+    outbox: Outbox,
+    sender: Sender,
+    config: ShardConfig,
+    /// Reused from round to round.
+    done: Vec<Done>,
+}
+
+impl Shard {
+    pub(crate) fn new(
+        control: Arc<Control>,
+        busy: Arc<Busy>,
+        gate: Gate,
+        config: ShardConfig,
+        endpoints: Vec<Endpoint>,
+        protocols: Vec<Box<dyn Protocol>>,
+    ) -> io::Result<Self> {
+        let mut poller = Poller::new()?;
+        let waker = Waker::new()?;
+        poller.add(&waker, WAKE)?;
+        for (token, endpoint) in endpoints.iter().enumerate() {
+            endpoint.socket.set_nonblocking(true)?;
+            poller.add(&*endpoint.socket, token)?;
+        }
+        control.add_waker(waker.clone());
+        Ok(Self {
+            returns: Arc::new(Returns::new(waker.clone())),
+            batch: ReceiveBatch::new(config.batch.max(1), SLOT_SIZE),
+            sender: Sender::new(config.gso),
+            outbox: Outbox::new(),
+            unix_peers: UnixPeers::new(UNIX_PEERS),
+            done: Vec::new(),
+            control,
+            busy,
+            gate,
+            poller,
+            waker,
+            endpoints,
+            protocols,
+            config,
+        })
+    }
+
+    /// Serves until the server stops and all that was given away is back, or the deadline has passed.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut ready = Vec::new();
+        loop {
+            if let Some(until) = self.control.stopping() {
+                let now = self.control.now();
+                if self.returns.away() == 0 || now >= until {
+                    break;
+                }
+                self.poller.wait(&mut ready, Some(until.since(now)))?;
+                // Requests that wait at the sockets were never taken.
+                ready.retain(|token| *token == WAKE);
+            } else {
+                let timeout = self.next_timeout();
+                self.poller.wait(&mut ready, timeout)?;
+            }
+            for token in ready.drain(..) {
+                match token {
+                    WAKE => self.take_returns(),
+                    token => self.receive(token),
+                }
+            }
+            self.run_timeouts();
+        }
+        let now = self.control.now();
+        for index in 0..self.protocols.len() {
+            self.input(index, now, Input::Stopping);
+        }
+        self.control.add_unfinished(self.returns.away() as u64);
+        Ok(())
+    }
+
+    fn next_timeout(&self) -> Option<Duration> {
+        let deadline = self.protocols.iter().filter_map(|protocol| protocol.poll_timeout()).min()?;
+        Some(deadline.since(self.control.now()))
+    }
+
+    fn run_timeouts(&mut self) {
+        for index in 0..self.protocols.len() {
+            let Some(deadline) = self.protocols[index].poll_timeout() else { continue };
+            let now = self.control.now();
+            if deadline <= now {
+                let (protocol, outbox) = (&mut self.protocols[index], &mut self.outbox);
+                let mark = outbox.mark();
+                if contain(|| protocol.handle_timeout(now, outbox)).is_err() {
+                    outbox.rewind(mark);
+                }
+                self.flush_protocol(index, now);
+            }
+        }
+    }
+
+    fn input(&mut self, index: usize, now: Time, input: Input<'_>) {
+        let (protocol, outbox) = (&mut self.protocols[index], &mut self.outbox);
+        let mark = outbox.mark();
+        if contain(|| protocol.handle_input(now, input, outbox)).is_err() {
+            outbox.rewind(mark);
+        }
+        self.flush_protocol(index, now);
+    }
+
+    /// Takes one batch from a socket that can be read. Level-triggered polling tells of the rest.
+    fn receive(&mut self, token: usize) {
+        let endpoint = &mut self.endpoints[token];
+        let limit = self.control.batch_limit(self.config.batch);
+        if let Err(error) = self.batch.receive(&*endpoint.socket, limit) {
+            match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                // An ICMP error for an earlier reply; reading it cleared it.
+                io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable => endpoint.tally.add(Counter::IcmpErrors, 1),
+                _ => {
+                    let address = endpoint.stats.address().to_owned();
+                    self.control.hooks().report(&ServerError::Receive { address, source: error });
+                }
+            }
+            endpoint.drain_error_queue();
+            endpoint.tally.publish(&endpoint.stats);
+            return;
+        }
+        let now = self.control.now();
+        self.busy.set(now);
+        // Lent out, so that the rest of the shard can be used meanwhile.
+        let batch = std::mem::replace(&mut self.batch, ReceiveBatch::new(0, 0));
+        for received in batch.iter() {
+            self.take(token, now, &received);
+            if self.outbox.len() >= FLUSH_AT
+                || !self.outbox.has_room()
+                || (!self.outbox.is_empty() && self.control.now().since(now) > FLUSH_AFTER)
+            {
+                self.flush(token, now);
+            }
+        }
+        self.batch = batch;
+        self.flush(token, now);
+        self.busy.clear();
+        let endpoint = &mut self.endpoints[token];
+        endpoint.tally.publish(&endpoint.stats);
+    }
+
+    /// One message of the kernel's, which may hold several datagrams.
+    fn take(&mut self, token: usize, now: Time, received: &Received<'_>) {
+        let endpoint = &mut self.endpoints[token];
+        let origin = match (received.from, endpoint.bound) {
+            (Address::Ip(from), Some(bound)) => self.gate.origin(from, bound, &received.ancillary),
+            (Address::Unix(from), _) => Some(Origin {
+                peer: self.unix_peers.intern(token, from),
+                local: None,
+                transport: Transport::Unixgram,
+                validated: true,
+            }),
+            _ => None,
+        };
+        for payload in received.segments() {
+            let endpoint = &mut self.endpoints[token];
+            endpoint.tally.add(Counter::Received, 1);
+            endpoint.tally.add(Counter::ReceivedBytes, payload.len() as u64);
+            if received.truncated {
+                endpoint.tally.add(Counter::Truncated, 1);
+            }
+            let Some(origin) = origin else {
+                endpoint.tally.add(Counter::Multicast, 1);
+                continue;
+            };
+            let request = Request::new(now, payload, origin);
+            let verdict = match self.gate.admit(endpoint.rules, &request) {
+                Ok(()) => self.handle(token, &request),
+                Err(verdict) => Some(verdict),
+            };
+            if let Some(verdict) = verdict {
+                self.settle(token, &request, verdict);
+            }
+            if self.outbox.len() >= FLUSH_AT || !self.outbox.has_room() {
+                self.flush(token, now);
+            }
+            if self.config.time_requests {
+                self.busy.set(self.control.now());
+            }
+        }
+    }
+
+    /// Lets the endpoint's application answer, or gives the request away and returns nothing yet.
+    fn handle(&mut self, token: usize, request: &Request<'_>) -> Option<Verdict> {
+        match &self.endpoints[token].app {
+            App::Protocol(index) => {
+                let (protocol, outbox) = (&mut self.protocols[*index], &mut self.outbox);
+                let mark = outbox.mark();
+                let before = outbox.len();
+                let input = Input::Message(*request);
+                match contain(|| protocol.handle_input(request.now, input, outbox)) {
+                    Err(panic) => {
+                        outbox.rewind(mark);
+                        let service = self.endpoints[token].stats.service().to_owned();
+                        let error = ServerError::panicked(service, &*panic);
+                        self.control.hooks().report(&error);
+                        Some(Verdict::Panicked)
+                    }
+                    Ok(()) => Some(match (self.outbox.take_refusal(), self.outbox.len() - before) {
+                        (Some(refusal), _) => Verdict::Refused(refusal),
+                        (None, 0) => Verdict::Silent,
+                        (None, replies) => Verdict::Answered(replies),
+                    }),
+                }
+            }
+            App::Away(work) => {
+                self.returns.expect();
+                match work.give(request, &self.returns, token) {
+                    Ok(()) => None,
+                    Err(refusal) => {
+                        self.returns.unexpect();
+                        Some(Verdict::Refused(refusal))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts what became of a request.
+    fn settle(&mut self, token: usize, request: &Request<'_>, verdict: Verdict) {
+        self.endpoints[token].tally.add(verdict.counter(), 1);
+        self.control.hooks().observe(request, verdict);
+        if verdict.is_handled() {
+            self.control.count_handled();
+        }
+    }
+
+    /// Sends the answers that came back from elsewhere.
+    fn take_returns(&mut self) {
+        self.waker.clear();
+        let mut done = std::mem::take(&mut self.done);
+        self.returns.take(&mut done);
+        let now = self.control.now();
+        let mut last = None;
+        for answer in done.drain(..) {
+            if last.is_some_and(|last| last != answer.endpoint)
+                || self.outbox.len() >= FLUSH_AT
+                || !self.outbox.has_room()
+            {
+                self.flush(last.unwrap_or(answer.endpoint), now);
+            }
+            last = Some(answer.endpoint);
+            let mut reply = self.outbox.to(&answer.origin);
+            for payload in answer.replies.iter() {
+                let sent = reply.write(payload).and_then(|()| reply.next());
+                debug_assert_eq!(sent, Ok::<(), Refusal>(()), "there was room for the longest datagram");
+            }
+            drop(reply);
+            let request = Request::new(answer.arrived, &answer.request, answer.origin);
+            self.settle(answer.endpoint, &request, answer.verdict);
+        }
+        if let Some(last) = last {
+            self.flush(last, now);
+        }
+        self.done = done;
+        for endpoint in &mut self.endpoints {
+            endpoint.tally.publish(&endpoint.stats);
+        }
+    }
+
+    /// Sends what waits after requests of the endpoint `token`.
+    fn flush(&mut self, token: usize, now: Time) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        match self.endpoints[token].app {
+            App::Protocol(index) if self.endpoints.iter().filter(|e| e.app.is(index)).count() > 1 => {
+                self.flush_protocol(index, now);
+            }
+            _ => {
+                self.send(token, now, |_| true);
+                self.outbox.clear();
+            }
+        }
+    }
+
+    /// Sends what a protocol wrote, each frame by the endpoint that its destination was heard on.
+    fn flush_protocol(&mut self, index: usize, now: Time) {
+        for token in 0..self.endpoints.len() {
+            if self.outbox.is_empty() {
+                break;
+            }
+            let endpoint = &self.endpoints[token];
+            if endpoint.app.is(index) {
+                let (transport, bound, v6) = (endpoint.transport, endpoint.bound, endpoint.v6);
+                let wildcard = endpoint.wildcard;
+                self.send(token, now, |origin| {
+                    transport == origin.transport
+                        && match (bound, origin.local) {
+                            (Some(bound), Some(local)) if wildcard => {
+                                bound.port() == local.port() && (v6 || local.is_ipv4())
+                            }
+                            (bound, local) => bound == local,
+                        }
+                });
+            }
+        }
+        self.outbox.clear();
+    }
+
+    fn send(&mut self, token: usize, now: Time, belongs: impl Fn(&Origin) -> bool) {
+        let endpoint = &mut self.endpoints[token];
+        let exit = Exit {
+            socket: &endpoint.socket,
+            v6: endpoint.v6,
+            wildcard: endpoint.wildcard,
+            unix_peers: &self.unix_peers,
+            stats: &endpoint.stats,
+        };
+        let unix_peers = &self.unix_peers;
+        self.sender.send(now, &self.outbox, &exit, &mut endpoint.tally, |origin| {
+            belongs(origin)
+                && match origin.peer {
+                    Peer::Ip(_) => true,
+                    Peer::Conn(number) => {
+                        unix_peers.address(number).is_none_or(|(endpoint, _)| endpoint == token)
+                    }
+                }
+        });
+    }
+}
+
+impl Endpoint {
+    /// Reads the ICMP errors that came for replies, so that they do not fail later sends.
+    fn drain_error_queue(&mut self) {
+        while let Ok((error, _)) = squall_socket::next_error(&*self.socket) {
+            self.tally.add(Counter::IcmpErrors, 1);
+            self.stats.send_error(error.errno);
+        }
+    }
+}
+
+impl App {
+    fn is(&self, index: usize) -> bool {
+        matches!(self, App::Protocol(own) if *own == index)
+    }
+}
+
+/// The waker's token.
+const WAKE: usize = usize::MAX;
+/// A receive slot: any datagram, and any train that the kernel merges.
+const SLOT_SIZE: usize = 64 * 1024;
+/// The longest time that an answer waits for others to go along.
+const FLUSH_AFTER: Duration = Duration::from_micros(100);
+/// Peers of Unix datagram sockets that a shard remembers.
+const UNIX_PEERS: usize = 4096;

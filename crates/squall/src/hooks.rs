@@ -1,0 +1,106 @@
+//! What a program can have a say in, or be told.
+
+use std::any::Any;
+use std::fmt;
+
+use squall_proto::Request;
+
+use crate::verdict::Verdict;
+
+/// Something that went wrong in a running server without ending it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A socket cannot be read.
+    #[error("cannot receive on {address}: {source}")]
+    Receive {
+        /// The socket's address.
+        address: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Connections cannot be accepted for the moment; it is tried again.
+    #[error("cannot accept connections on {address}: {source}")]
+    Accept {
+        /// The listener's address.
+        address: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A handler panicked; its request got no answer.
+    #[error("a handler of {service} panicked: {message}")]
+    Panicked {
+        /// The service.
+        service: String,
+        /// What it said.
+        message: String,
+    },
+    /// A worker process ended or was ended; another takes its place.
+    #[error("worker {worker} {reason}; another starts in {delay:?}")]
+    WorkerEnded {
+        /// The worker's number.
+        worker: usize,
+        /// How it ended.
+        reason: String,
+        /// The pause before the next one is started.
+        delay: std::time::Duration,
+    },
+    /// A worker process cannot be started.
+    #[error("cannot start worker {worker}: {source}")]
+    WorkerStart {
+        /// The worker's number.
+        worker: usize,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl ServerError {
+    pub(crate) fn panicked(service: String, panic: &(dyn Any + Send)) -> Self {
+        let message = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned());
+        ServerError::Panicked { service, message }
+    }
+}
+
+type Admission = Box<dyn Fn(&Request<'_>) -> bool + Send + Sync>;
+type Observer = Box<dyn Fn(&Request<'_>, Verdict) + Send + Sync>;
+type ErrorHook = Box<dyn Fn(&ServerError) + Send + Sync>;
+
+#[derive(Default)]
+pub(crate) struct Hooks {
+    pub(crate) admission: Option<Admission>,
+    pub(crate) observer: Option<Observer>,
+    pub(crate) error: Option<ErrorHook>,
+}
+
+impl Hooks {
+    pub(crate) fn admits(&self, request: &Request<'_>) -> bool {
+        self.admission.as_ref().is_none_or(|admit| admit(request))
+    }
+
+    pub(crate) fn observe(&self, request: &Request<'_>, verdict: Verdict) {
+        if let Some(observe) = &self.observer {
+            observe(request, verdict);
+        }
+    }
+
+    pub(crate) fn report(&self, error: &ServerError) {
+        if let Some(report) = &self.error {
+            report(error);
+        }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("admission", &self.admission.is_some())
+            .field("observer", &self.observer.is_some())
+            .field("error", &self.error.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,440 @@
+//! A server that runs, and what it says when it has stopped.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use squall_proto::guard::{PortSet, RateLimit};
+use squall_proto::{Protocol, Stateless, Time, Transport};
+use squall_socket::Socket;
+use tokio::runtime;
+use tokio::sync::oneshot;
+
+use super::bind::{self, BindError, Bound};
+use super::service::Application;
+use super::{Config, Model, Server, Service};
+use crate::control::Control;
+use crate::engine::{App, Endpoint, Gate, Rules, Shard, ShardConfig};
+use crate::offload::Work;
+use crate::pool::Pool;
+use crate::stats::{Counter, Snapshot, SocketStats, Tally};
+use crate::stream::{self, Listener, StreamApp, StreamService};
+use crate::uri::Uri;
+use crate::workers;
+
+/// A server that runs. Dropping it stops the server without waiting.
+pub struct Running {
+    control: Arc<Control>,
+    locals: Vec<Local>,
+    left_out: Vec<BindError>,
+    meters: Vec<(Arc<SocketStats>, Arc<Socket>)>,
+    parts: Option<Parts>,
+    started: Time,
+}
+
+/// An address that a running server listens on.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// The service.
+    pub service: String,
+    /// Where it listens, with the port that the kernel chose.
+    pub uri: Uri,
+    /// The same as a socket address.
+    pub address: squall_socket::Address,
+    /// The receive buffer that the kernel gave each datagram socket, in bytes (`SO_RCVBUF`; Linux counts
+    /// its own bookkeeping in).
+    pub receive_buffer: Option<usize>,
+    /// Sockets that share the address, one for each shard.
+    pub sockets: usize,
+}
+
+/// What a server did, told when it has stopped.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// Requests that were handled: answered, or wanting no answer.
+    pub handled: u64,
+    /// Requests that got no answer though they could have had one: refused, shed, lost, dropped.
+    pub unanswered: u64,
+    /// Requests and connections that had been taken and were not finished by the deadline.
+    pub unfinished: u64,
+    /// How long the server ran.
+    pub elapsed: Duration,
+    /// All counts.
+    pub stats: Snapshot,
+}
+
+/// Tells a running server to stop, from any thread.
+#[derive(Clone)]
+pub struct Stopper(Arc<Control>);
+
+impl Stopper {
+    /// Stops the server; requests that were taken may run for the server's grace time.
+    pub fn stop(&self) {
+        self.0.stop(None);
+    }
+
+    /// Stops the server; requests that were taken may run for `grace`, or what is left of an earlier
+    /// order's time.
+    pub fn stop_within(&self, grace: Duration) {
+        self.0.stop(Some(grace));
+    }
+}
+
+impl Running {
+    /// Where the server listens, in the order of its services.
+    pub fn locals(&self) -> &[Local] {
+        &self.locals
+    }
+
+    /// The IP addresses that the server listens on, with the ports that the kernel chose, in the order
+    /// of its services.
+    pub fn local_addrs(&self) -> Vec<std::net::SocketAddr> {
+        self.locals.iter().filter_map(|local| local.address.ip()).collect()
+    }
+
+    /// Optional addresses that this machine does not have.
+    pub fn left_out(&self) -> &[BindError] {
+        &self.left_out
+    }
+
+    /// The counts up to now. With worker processes they lag behind by a quarter of a second.
+    pub fn stats(&self) -> Snapshot {
+        for (stats, socket) in &self.meters {
+            stats.set_memory(socket.memory().ok());
+        }
+        self.control.stats.snapshot()
+    }
+
+    /// For how long each shard has been inside its handlers without a look at its sockets; zero for
+    /// one that waits. A handler that blocks shows here.
+    pub fn busy(&self) -> Vec<Duration> {
+        self.control.busy()
+    }
+
+    /// Something to stop the server with from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.control))
+    }
+
+    /// Stops the server, gives requests that were taken `grace` to finish, and reports.
+    pub fn shutdown(self, grace: Duration) -> Report {
+        self.control.stop(Some(grace));
+        self.wait()
+    }
+
+    /// Waits until the server is stopped and has finished, and reports.
+    pub fn wait(mut self) -> Report {
+        self.control.wait_for_stop();
+        if let Some(parts) = self.parts.take() {
+            parts.finish(&self.control);
+        }
+        let stats = self.stats();
+        Report {
+            handled: stats.total(Counter::Answered) + stats.total(Counter::Silent),
+            unanswered: stats.unanswered(),
+            unfinished: self.control.unfinished(),
+            elapsed: self.control.now().since(self.started),
+            stats,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.control.stop(Some(Duration::ZERO));
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("locals", &self.locals).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stopper")
+    }
+}
+
+/// The threads of a server.
+pub(crate) struct Parts {
+    shards: Vec<JoinHandle<()>>,
+    runtime: Option<(JoinHandle<()>, oneshot::Sender<()>)>,
+    workers: Option<workers::Supervisor>,
+    /// Socket files to remove, and the pool to end, after all else.
+    _bound: Vec<Bound>,
+    _pool: Option<Arc<Pool>>,
+}
+
+impl Parts {
+    pub(crate) fn finish(self, control: &Control) {
+        if let Some(workers) = self.workers {
+            workers.finish(control);
+        }
+        for shard in self.shards {
+            // A panic of the engine itself is a bug, and not hidden.
+            if let Err(panic) = shard.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        if let Some((thread, drained)) = self.runtime {
+            let _ = drained.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+pub(crate) fn start(server: Server) -> Result<Running, BindError> {
+    let Server { services, config } = server;
+    if let Model::Processes { workers, deadline } = config.model {
+        if let Some(inheritance) = workers::inheritance().map_err(BindError::Start)? {
+            workers::run_as_worker(inheritance, services, config, deadline);
+        }
+        let (bound, left_out) = bind::bind_all(&services, &config, workers.max(1))?;
+        return start_processes(services, config, bound, left_out, workers.max(1), deadline);
+    }
+    let shards = match (config.limit, config.shards) {
+        // The last request that a limit allows must be known before another is taken.
+        (Some(_), _) => 1,
+        (None, Some(shards)) => shards,
+        (None, None) => thread::available_parallelism().map_or(1, usize::from),
+    };
+    let (bound, left_out) = bind::bind_all(&services, &config, shards)?;
+    let locals = locals(&services, &bound);
+    let (control, parts, meters) = assemble(services, config, bound, 0, false).map_err(BindError::Start)?;
+    let started = control.now();
+    Ok(Running { control, locals, left_out, meters, parts: Some(parts), started })
+}
+
+fn start_processes(
+    services: Vec<Service>,
+    config: Config,
+    bound: Vec<Bound>,
+    left_out: Vec<BindError>,
+    workers: usize,
+    deadline: Option<Duration>,
+) -> Result<Running, BindError> {
+    let locals = locals(&services, &bound);
+    let control = Control::new(config.hooks, config.limit, config.grace);
+    let mut meters = Vec::new();
+    let plan = workers::Plan::new(&control, &services, &bound, workers, &mut meters);
+    let supervisor =
+        workers::Supervisor::start(Arc::clone(&control), plan, deadline).map_err(BindError::Start)?;
+    let started = control.now();
+    let parts =
+        Parts { shards: Vec::new(), runtime: None, workers: Some(supervisor), _bound: bound, _pool: None };
+    Ok(Running { control, locals, left_out, meters, parts: Some(parts), started })
+}
+
+fn locals(services: &[Service], bound: &[Bound]) -> Vec<Local> {
+    let local = |bound: &Bound| Local {
+        service: services[bound.service].name.clone(),
+        uri: bound.uri(),
+        address: bound.address,
+        receive_buffer: bound.receive_buffer,
+        sockets: bound.sockets.len(),
+    };
+    bound.iter().map(local).collect()
+}
+
+type Meters = Vec<(Arc<SocketStats>, Arc<Socket>)>;
+
+/// Starts the threads of a server whose sockets are open. `first_shard` is the number of the first
+/// shard in the counts: that of the worker, in a worker process.
+pub(crate) fn assemble(
+    services: Vec<Service>,
+    config: Config,
+    bound: Vec<Bound>,
+    first_shard: usize,
+    time_requests: bool,
+) -> io::Result<(Arc<Control>, Parts, Meters)> {
+    let control = Control::new(config.hooks, config.limit, config.grace);
+    let trust = Arc::new(config.trust);
+    let ports: PortSet =
+        bound.iter().filter_map(|bound| bound.address.ip()).map(|address| address.port()).collect();
+    let ports = Arc::new(ports);
+    let pool = match config.model {
+        Model::Threads { threads, queue, deadline } => {
+            Some(Arc::new(Pool::start(control.clock(), threads.max(1), queue, deadline)?))
+        }
+        _ => None,
+    };
+    let needs_runtime = services.iter().any(|service| matches!(service.app, Application::Asynchronous(_)))
+        || bound.iter().any(|bound| bound.transport.is_stream());
+    let runtime =
+        needs_runtime.then(|| runtime::Builder::new_current_thread().enable_all().build()).transpose()?;
+    let shard_count = bound
+        .iter()
+        .filter(|bound| !bound.transport.is_stream())
+        .map(|bound| bound.sockets.len())
+        .max()
+        .unwrap_or(0);
+
+    let mut meters = Vec::new();
+    let mut shards: Vec<(Vec<Endpoint>, Vec<Box<dyn Protocol>>)> =
+        (0..shard_count).map(|_| (Vec::new(), Vec::new())).collect();
+    let mut listeners = Vec::new();
+    for (index, service) in services.into_iter().enumerate() {
+        let answers_anything = service.answers_anything;
+        let (framing, limits) = (service.framing, config.stream_limits);
+        let own: Vec<&Bound> = bound.iter().filter(|bound| bound.service == index).collect();
+        let mut register = |bound: &Bound, shard: usize| {
+            let uri = bound.uri().to_string();
+            let stats = SocketStats::new(&service.name, uri, bound.transport, first_shard + shard);
+            let stats = control.stats.register(stats);
+            if bound.transport == Transport::Udp {
+                meters.push((Arc::clone(&stats), Arc::clone(&bound.sockets[shard])));
+            }
+            stats
+        };
+        let app = match (service.app, &pool) {
+            (Application::Protocol(protocol), _) => Shared::Protocol(Some(protocol)),
+            (Application::Asynchronous(handler), _) => Shared::Asynchronous(handler),
+            (Application::Conversation(handler), _) => Shared::Conversation(handler),
+            (Application::Handler(handler), Some(pool)) => Shared::Pool(Arc::clone(pool), handler),
+            (Application::Handler(handler), None) => Shared::Inline(handler),
+        };
+        let mut app = app;
+        // A shard's protocol of this service, once it has one.
+        let mut hosted = vec![None; shard_count];
+        for bound in own {
+            if bound.transport.is_stream() {
+                let Some(app) = app.on_stream() else { continue };
+                let socket = bound.sockets[0].try_clone()?;
+                let stats = register(bound, 0);
+                let service = StreamService { app, framing, limits };
+                listeners.push(Listener { socket, transport: bound.transport, service, stats });
+                continue;
+            }
+            for (shard, socket) in bound.sockets.iter().enumerate() {
+                let (endpoints, protocols) = &mut shards[shard];
+                let app = app.on_shard(&mut hosted[shard], protocols, runtime.as_ref());
+                endpoints.push(Endpoint {
+                    socket: Arc::clone(socket),
+                    transport: bound.transport,
+                    bound: bound.address.ip(),
+                    v6: bound.v6(),
+                    wildcard: bound.wildcard,
+                    rules: Rules { answers_anything },
+                    app,
+                    stats: register(bound, shard),
+                    tally: Tally::new(),
+                });
+            }
+        }
+    }
+
+    let mut threads = Vec::new();
+    for (number, (endpoints, protocols)) in shards.into_iter().enumerate() {
+        let gate = Gate {
+            trust: Arc::clone(&trust),
+            ports: Arc::clone(&ports),
+            rate_limit: config.rate_limit.as_ref().map(|limit| RateLimit::new(limit, seed())),
+            hooks: Arc::clone(control.hooks()),
+        };
+        let shard_config = ShardConfig { gso: config.gso, batch: config.batch, time_requests };
+        let busy = control.add_busy();
+        let shard = Shard::new(Arc::clone(&control), busy, gate, shard_config, endpoints, protocols)?;
+        let name = format!("squall-shard-{}", first_shard + number);
+        let control = Arc::clone(&control);
+        threads.push(thread::Builder::new().name(name).spawn(move || {
+            if let Err(error) = shard.run() {
+                let address = format!("shard {number}");
+                control.hooks().report(&crate::ServerError::Receive { address, source: error });
+                control.stop(None);
+            }
+        })?);
+    }
+    let runtime = runtime.map(|runtime| start_runtime(runtime, &control, listeners)).transpose()?;
+    let parts = Parts { shards: threads, runtime, workers: None, _bound: bound, _pool: pool };
+    Ok((control, parts, meters))
+}
+
+/// Who answers a service, before it is put on its sockets.
+enum Shared {
+    Inline(Arc<dyn squall_proto::Handler>),
+    Pool(Arc<Pool>, Arc<dyn squall_proto::Handler>),
+    Asynchronous(crate::offload::Asynchronous),
+    Protocol(Option<Box<dyn Protocol>>),
+    Conversation(Arc<dyn stream::conversation::StreamHandler>),
+}
+
+impl Shared {
+    fn on_stream(&self) -> Option<StreamApp> {
+        match self {
+            Shared::Inline(handler) => Some(StreamApp::Inline(Arc::clone(handler))),
+            Shared::Pool(pool, handler) => Some(StreamApp::Pool(Arc::clone(pool), Arc::clone(handler))),
+            Shared::Asynchronous(handler) => Some(StreamApp::Asynchronous(handler.clone())),
+            Shared::Conversation(handler) => Some(StreamApp::Conversation(Arc::clone(handler))),
+            Shared::Protocol(_) => None,
+        }
+    }
+
+    /// The application of an endpoint; a protocol is put on the shard the first time, as its number
+    /// `hosted`.
+    fn on_shard(
+        &mut self,
+        hosted: &mut Option<usize>,
+        protocols: &mut Vec<Box<dyn Protocol>>,
+        runtime: Option<&runtime::Runtime>,
+    ) -> App {
+        let mut host = |protocol: Box<dyn Protocol>| {
+            protocols.push(protocol);
+            *hosted = Some(protocols.len() - 1);
+            App::Protocol(protocols.len() - 1)
+        };
+        match self {
+            Shared::Inline(handler) => host(Box::new(Stateless(Arc::clone(handler)))),
+            Shared::Protocol(protocol) => match protocol.take() {
+                Some(protocol) => host(protocol),
+                None => App::Protocol(hosted.unwrap_or_default()),
+            },
+            Shared::Pool(pool, handler) => App::Away(Work::Pool(Arc::clone(pool), Arc::clone(handler))),
+            Shared::Asynchronous(handler) => match runtime {
+                Some(runtime) => App::Away(Work::Runtime(runtime.handle().clone(), handler.clone())),
+                None => unreachable!("an asynchronous service brings a runtime"),
+            },
+            Shared::Conversation(_) => unreachable!("a conversation is refused on datagrams"),
+        }
+    }
+}
+
+fn start_runtime(
+    runtime: runtime::Runtime,
+    control: &Arc<Control>,
+    listeners: Vec<Listener>,
+) -> io::Result<(JoinHandle<()>, oneshot::Sender<()>)> {
+    let (drained, until_drained) = oneshot::channel();
+    let control = Arc::clone(control);
+    let serve = move || {
+        runtime.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            for listener in listeners {
+                let address = listener.stats.address().to_owned();
+                let control = Arc::clone(&control);
+                tasks.spawn(async move {
+                    if let Err(source) = stream::serve(Arc::clone(&control), listener).await {
+                        control.hooks().report(&crate::ServerError::Accept { address, source });
+                        control.stop(None);
+                    }
+                });
+            }
+            while tasks.join_next().await.is_some() {}
+            // Asynchronous handlers of datagrams run until the shards have their answers.
+            let _ = until_drained.await;
+        });
+        // What hangs in a task is not waited for.
+        runtime.shutdown_background();
+    };
+    Ok((thread::Builder::new().name("squall-io".into()).spawn(serve)?, drained))
+}
+
+/// A seed for tables that strangers fill: nothing that they can know.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+

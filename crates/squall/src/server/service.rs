@@ -1,0 +1,107 @@
+//! A service: a name, who answers, and where.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use squall_proto::framing::Framing;
+use squall_proto::{Handler, Protocol};
+
+use crate::offload::{AsyncHandler, Asynchronous};
+use crate::stream::conversation::StreamHandler;
+use crate::uri::{Uri, UriError};
+
+/// A named thing that a server runs, and the addresses that it listens on.
+pub struct Service {
+    pub(crate) name: String,
+    pub(crate) app: Application,
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) framing: Framing,
+    pub(crate) answers_anything: bool,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug)]
+pub(crate) struct Listen {
+    pub(crate) uri: Uri,
+    /// Left out where the machine lacks its family or address.
+    pub(crate) optional: bool,
+}
+
+/// Who answers.
+pub(crate) enum Application {
+    Handler(Arc<dyn Handler>),
+    Asynchronous(Asynchronous),
+    Protocol(Box<dyn Protocol>),
+    Conversation(Arc<dyn StreamHandler>),
+}
+
+impl Service {
+    /// A service of `handler`, on any transport.
+    pub fn new(name: impl Into<String>, handler: impl Handler + 'static) -> Self {
+        Self::with(name, Application::Handler(Arc::new(handler)))
+    }
+
+    /// A service whose handler waits for something.
+    pub fn asynchronous(name: impl Into<String>, handler: impl AsyncHandler) -> Self {
+        Self::with(name, Application::Asynchronous(Asynchronous::new(handler)))
+    }
+
+    /// A service of a protocol with state and time, on datagram sockets. It has one owner: all its
+    /// sockets are read by the first shard.
+    pub fn protocol(name: impl Into<String>, protocol: impl Protocol + 'static) -> Self {
+        Self::with(name, Application::Protocol(Box::new(protocol)))
+    }
+
+    /// A service of whole conversations, on stream sockets.
+    pub fn conversation(name: impl Into<String>, handler: impl StreamHandler) -> Self {
+        Self::with(name, Application::Conversation(Arc::new(handler)))
+    }
+
+    fn with(name: impl Into<String>, app: Application) -> Self {
+        Self { name: name.into(), app, listen: Vec::new(), framing: Framing::AsRead, answers_anything: true }
+    }
+
+    /// Listens on `uri`, besides the addresses that it has. Port 0 lets the kernel choose.
+    pub fn on(mut self, uri: Uri) -> Self {
+        self.listen.push(Listen { uri, optional: false });
+        self
+    }
+
+    /// Listens on `uri` if this machine has its address family and its address;
+    /// [`Running::left_out`](crate::Running::left_out) tells if not.
+    pub fn on_if_present(mut self, uri: Uri) -> Self {
+        self.listen.push(Listen { uri, optional: true });
+        self
+    }
+
+    /// Listens on the address `text`, as [`Uri`] reads it.
+    ///
+    /// # Errors
+    /// [`UriError`], for what is written wrong.
+    pub fn at(self, text: &str) -> Result<Self, UriError> {
+        Ok(self.on(Uri::from_str(text)?))
+    }
+
+    /// How requests are cut out of streams; as they are read by default. Means nothing for datagrams
+    /// and conversations.
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
+    }
+
+    /// Whether the service answers anything that it is sent; true by default. It then gives no answer
+    /// to what may be another server's answer, by its source port or its form, since the two could go
+    /// on for ever (CVE-2024-2169). A service that checks the form of its requests, and whose answers
+    /// are none, can do without.
+    pub fn answers_anything(mut self, anything: bool) -> Self {
+        self.answers_anything = anything;
+        self
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("name", &self.name).field("listen", &self.listen).finish_non_exhaustive()
+    }
+}

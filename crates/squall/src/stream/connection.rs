@@ -1,0 +1,329 @@
+//! One connection: bytes in, frames out, replies back.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use squall_proto::framing::{Deframer, Framing};
+use squall_proto::{Origin, Outbox, Refusal, Request, Time};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use super::{StreamApp, StreamService};
+use crate::control::Control;
+use crate::engine::returns::Replies;
+use crate::offload::OwnedRequest;
+use crate::pool::{Back, Job};
+use crate::stats::{Counter, SocketStats};
+use crate::verdict::{self, Verdict};
+
+/// A connection of either family.
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer closed it.
+    Peer,
+    /// The server stops.
+    Stopped,
+    Idle,
+    SlowFrame,
+    SlowReader,
+    BadFrame,
+    Lifetime,
+    Failed,
+}
+
+/// What the connections of a listener share.
+pub(crate) struct Context {
+    pub(crate) control: Arc<Control>,
+    pub(crate) service: StreamService,
+    pub(crate) stats: Arc<SocketStats>,
+    /// One buffer for all: it is used between two waits only, so that connections that wait cost none.
+    scratch: Mutex<Scratch>,
+}
+
+struct Scratch {
+    input: Box<[u8]>,
+    outbox: Outbox,
+}
+
+impl Context {
+    pub(crate) fn new(control: Arc<Control>, service: StreamService, stats: Arc<SocketStats>) -> Self {
+        let outbox = Outbox::with_limits(OUTPUT, 4096);
+        let scratch = Mutex::new(Scratch { input: vec![0; INPUT].into_boxed_slice(), outbox });
+        Self { control, service, stats, scratch }
+    }
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn run(context: &Context, stream: Stream, origin: Origin) -> End {
+    let limits = context.service.limits;
+    let mut connection = Connection {
+        context,
+        stream,
+        origin,
+        deframer: Deframer::new(context.service.framing),
+        begun: None,
+        replies: Vec::new(),
+    };
+    match timeout(limits.lifetime, connection.serve()).await {
+        Ok(Ok(end) | Err(end)) => end,
+        Err(_) => End::Lifetime,
+    }
+}
+
+struct Connection<'a> {
+    context: &'a Context,
+    stream: Stream,
+    origin: Origin,
+    deframer: Deframer,
+    /// When the first byte of an unfinished frame came.
+    begun: Option<Instant>,
+    /// Replies that wait to be written, framed.
+    replies: Vec<u8>,
+}
+
+impl Connection<'_> {
+    async fn serve(&mut self) -> Result<End, End> {
+        let limits = self.context.service.limits;
+        let mut stop = self.context.control.stop_signal.subscribe();
+        loop {
+            let (wait, late) = match self.begun {
+                Some(begun) => (limits.frame.saturating_sub(begun.elapsed()), End::SlowFrame),
+                None => (limits.idle, End::Idle),
+            };
+            tokio::select! {
+                biased;
+                ready = timeout(wait, self.stream.readable()) => match ready {
+                    Err(_) => return Err(late),
+                    Ok(Err(_)) => return Err(End::Failed),
+                    Ok(Ok(())) => {}
+                },
+                _ = stop.wait_for(|stopping| *stopping) => return Ok(End::Stopped),
+            }
+            if !self.read().await? {
+                return Ok(End::Peer);
+            }
+            if self.context.control.stopping().is_some() {
+                return Ok(End::Stopped);
+            }
+        }
+    }
+
+    /// Reads once and answers what is whole; false at the end of the stream.
+    async fn read(&mut self) -> Result<bool, End> {
+        let mut chunk = {
+            let mut scratch = self.context.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            let Scratch { input, outbox } = &mut *scratch;
+            let count = match self.stream.try_read(input) {
+                Ok(0) => {
+                    drop(scratch);
+                    return self.finish().await.map(|()| false);
+                }
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(_) => return Err(End::Failed),
+            };
+            if let StreamApp::Inline(handler) = &self.context.service.app {
+                // All frames of the chunk are answered before the first wait, so that nothing is copied.
+                let mut rest = &input[..count];
+                let now = self.context.control.now();
+                let mut failed = false;
+                loop {
+                    let frame = match self.deframer.next(&mut rest) {
+                        Ok(Some(frame)) => frame,
+                        Ok(None) => break,
+                        Err(_) => {
+                            failed = true;
+                            break;
+                        }
+                    };
+                    let request = Request::new(now, frame, self.origin);
+                    outbox.clear();
+                    let verdict = if self.context.control.hooks().admits(&request) {
+                        verdict::answer(&**handler, &request, outbox)
+                    } else {
+                        Verdict::NotAdmitted
+                    };
+                    let frames = outbox.frames().map(|frame| frame.payload);
+                    let service = &self.context.service;
+                    let wrapped = wrap(service.framing, frames, &mut self.replies);
+                    self.context.settle(&request, if wrapped { verdict } else { TOO_LONG });
+                    if self.replies.len() > OUTPUT || self.context.control.stopping().is_some() {
+                        break;
+                    }
+                }
+                if failed {
+                    drop(scratch);
+                    self.write().await?;
+                    return Err(End::BadFrame);
+                }
+                // What is left when replies pile up is kept for after they are written.
+                rest.to_vec()
+            } else {
+                input[..count].to_vec()
+            }
+        };
+        self.write().await?;
+        let mut rest = chunk.as_slice();
+        while let Some(frame) = self.deframer.next(&mut rest).map_err(|_| End::BadFrame)? {
+            let frame = frame.to_vec();
+            self.answer(frame).await?;
+            if self.context.control.stopping().is_some() {
+                break;
+            }
+        }
+        chunk.clear();
+        self.begun = match self.deframer.held() {
+            0 => None,
+            _ => self.begun.or_else(|| Some(Instant::now())),
+        };
+        Ok(true)
+    }
+
+    /// The end of the stream: the last frame, if its framing lets the end close it.
+    async fn finish(&mut self) -> Result<(), End> {
+        match self.deframer.finish() {
+            Ok(Some(frame)) => {
+                let frame = frame.to_vec();
+                self.answer(frame).await
+            }
+            Ok(None) => Ok(()),
+            Err(_) => Err(End::BadFrame),
+        }
+    }
+
+    /// Answers one frame and writes its replies.
+    async fn answer(&mut self, frame: Vec<u8>) -> Result<(), End> {
+        let now = self.context.control.now();
+        let request = Request::new(now, &frame, self.origin);
+        if !self.context.control.hooks().admits(&request) {
+            self.context.settle(&request, Verdict::NotAdmitted);
+            return Ok(());
+        }
+        let (replies, verdict) = self.handle(now, &frame).await;
+        let wrapped = wrap(self.context.service.framing, replies.iter(), &mut self.replies);
+        self.context.settle(&request, if wrapped { verdict } else { TOO_LONG });
+        self.write().await
+    }
+
+    async fn handle(&self, now: Time, frame: &[u8]) -> (Replies, Verdict) {
+        let (arrived, origin) = (now, self.origin);
+        match &self.context.service.app {
+            StreamApp::Inline(handler) => {
+                let mut scratch = self.context.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+                scratch.outbox.clear();
+                let verdict =
+                    verdict::answer(&**handler, &Request::new(now, frame, origin), &mut scratch.outbox);
+                (Replies::copy(&scratch.outbox), verdict)
+            }
+            StreamApp::Pool(pool, handler) => {
+                let (sender, answer) = oneshot::channel();
+                let back = Back::Connection(sender);
+                let handler = Arc::clone(handler);
+                let job = Job { handler, arrived, origin, payload: frame.to_vec(), back };
+                if pool.submit(job).is_err() {
+                    return (Replies::default(), Verdict::Refused(Refusal::Overload("the queue is full")));
+                }
+                answer.await.unwrap_or((Replies::default(), Verdict::Panicked))
+            }
+            StreamApp::Asynchronous(handler) => {
+                if !handler.begin() {
+                    let busy = Refusal::Overload("too many requests are waiting");
+                    return (Replies::default(), Verdict::Refused(busy));
+                }
+                handler.clone().answer(OwnedRequest { now, payload: frame.to_vec(), origin }).await
+            }
+            StreamApp::Conversation(_) => unreachable!("a conversation reads its connection itself"),
+        }
+    }
+
+    /// Writes the replies that wait.
+    async fn write(&mut self) -> Result<(), End> {
+        let mut rest = self.replies.as_slice();
+        self.context.stats.add(Counter::ReplyBytes, rest.len() as u64);
+        while !rest.is_empty() {
+            match self.stream.try_write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match timeout(self.context.service.limits.write, self.stream.writable()).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return Err(End::Failed),
+                        Err(_) => return Err(End::SlowReader),
+                    }
+                }
+                Err(_) => return Err(End::Failed),
+            }
+        }
+        // A connection that waits keeps no buffer.
+        self.replies = Vec::new();
+        Ok(())
+    }
+}
+
+impl Context {
+    /// Counts what became of a request.
+    fn settle(&self, request: &Request<'_>, verdict: Verdict) {
+        self.stats.add(Counter::Received, 1);
+        self.stats.add(Counter::ReceivedBytes, request.payload.len() as u64);
+        self.stats.add(verdict.counter(), 1);
+        if let Verdict::Answered(replies) = verdict {
+            self.stats.add(Counter::Replies, replies as u64);
+        }
+        self.control.hooks().observe(request, verdict);
+        if verdict.is_handled() {
+            self.control.count_handled();
+        }
+    }
+}
+
+/// Frames `replies` into `out`; false, and nothing of them, when one is longer than the framing allows.
+fn wrap<'a>(framing: Framing, mut replies: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) -> bool {
+    let before = out.len();
+    let whole = replies.all(|reply| framing.wrap(reply, out).is_ok());
+    if !whole {
+        out.truncate(before);
+    }
+    whole
+}
+
+impl Stream {
+    async fn readable(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.readable().await,
+            Stream::Unix(stream) => stream.readable().await,
+        }
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.writable().await,
+            Stream::Unix(stream) => stream.writable().await,
+        }
+    }
+
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_read(buffer),
+            Stream::Unix(stream) => stream.try_read(buffer),
+        }
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_write(bytes),
+            Stream::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+}
+
+/// Bytes that one read takes.
+const INPUT: usize = 64 * 1024;
+/// Bytes of replies to one frame, and after which replies to the frames of one read are written.
+const OUTPUT: usize = 1024 * 1024;
+const TOO_LONG: Verdict = Verdict::Refused(Refusal::TooLong { limit: OUTPUT });

@@ -1,0 +1,167 @@
+//! Accepting connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use squall_proto::{Origin, Peer, Transport};
+use squall_socket::errno::{EMFILE, ENFILE, ENOBUFS};
+use squall_socket::{Address, Socket};
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinSet;
+
+use super::connection::{self, Context, End, Stream};
+use super::conversation::Conversations;
+use super::{StreamApp, StreamService};
+use crate::control::Control;
+use crate::engine::canonical;
+use crate::hooks::ServerError;
+use crate::stats::{Counter, SocketStats};
+
+/// A listening socket and whom its connections talk to.
+pub(crate) struct Listener {
+    pub(crate) socket: Socket,
+    pub(crate) transport: Transport,
+    pub(crate) service: StreamService,
+    pub(crate) stats: Arc<SocketStats>,
+}
+
+/// Accepts connections and serves them until the server stops; then lets those that are inside a
+/// request finish it, up to the deadline.
+pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Result<()> {
+    let Listener { socket, transport, service, stats } = listener;
+    socket.set_nonblocking(true)?;
+    let socket = AsyncFd::new(socket)?;
+    let context = Arc::new(Context::new(Arc::clone(&control), service, Arc::clone(&stats)));
+    let open = Arc::new(AtomicUsize::new(0));
+    let mut stop = control.stop_signal.subscribe();
+    let mut tasks = JoinSet::new();
+    let conversations = Arc::new(Conversations::default());
+    loop {
+        // Tasks that have ended are forgotten.
+        while tasks.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stopping| *stopping) => break,
+            ready = socket.readable() => match ready?.try_io(|socket| socket.get_ref().accept()) {
+                Ok(accepted) => accepted,
+                Err(_would_block) => continue,
+            },
+        };
+        let (connection, from) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                stats.add(Counter::AcceptFailed, 1);
+                let lasting = matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS));
+                let address = stats.address().to_owned();
+                control.hooks().report(&ServerError::Accept { address, source: error });
+                // A connection that was gone before it was accepted says nothing of the next; without
+                // descriptors the next would fail as well, for as long as none is closed.
+                if lasting {
+                    tokio::select! {
+                        _ = stop.wait_for(|stopping| *stopping) => break,
+                        () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                    }
+                }
+                continue;
+            }
+        };
+        stats.add(Counter::Accepted, 1);
+        if open.fetch_add(1, Ordering::Relaxed) >= context.service.limits.connections {
+            open.fetch_sub(1, Ordering::Relaxed);
+            stats.add(Counter::ConnectionsFull, 1);
+            continue;
+        }
+        let guard = Open { open: Arc::clone(&open), stats: Arc::clone(&stats) };
+        let origin = origin(&connection, from, transport);
+        if let StreamApp::Conversation(handler) = &context.service.app {
+            conversations.start(&control, handler, connection, origin, context.service.limits, guard);
+            continue;
+        }
+        let stream = match Stream::new(connection, transport) {
+            Ok(stream) => stream,
+            Err(_) => {
+                stats.add(Counter::ConnectionFailed, 1);
+                continue;
+            }
+        };
+        let context = Arc::clone(&context);
+        tasks.spawn(async move {
+            let end = connection::run(&context, stream, origin).await;
+            if let Some(counter) = end.counter() {
+                context.stats.add(counter, 1);
+            }
+            drop(guard);
+        });
+    }
+    let until = control.stopping().map_or(Duration::ZERO, |until| until.since(control.now()));
+    let all = async {
+        while tasks.join_next().await.is_some() {}
+        conversations.finish().await;
+    };
+    if tokio::time::timeout(until, all).await.is_err() {
+        control.add_unfinished((tasks.len() + conversations.len()) as u64);
+    }
+    Ok(())
+}
+
+/// A connection's place among those that are open.
+pub(crate) struct Open {
+    open: Arc<AtomicUsize>,
+    pub(crate) stats: Arc<SocketStats>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.stats.add(Counter::Closed, 1);
+    }
+}
+
+fn origin(connection: &Socket, from: Address, transport: Transport) -> Origin {
+    let peer = match from {
+        Address::Ip(address) => Peer::Ip(canonical(address)),
+        _ => Peer::Conn(NUMBER.fetch_add(1, Ordering::Relaxed)),
+    };
+    let local: Option<SocketAddr> =
+        connection.local_address().ok().and_then(|address| address.ip()).map(canonical);
+    // The handshake has shown that the peer is where it says.
+    Origin { peer, local, transport, validated: true }
+}
+
+/// Numbers for Unix peers, which have no address.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// The pause after a lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Stream {
+    fn new(socket: Socket, transport: Transport) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        match transport {
+            Transport::Unix => Ok(Stream::Unix(UnixStream::from_std(socket.into())?)),
+            _ => {
+                // A reply is a whole message: waiting for more to go with it only delays it.
+                socket.set_nodelay(true)?;
+                Ok(Stream::Tcp(TcpStream::from_std(socket.into())?))
+            }
+        }
+    }
+}
+
+impl End {
+    fn counter(self) -> Option<Counter> {
+        match self {
+            End::Peer | End::Stopped => None,
+            End::Idle => Some(Counter::Idle),
+            End::SlowFrame => Some(Counter::SlowFrame),
+            End::SlowReader => Some(Counter::SlowReader),
+            End::BadFrame => Some(Counter::BadFrame),
+            End::Lifetime => Some(Counter::Lifetime),
+            End::Failed => Some(Counter::ConnectionFailed),
+        }
+    }
+}
