@@ -39,6 +39,7 @@ pub struct Frame<'a> {
 pub struct Mark {
     bytes: usize,
     frames: usize,
+    destinations: usize,
     closes: usize,
 }
 
@@ -117,8 +118,15 @@ impl Outbox {
 
     /// Ends the connection to `peer` once what was written to it before is sent. Means nothing for a
     /// peer without a connection.
-    pub fn close(&mut self, peer: Peer) {
+    ///
+    /// # Errors
+    /// [`Refusal::Full`] when as many connections as frames are allowed wait to be ended.
+    pub fn close(&mut self, peer: Peer) -> Result<(), Refusal> {
+        if self.closes.len() == self.max_frames {
+            return Err(Refusal::Full);
+        }
         self.closes.push(peer);
+        Ok(())
     }
 
     /// Says that the input at hand gets no answer, for the driver to count.
@@ -180,20 +188,26 @@ impl Outbox {
 
     /// The present point, to come back to.
     pub fn mark(&self) -> Mark {
-        Mark { bytes: self.bytes.len(), frames: self.frames.len(), closes: self.closes.len() }
+        Mark {
+            bytes: self.bytes.len(),
+            frames: self.frames.len(),
+            destinations: self.destinations.len(),
+            closes: self.closes.len(),
+        }
     }
 
     /// Forgets all that came since `mark`: what a handler wrote before it failed.
     pub fn rewind(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
         self.frames.truncate(mark.frames);
+        self.destinations.truncate(mark.destinations);
         self.closes.truncate(mark.closes);
     }
 
     fn open(&mut self, origin: &Origin, budget: usize) -> Reply<'_> {
+        let mark = self.mark();
         let destination = self.destination(origin);
         let limit = if origin.transport.is_stream() { usize::MAX } else { MAX_DATAGRAM };
-        let mark = self.mark();
         Reply {
             header: origin.header_size(),
             start: self.bytes.len(),
@@ -280,6 +294,7 @@ impl Reply<'_> {
     ///
     /// # Errors
     /// As [`write`](Self::write).
+    #[expect(clippy::should_implement_trait, reason = "it ends a datagram as an iterator never would")]
     pub fn next(&mut self) -> Result<(), Refusal> {
         if let Some(refusal) = self.refused {
             return Err(refusal);
@@ -319,7 +334,12 @@ impl Reply<'_> {
     fn end(&mut self) {
         if self.refused.is_some() {
             self.outbox.rewind(self.mark);
-        } else if self.open {
+        } else if !self.open {
+            if self.outbox.frames.len() == self.mark.frames {
+                // Nothing was written: the destination is not needed.
+                self.outbox.rewind(self.mark);
+            }
+        } else {
             let end = self.outbox.bytes.len();
             let entry = Entry { destination: self.destination, start: self.start as u32, end: end as u32 };
             self.outbox.frames.push(entry);

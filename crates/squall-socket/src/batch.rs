@@ -36,7 +36,7 @@ unsafe impl Send for ReceiveBatch {}
 
 /// A received datagram, or a train of them with one segment size.
 #[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
+pub struct Message<'a> {
     /// The bytes; those of several datagrams when `ancillary.segment_size` is less than their length.
     pub payload: &'a [u8],
     /// Who sent it.
@@ -47,7 +47,7 @@ pub struct Received<'a> {
     pub ancillary: Ancillary,
 }
 
-impl<'a> Received<'a> {
+impl<'a> Message<'a> {
     /// The datagrams, one by one.
     pub fn segments(&self) -> Segments<'a> {
         let size = self.ancillary.segment_size.unwrap_or(self.payload.len()).max(1);
@@ -55,7 +55,7 @@ impl<'a> Received<'a> {
     }
 }
 
-/// The datagrams of a [`Received`]; an empty one is one, too.
+/// The datagrams of a [`Message`]; an empty one is one, too.
 #[derive(Clone, Debug)]
 pub struct Segments<'a> {
     rest: Option<&'a [u8]>,
@@ -127,12 +127,12 @@ impl ReceiveBatch {
 
     /// The datagrams of the last [`receive`](Self::receive), in the order of arrival. One from an
     /// address of an unknown family is left out.
-    pub fn iter(&self) -> impl Iterator<Item = Received<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
         (0..self.received).filter_map(|slot| self.get(slot))
     }
 
     /// The datagram number `slot` of the last [`receive`](Self::receive).
-    pub fn get(&self, slot: usize) -> Option<Received<'_>> {
+    pub fn get(&self, slot: usize) -> Option<Message<'_>> {
         if slot >= self.received {
             return None;
         }
@@ -140,7 +140,7 @@ impl ReceiveBatch {
         let message = header.message_ref();
         let raw = RawAddress { storage: self.names[slot].storage, len: message.msg_namelen };
         let start = slot * self.size;
-        Some(Received {
+        Some(Message {
             payload: &self.buffers[start..start + header.len().min(self.size)],
             from: raw.parse().ok()?,
             truncated: message.msg_flags & libc::MSG_TRUNC != 0,
@@ -449,9 +449,9 @@ mod tests {
     fn segments_are_cut_by_size_with_a_shorter_last_one() {
         let ancillary = Ancillary { segment_size: Some(4), ..Ancillary::default() };
         let from = Address::Unix(UnixAddress::UNNAMED);
-        let train = Received { payload: b"aaaabbbbcc", from, truncated: false, ancillary };
+        let train = Message { payload: b"aaaabbbbcc", from, truncated: false, ancillary };
         assert_eq!(train.segments().collect::<Vec<_>>(), [b"aaaa".as_slice(), b"bbbb", b"cc"]);
-        let empty = Received { payload: b"", ..train };
+        let empty = Message { payload: b"", ..train };
         assert_eq!(empty.segments().collect::<Vec<_>>(), [b""]);
     }
 

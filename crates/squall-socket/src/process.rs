@@ -109,6 +109,30 @@ pub fn end_with_parent() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets SIGINT and SIGTERM pass by, for a process whose parent tells it when to stop
+/// ([signal(2)](https://man7.org/linux/man-pages/man2/signal.2.html)).
+///
+/// # Errors
+/// The system's.
+pub fn ignore_termination() -> io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: ignoring a signal installs no code.
+        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The program that this process runs, to start it again. On Linux the very file that was started, even
+/// if another has taken its place since.
+///
+/// # Errors
+/// The system's.
+pub fn own_program() -> io::Result<std::path::PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;

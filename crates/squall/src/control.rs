@@ -71,8 +71,14 @@ impl Control {
 
     /// Counts a handled request; the last that the limit allows stops the server.
     pub(crate) fn count_handled(&self) {
+        self.count_handled_elsewhere(1);
+    }
+
+    /// Counts requests that a worker process handled.
+    pub(crate) fn count_handled_elsewhere(&self, count: u64) {
         if let Some(remaining) = &self.remaining
-            && remaining.fetch_sub(1, Ordering::Relaxed) <= 1
+            && count > 0
+            && remaining.fetch_sub(count, Ordering::Relaxed) <= count
         {
             remaining.store(0, Ordering::Relaxed);
             self.stop(None);
@@ -106,6 +112,12 @@ impl Control {
     pub(crate) fn wait_for_stop(&self) {
         let stop = self.lock();
         drop(self.changed.wait_while(stop, |stop| !stop.asked).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Waits for `delay`, or until the server is ordered to stop.
+    pub(crate) fn wait_for_stop_within(&self, delay: Duration) {
+        let wait = self.changed.wait_timeout_while(self.lock(), delay, |stop| !stop.asked);
+        drop(wait.unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(crate) fn add_waker(&self, waker: Waker) {

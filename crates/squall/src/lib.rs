@@ -1,9 +1,58 @@
-//! squall
+//! Datagram servers and clients that hold up in bad weather.
+//!
+//! One [`Handler`], written once, is served over UDP, TCP and Unix sockets, inline, on threads or in
+//! processes:
+//!
+//! ```
+//! use squall::{Reply, Request, Server, Service};
+//!
+//! let shout = |request: &Request<'_>, reply: &mut Reply<'_>| {
+//!     reply.write(&request.payload.to_ascii_uppercase())
+//! };
+//! let server = Server::new()
+//!     .service(Service::new("shout", shout).at("udp://127.0.0.1:0")?.at("tcp://127.0.0.1:0")?)
+//!     .start()?;
+//!
+//! let answer = squall::Client::connect(server.local_addrs()[0])?.ask(b"hello")?;
+//! assert_eq!(answer.payload, b"HELLO");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`Service`]: a name, who answers (a handler, an [`AsyncHandler`], a [`Protocol`] with state and
+//!   time, a [`Conversation`] on a stream), and the addresses.
+//! - [`Server`]: services under one [`Model`], with limits, hooks and a graceful end.
+//! - [`sessions`]: `accept()` for datagrams.
+//! - [`Client`]: asks again until it is answered, and says how often it had to.
+//! - [`socket`]: the sockets below, with every option typed.
 #![forbid(unsafe_code)]
 
-pub use squall_socket as socket;
+pub mod client;
+mod clock;
+mod control;
+mod engine;
+mod hooks;
+mod offload;
+mod pool;
+mod server;
+pub mod sessions;
+mod stats;
+mod stream;
+mod uri;
+mod verdict;
+mod workers;
 
-/// The examples of the guide for people who come from Python's `socket` and `socketserver`.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/from-python.md")]
-struct FromPython;
+pub use engine::Offload;
+pub use hooks::ServerError;
+pub use offload::{AsyncHandler, OwnedRequest};
+pub use server::{BindError, Local, Model, Report, Running, Server, Service, Stopper};
+pub use squall_proto::{
+    Handler, Input, MAX_DATAGRAM, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request, Stateless,
+    Transport, framing, guard, retry, text,
+};
+pub use squall_socket as socket;
+pub use squall_time::Time;
+pub use stats::{Counter, Snapshot, SocketSnapshot};
+pub use stream::StreamLimits;
+pub use stream::conversation::{Conversation, StreamHandler};
+pub use uri::{IpFamily, Uri, UriError};
+pub use verdict::Verdict;

@@ -45,7 +45,6 @@ struct Shared {
     work: Condvar,
     threads: usize,
     limit: usize,
-    deadline: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -89,7 +88,7 @@ impl Pool {
         deadline: Option<Duration>,
     ) -> std::io::Result<Self> {
         let queue = Mutex::new(Queue::default());
-        let shared = Arc::new(Shared { clock, queue, work: Condvar::new(), threads, limit, deadline });
+        let shared = Arc::new(Shared { clock, queue, work: Condvar::new(), threads, limit });
         for _ in 0..threads {
             shared.add_worker(&mut shared.lock())?;
         }
@@ -193,7 +192,8 @@ impl Shared {
                 queue.written_off += 1;
             }
         }
-        while queue.workers.len() < self.threads && queue.workers.len() + queue.written_off < 2 * self.threads {
+        while queue.workers.len() < self.threads && queue.workers.len() + queue.written_off < 2 * self.threads
+        {
             if self.add_worker(&mut queue).is_err() {
                 break;
             }

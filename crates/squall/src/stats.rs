@@ -66,8 +66,8 @@ counters! {
     Panicked = "panicked",
     /// Lost to a handler that took longer than the deadline.
     Late = "late",
-    /// Lost with a worker process that ended.
-    WorkerLost = "worker_lost",
+    /// Worker processes that ended and were started again; what they held was lost with them.
+    WorkerRestarts = "worker_restarts",
     /// Longer than the receive buffer; the rest was cut off.
     Truncated = "truncated",
     /// Replies that the kernel did not take, for any error.
@@ -102,6 +102,13 @@ counters! {
     Lifetime = "closed_lifetime",
     /// Connections that failed.
     ConnectionFailed = "closed_error",
+}
+
+impl Counter {
+    /// Whether it counts requests that a handler finished.
+    pub(crate) fn is_handled(self) -> bool {
+        matches!(self, Counter::Answered | Counter::Silent)
+    }
 }
 
 /// The number of counters.
@@ -176,10 +183,6 @@ impl SocketStats {
         self.counts[counter as usize].fetch_add(count, Relaxed);
     }
 
-    pub(crate) fn get(&self, counter: Counter) -> u64 {
-        self.counts[counter as usize].load(Relaxed)
-    }
-
     pub(crate) fn service(&self) -> &str {
         &self.service
     }
@@ -193,6 +196,10 @@ impl SocketStats {
         self.send_errors[index].fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn counts(&self) -> [u64; COUNTERS] {
+        std::array::from_fn(|index| self.counts[index].load(Relaxed))
+    }
+
     pub(crate) fn set_memory(&self, memory: Option<Memory>) {
         *self.memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = memory;
     }
@@ -203,7 +210,7 @@ impl SocketStats {
             address: self.address.clone(),
             transport: self.transport,
             shard: self.shard,
-            counts: std::array::from_fn(|index| self.counts[index].load(Relaxed)),
+            counts: self.counts(),
             send_errors: self
                 .send_errors
                 .iter()
@@ -230,6 +237,10 @@ impl Stats {
         let stats = Arc::new(stats);
         self.sockets.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::clone(&stats));
         stats
+    }
+
+    pub(crate) fn with_all<T>(&self, look: impl FnOnce(&[Arc<SocketStats>]) -> T) -> T {
+        look(&self.sockets.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -277,7 +288,6 @@ impl Snapshot {
             Counter::Pretended,
             Counter::Panicked,
             Counter::Late,
-            Counter::WorkerLost,
         ];
         lost.into_iter().map(|counter| self.total(counter)).sum()
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use squall_proto::Transport;
 use squall_socket::names::{self, NameError};
-use squall_socket::{Address, UnixAddress, interfaces};
+use squall_socket::{Address, Kind, UnixAddress, interface_index, interface_name};
 
 /// An address with its transport, not resolved yet.
 ///
@@ -106,7 +106,7 @@ pub enum UriError {
 impl UriError {
     /// Whether the same address may work later: a name server did not answer.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, UriError::Name { source, .. } if source.is_temporary())
+        matches!(self, UriError::Name { source: NameError::TryAgain { .. }, .. })
     }
 }
 
@@ -136,7 +136,7 @@ impl Uri {
         let place = match address {
             Address::Unix(address) => Place::Unix(address),
             Address::Ip(SocketAddr::V6(v6)) if v6.scope_id() != 0 => {
-                let zone = interfaces::name_of(v6.scope_id()).unwrap_or_else(|_| v6.scope_id().to_string());
+                let zone = interface_name(v6.scope_id()).unwrap_or_else(|_| v6.scope_id().to_string());
                 Place::Ip { host: format!("{}%{zone}", v6.ip()), port: v6.port().to_string() }
             }
             Address::Ip(address) => {
@@ -192,18 +192,15 @@ impl Uri {
             let no_interface = || UriError::NoInterface { text: self.to_string(), zone: zone.to_owned() };
             let index = match zone.parse() {
                 Ok(index) => index,
-                Err(_) => interfaces::index_of(zone).map_err(|_| no_interface())?,
+                Err(_) => interface_index(zone).map_err(|_| no_interface())?,
             };
             let address = address.parse().map_err(|_| UriError::Brackets(self.to_string()))?;
             vec![SocketAddrV6::new(address, port, 0, index).into()]
         } else if let Ok(address) = host.parse::<IpAddr>() {
             vec![SocketAddr::new(address, port)]
         } else {
-            names::addresses(host)
+            names::resolve(host, &port.to_string(), self.kind())
                 .map_err(|source| UriError::Name { text: self.to_string(), source })?
-                .into_iter()
-                .map(|ip| SocketAddr::new(ip, port))
-                .collect()
         };
         let found: Vec<Address> = all.into_iter().filter(wanted).map(Address::Ip).collect();
         if found.is_empty() {
@@ -213,16 +210,17 @@ impl Uri {
         Ok(found)
     }
 
+    fn kind(&self) -> Kind {
+        if self.transport.is_stream() { Kind::Stream } else { Kind::Datagram }
+    }
+
     fn port_number(&self, port: &str) -> Result<u16, UriError> {
         if let Ok(port) = port.parse() {
             return Ok(port);
         }
-        let bad = || UriError::BadPort {
-            text: self.to_string(),
-            port: port.to_owned(),
-            transport: self.transport,
-        };
-        names::port_of(port, self.transport.name()).map_err(|_| bad())
+        let bad =
+            || UriError::BadPort { text: self.to_string(), port: port.to_owned(), transport: self.transport };
+        names::service_port(port, self.kind()).map_err(|_| bad())
     }
 
     fn read(text: &str, usual: Option<Transport>, usual_port: Option<u16>) -> Result<Self, UriError> {

@@ -115,7 +115,9 @@ impl Sender {
             }
             let to = match frame.destination.peer {
                 Peer::Ip(address) => Some(Address::Ip(address)),
-                Peer::Conn(number) => exit.unix_peers.address(number).map(|(_, address)| Address::Unix(address)),
+                Peer::Conn(number) => {
+                    exit.unix_peers.address(number).map(|(_, address)| Address::Unix(address))
+                }
             };
             if to.is_none() {
                 tally.add(Counter::NoReturnAddress, 1);

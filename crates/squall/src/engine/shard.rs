@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_proto::{Input, Origin, Outbox, Peer, Protocol, Refusal, Request, Time, Transport};
-use squall_socket::{Address, Poller, ReceiveBatch, Received, Socket, Waker};
+use squall_socket::{Address, Message, Poller, ReceiveBatch, Socket, Waker};
 
 use super::gate::{Gate, Rules};
 use super::returns::{Done, Returns};
@@ -205,7 +205,7 @@ impl Shard {
     }
 
     /// One message of the kernel's, which may hold several datagrams.
-    fn take(&mut self, token: usize, now: Time, received: &Received<'_>) {
+    fn take(&mut self, token: usize, now: Time, received: &Message<'_>) {
         let endpoint = &mut self.endpoints[token];
         let origin = match (received.from, endpoint.bound) {
             (Address::Ip(from), Some(bound)) => self.gate.origin(from, bound, &received.ancillary),

@@ -122,7 +122,8 @@ pub(crate) struct Bound {
     pub(crate) sockets: Vec<Arc<Socket>>,
     /// The receive buffer that the kernel gave, in bytes.
     pub(crate) receive_buffer: Option<usize>,
-    pub(crate) file: Option<SocketFile>,
+    /// Removes the socket file at the end.
+    pub(crate) _file: Option<SocketFile>,
 }
 
 impl Bound {
@@ -235,7 +236,8 @@ impl Binder<'_> {
             Address::Unix(name) => {
                 let (socket, file) = match name.as_path() {
                     Some(path) => {
-                        let (socket, file) = unix::bind(path, kind).map_err(|error| self.path_error(error))?;
+                        let (socket, file) =
+                            unix::bind(path, kind).map_err(|error| self.path_error(error))?;
                         (socket, Some(file))
                     }
                     None => (self.open(Family::Unix, kind, address, |_| Ok(()))?, None),
@@ -280,7 +282,7 @@ impl Binder<'_> {
             wildcard: address.ip().is_some_and(|ip| ip.ip().is_unspecified()),
             sockets: sockets.into_iter().map(Arc::new).collect(),
             receive_buffer: None,
-            file,
+            _file: file,
         }
     }
 

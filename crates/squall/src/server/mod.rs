@@ -7,9 +7,9 @@ mod service;
 use std::time::Duration;
 
 pub use bind::BindError;
-pub use running::{Local, Report, Running};
 pub(crate) use bind::Bound;
-pub(crate) use service::Application;
+pub(crate) use running::assemble;
+pub use running::{Local, Report, Running, Stopper};
 pub use service::Service;
 use squall_proto::Request;
 use squall_proto::guard::{RateLimitConfig, Trust};

@@ -113,6 +113,12 @@ impl Running {
         self.control.busy()
     }
 
+    /// Threads of the pool that hang in a handler past the deadline and were replaced.
+    pub fn written_off(&self) -> usize {
+        let pool = self.parts.as_ref().and_then(|parts| parts.pool.as_ref());
+        pool.map_or(0, |pool| pool.written_off())
+    }
+
     /// Something to stop the server with from elsewhere.
     pub fn stopper(&self) -> Stopper {
         Stopper(Arc::clone(&self.control))
@@ -166,7 +172,7 @@ pub(crate) struct Parts {
     workers: Option<workers::Supervisor>,
     /// Socket files to remove, and the pool to end, after all else.
     _bound: Vec<Bound>,
-    _pool: Option<Arc<Pool>>,
+    pool: Option<Arc<Pool>>,
 }
 
 impl Parts {
@@ -225,7 +231,7 @@ fn start_processes(
         workers::Supervisor::start(Arc::clone(&control), plan, deadline).map_err(BindError::Start)?;
     let started = control.now();
     let parts =
-        Parts { shards: Vec::new(), runtime: None, workers: Some(supervisor), _bound: bound, _pool: None };
+        Parts { shards: Vec::new(), runtime: None, workers: Some(supervisor), _bound: bound, pool: None };
     Ok(Running { control, locals, left_out, meters, parts: Some(parts), started })
 }
 
@@ -349,7 +355,7 @@ pub(crate) fn assemble(
         })?);
     }
     let runtime = runtime.map(|runtime| start_runtime(runtime, &control, listeners)).transpose()?;
-    let parts = Parts { shards: threads, runtime, workers: None, _bound: bound, _pool: pool };
+    let parts = Parts { shards: threads, runtime, workers: None, _bound: bound, pool };
     Ok((control, parts, meters))
 }
 
@@ -437,4 +443,3 @@ fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }
-

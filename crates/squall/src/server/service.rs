@@ -58,6 +58,10 @@ impl Service {
         Self::with(name, Application::Conversation(Arc::new(handler)))
     }
 
+    pub(crate) fn has_one_owner(&self) -> bool {
+        matches!(self.app, Application::Protocol(_))
+    }
+
     fn with(name: impl Into<String>, app: Application) -> Self {
         Self { name: name.into(), app, listen: Vec::new(), framing: Framing::AsRead, answers_anything: true }
     }
@@ -102,6 +106,9 @@ impl Service {
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("name", &self.name).field("listen", &self.listen).finish_non_exhaustive()
+        f.debug_struct("Service")
+            .field("name", &self.name)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }

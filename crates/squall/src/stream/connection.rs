@@ -38,6 +38,20 @@ pub(crate) enum End {
     Failed,
 }
 
+/// What one read brought.
+enum Read {
+    /// Nothing yet.
+    Later,
+    /// The end of the stream.
+    End,
+    /// An error of the connection.
+    Failed,
+    /// A frame that its framing does not allow.
+    Bad,
+    /// Bytes that are still to be answered; none, often.
+    Rest(Vec<u8>),
+}
+
 /// What the connections of a listener share.
 pub(crate) struct Context {
     pub(crate) control: Arc<Control>,
@@ -117,60 +131,18 @@ impl Connection<'_> {
 
     /// Reads once and answers what is whole; false at the end of the stream.
     async fn read(&mut self) -> Result<bool, End> {
-        let mut chunk = {
-            let mut scratch = self.context.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-            let Scratch { input, outbox } = &mut *scratch;
-            let count = match self.stream.try_read(input) {
-                Ok(0) => {
-                    drop(scratch);
-                    return self.finish().await.map(|()| false);
-                }
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                Err(_) => return Err(End::Failed),
-            };
-            if let StreamApp::Inline(handler) = &self.context.service.app {
-                // All frames of the chunk are answered before the first wait, so that nothing is copied.
-                let mut rest = &input[..count];
-                let now = self.context.control.now();
-                let mut failed = false;
-                loop {
-                    let frame = match self.deframer.next(&mut rest) {
-                        Ok(Some(frame)) => frame,
-                        Ok(None) => break,
-                        Err(_) => {
-                            failed = true;
-                            break;
-                        }
-                    };
-                    let request = Request::new(now, frame, self.origin);
-                    outbox.clear();
-                    let verdict = if self.context.control.hooks().admits(&request) {
-                        verdict::answer(&**handler, &request, outbox)
-                    } else {
-                        Verdict::NotAdmitted
-                    };
-                    let frames = outbox.frames().map(|frame| frame.payload);
-                    let service = &self.context.service;
-                    let wrapped = wrap(service.framing, frames, &mut self.replies);
-                    self.context.settle(&request, if wrapped { verdict } else { TOO_LONG });
-                    if self.replies.len() > OUTPUT || self.context.control.stopping().is_some() {
-                        break;
-                    }
-                }
-                if failed {
-                    drop(scratch);
-                    self.write().await?;
-                    return Err(End::BadFrame);
-                }
-                // What is left when replies pile up is kept for after they are written.
-                rest.to_vec()
-            } else {
-                input[..count].to_vec()
+        let rest = match self.read_now() {
+            Read::Later => return Ok(true),
+            Read::End => return self.finish().await.map(|()| false),
+            Read::Failed => return Err(End::Failed),
+            Read::Bad => {
+                self.write().await?;
+                return Err(End::BadFrame);
             }
+            Read::Rest(rest) => rest,
         };
         self.write().await?;
-        let mut rest = chunk.as_slice();
+        let mut rest = rest.as_slice();
         while let Some(frame) = self.deframer.next(&mut rest).map_err(|_| End::BadFrame)? {
             let frame = frame.to_vec();
             self.answer(frame).await?;
@@ -178,12 +150,45 @@ impl Connection<'_> {
                 break;
             }
         }
-        chunk.clear();
         self.begun = match self.deframer.held() {
             0 => None,
             _ => self.begun.or_else(|| Some(Instant::now())),
         };
         Ok(true)
+    }
+
+    /// Reads into the shared buffer. A handler that needs no waiting answers the frames there, so that
+    /// nothing is copied; what is left is for after the first wait.
+    fn read_now(&mut self) -> Read {
+        let mut scratch = self.context.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let Scratch { input, outbox } = &mut *scratch;
+        let count = match self.stream.try_read(input) {
+            Ok(0) => return Read::End,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Later,
+            Err(_) => return Read::Failed,
+        };
+        let mut rest = &input[..count];
+        let StreamApp::Inline(handler) = &self.context.service.app else { return Read::Rest(rest.to_vec()) };
+        let now = self.context.control.now();
+        while self.replies.len() <= OUTPUT && self.context.control.stopping().is_none() {
+            let frame = match self.deframer.next(&mut rest) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => return Read::Bad,
+            };
+            let request = Request::new(now, frame, self.origin);
+            outbox.clear();
+            let verdict = if self.context.control.hooks().admits(&request) {
+                verdict::answer(&**handler, &request, outbox)
+            } else {
+                Verdict::NotAdmitted
+            };
+            let frames = outbox.frames().map(|frame| frame.payload);
+            let wrapped = wrap(self.context.service.framing, frames, &mut self.replies);
+            self.context.settle(&request, if wrapped { verdict } else { TOO_LONG });
+        }
+        Read::Rest(rest.to_vec())
     }
 
     /// The end of the stream: the last frame, if its framing lets the end close it.

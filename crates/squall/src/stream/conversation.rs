@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use squall_proto::Origin;
-use squall_socket::{Shutdown, Socket};
+use std::net::Shutdown;
+
+use squall_socket::Socket;
 use tokio::sync::Notify;
 
 use super::StreamLimits;

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use squall_proto::{Origin, Peer, Transport};
 use squall_socket::errno::{EMFILE, ENFILE, ENOBUFS};
-use squall_socket::{Address, Socket};
-use tokio::io::unix::AsyncFd;
-use tokio::net::{TcpStream, UnixStream};
+use squall_socket::Socket;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 use super::connection::{self, Context, End, Stream};
@@ -33,8 +32,7 @@ pub(crate) struct Listener {
 /// request finish it, up to the deadline.
 pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Result<()> {
     let Listener { socket, transport, service, stats } = listener;
-    socket.set_nonblocking(true)?;
-    let socket = AsyncFd::new(socket)?;
+    let socket = Acceptor::new(socket, transport)?;
     let context = Arc::new(Context::new(Arc::clone(&control), service, Arc::clone(&stats)));
     let open = Arc::new(AtomicUsize::new(0));
     let mut stop = control.stop_signal.subscribe();
@@ -46,12 +44,9 @@ pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Resu
         let accepted = tokio::select! {
             biased;
             _ = stop.wait_for(|stopping| *stopping) => break,
-            ready = socket.readable() => match ready?.try_io(|socket| socket.get_ref().accept()) {
-                Ok(accepted) => accepted,
-                Err(_would_block) => continue,
-            },
+            accepted = socket.accept() => accepted,
         };
-        let (connection, from) = match accepted {
+        let (stream, peer, local) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 stats.add(Counter::AcceptFailed, 1);
@@ -76,18 +71,17 @@ pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Resu
             continue;
         }
         let guard = Open { open: Arc::clone(&open), stats: Arc::clone(&stats) };
-        let origin = origin(&connection, from, transport);
+        // A handshake has shown that the peer is where it says; Unix peers are on this machine.
+        let origin = Origin { peer, local, transport, validated: true };
         if let StreamApp::Conversation(handler) = &context.service.app {
-            conversations.start(&control, handler, connection, origin, context.service.limits, guard);
+            match stream.into_socket() {
+                Ok(socket) => {
+                    conversations.start(&control, handler, socket, origin, context.service.limits, guard);
+                }
+                Err(_) => stats.add(Counter::ConnectionFailed, 1),
+            }
             continue;
         }
-        let stream = match Stream::new(connection, transport) {
-            Ok(stream) => stream,
-            Err(_) => {
-                stats.add(Counter::ConnectionFailed, 1);
-                continue;
-            }
-        };
         let context = Arc::clone(&context);
         tasks.spawn(async move {
             let end = connection::run(&context, stream, origin).await;
@@ -121,15 +115,36 @@ impl Drop for Open {
     }
 }
 
-fn origin(connection: &Socket, from: Address, transport: Transport) -> Origin {
-    let peer = match from {
-        Address::Ip(address) => Peer::Ip(canonical(address)),
-        _ => Peer::Conn(NUMBER.fetch_add(1, Ordering::Relaxed)),
-    };
-    let local: Option<SocketAddr> =
-        connection.local_address().ok().and_then(|address| address.ip()).map(canonical);
-    // The handshake has shown that the peer is where it says.
-    Origin { peer, local, transport, validated: true }
+/// A listening socket of either family.
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    fn new(socket: Socket, transport: Transport) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        match transport {
+            Transport::Unix => Ok(Acceptor::Unix(UnixListener::from_std(socket.into())?)),
+            _ => Ok(Acceptor::Tcp(TcpListener::from_std(socket.into())?)),
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Stream, Peer, Option<SocketAddr>)> {
+        match self {
+            Acceptor::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // A reply is a whole message: waiting for more to go with it only delays it.
+                stream.set_nodelay(true)?;
+                let local = canonical(stream.local_addr()?);
+                Ok((Stream::Tcp(stream), Peer::Ip(canonical(peer)), Some(local)))
+            }
+            Acceptor::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), Peer::Conn(NUMBER.fetch_add(1, Ordering::Relaxed)), None))
+            }
+        }
+    }
 }
 
 /// Numbers for Unix peers, which have no address.
@@ -139,15 +154,10 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Stream {
-    fn new(socket: Socket, transport: Transport) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        match transport {
-            Transport::Unix => Ok(Stream::Unix(UnixStream::from_std(socket.into())?)),
-            _ => {
-                // A reply is a whole message: waiting for more to go with it only delays it.
-                socket.set_nodelay(true)?;
-                Ok(Stream::Tcp(TcpStream::from_std(socket.into())?))
-            }
+    fn into_socket(self) -> io::Result<Socket> {
+        match self {
+            Stream::Tcp(stream) => Ok(stream.into_std()?.into()),
+            Stream::Unix(stream) => Ok(stream.into_std()?.into()),
         }
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use listener::{Listener, serve};
-use squall_proto::framing::Framing;
 use squall_proto::Handler;
+use squall_proto::framing::Framing;
 
 use self::conversation::StreamHandler;
 use crate::offload::Asynchronous;
