@@ -1,3 +1,12 @@
-//! The squall command.
+//! The `squall` command: datagram servers, clients and tools.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod cli;
+mod commands;
+mod exit;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -77,6 +77,7 @@ impl ReceiveBatch {
     /// Room for `slots` datagrams of up to `size` bytes each. The system gives memory only for what is
     /// written; 65,536 bytes hold any datagram and any train of them.
     pub fn new(slots: usize, size: usize) -> Self {
+        let size = size.max(1);
         let mut buffers = vec![0; slots * size].into_boxed_slice();
         let mut names = vec![RawAddress::default(); slots].into_boxed_slice();
         let mut controls = vec![Control::EMPTY; slots].into_boxed_slice();

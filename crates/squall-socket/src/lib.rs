@@ -26,5 +26,5 @@ pub use interfaces::{
 };
 pub use options::{Ecn, Memory, PathMtuDiscovery};
 pub use poll::{Poller, Waker, wait_writable};
-pub use socket::{Family, Kind, Received, Socket};
+pub use socket::{ConnectError, Family, Kind, Received, Socket};
 pub use zone::{ZoneError, display_address, parse_address, zone_index};

@@ -41,6 +41,7 @@ mod uri;
 mod verdict;
 mod workers;
 
+pub use client::Client;
 pub use engine::Offload;
 pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};

@@ -128,7 +128,7 @@ impl Work {
             Work::Pool(pool, handler) => {
                 let back = Back::Shard(Arc::clone(returns), endpoint);
                 let job = Job { handler: Arc::clone(handler), arrived, origin, payload, back };
-                pool.submit(job).map_err(|_| Refusal::Overload("the queue is full"))
+                pool.submit(job)
             }
             Work::Runtime(runtime, handler) => {
                 if !handler.begin() {

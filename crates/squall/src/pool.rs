@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use squall_proto::{Handler, Origin, Outbox, Request};
+use squall_proto::{Handler, Origin, Outbox, Refusal, Request};
 use squall_time::Time;
 
 use crate::clock::Clock;
@@ -99,11 +99,11 @@ impl Pool {
         Ok(Self { shared })
     }
 
-    /// Queues `job`, or gives it back when the queue is full.
-    pub(crate) fn submit(&self, job: Job) -> Result<(), Job> {
+    /// Queues `job`; refuses it when the queue is full.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Refusal> {
         let mut queue = self.shared.lock();
         if queue.jobs.len() >= self.shared.limit || queue.bytes + job.payload.len() > QUEUE_BYTES {
-            return Err(job);
+            return Err(Refusal::Overload("the queue is full"));
         }
         queue.bytes += job.payload.len();
         queue.jobs.push_back(job);

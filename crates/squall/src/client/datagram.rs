@@ -75,8 +75,11 @@ impl Link {
             move |source| AskError::System { what, server, source }
         };
         let poller = |source| AskError::System { what: "wait for", server: "answers".into(), source };
-        let mut link =
-            Self { servers: Vec::new(), poller: Poller::new().map_err(poller)?, batch: ReceiveBatch::new(1, 65_536) };
+        let mut link = Self {
+            servers: Vec::new(),
+            poller: Poller::new().map_err(poller)?,
+            batch: ReceiveBatch::new(1, 65_536),
+        };
         let mut failure = None;
         for (uri, address) in targets {
             match connect(&uri, address, from) {
@@ -144,7 +147,11 @@ impl Link {
                 return Ok((None, refused));
             }
             let waited = self.poller.wait(&mut ready, Some(deadline.since(now)));
-            waited.map_err(|source| AskError::System { what: "wait for", server: "answers".into(), source })?;
+            waited.map_err(|source| AskError::System {
+                what: "wait for",
+                server: "answers".into(),
+                source,
+            })?;
             for server in ready.drain(..) {
                 match self.batch.receive(&self.servers[server].socket, 1) {
                     Ok(_) => {

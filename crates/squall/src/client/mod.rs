@@ -107,7 +107,10 @@ pub enum AskError {
     #[error("retry policy: {0}")]
     Policy(#[from] RetryPolicyError),
     /// The request is longer than a datagram carries.
-    #[error("a request of {len} bytes does not fit a datagram of {} bytes at most", squall_proto::MAX_DATAGRAM)]
+    #[error(
+        "a request of {len} bytes does not fit a datagram of {} bytes at most",
+        squall_proto::MAX_DATAGRAM
+    )]
     TooLong {
         /// The request's length, in bytes.
         len: usize,
@@ -170,7 +173,14 @@ impl Client {
     }
 
     fn with(servers: Vec<Target>) -> Self {
-        Self { servers, policy: RetryPolicy::default(), from: None, timeout: None, observer: None, link: None }
+        Self {
+            servers,
+            policy: RetryPolicy::default(),
+            from: None,
+            timeout: None,
+            observer: None,
+            link: None,
+        }
     }
 
     /// When to ask again and when to give up; [`RetryPolicy`]'s defaults by default.
@@ -226,7 +236,9 @@ impl Client {
                         _ => crate::IpFamily::Any,
                     };
                     let addresses = uri.resolve(family)?;
-                    all.extend(addresses.into_iter().map(|address| (Uri::of(uri.transport(), address), address)));
+                    all.extend(
+                        addresses.into_iter().map(|address| (Uri::of(uri.transport(), address), address)),
+                    );
                 }
             }
         }

@@ -11,7 +11,11 @@ use crate::uri::Uri;
 
 /// Asks the servers in turn until one accepts. The request goes out as it is and the sending side is
 /// closed behind it, so that a server that reads a chunk answers as well as one that reads a line or all.
-pub(super) fn ask(client: &mut Client, targets: &[(Uri, Address)], request: &[u8]) -> Result<Answer, AskError> {
+pub(super) fn ask(
+    client: &mut Client,
+    targets: &[(Uri, Address)],
+    request: &[u8],
+) -> Result<Answer, AskError> {
     let started = Instant::now();
     let timeout = client.timeout.unwrap_or(TIMEOUT);
     let mut failure = None;

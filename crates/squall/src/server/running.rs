@@ -280,8 +280,7 @@ pub(crate) fn assemble(
         .unwrap_or(0);
 
     let mut meters = Vec::new();
-    let mut shards: Vec<(Vec<Endpoint>, Vec<Box<dyn Protocol>>)> =
-        (0..shard_count).map(|_| (Vec::new(), Vec::new())).collect();
+    let mut shards: Vec<_> = (0..shard_count).map(|_| (Vec::new(), Vec::new())).collect();
     let mut listeners = Vec::new();
     for (index, service) in services.into_iter().enumerate() {
         let answers_anything = service.answers_anything;

@@ -232,8 +232,8 @@ impl Connection<'_> {
                 let back = Back::Connection(sender);
                 let handler = Arc::clone(handler);
                 let job = Job { handler, arrived, origin, payload: frame.to_vec(), back };
-                if pool.submit(job).is_err() {
-                    return (Replies::default(), Verdict::Refused(Refusal::Overload("the queue is full")));
+                if let Err(refusal) = pool.submit(job) {
+                    return (Replies::default(), Verdict::Refused(refusal));
                 }
                 answer.await.unwrap_or((Replies::default(), Verdict::Panicked))
             }

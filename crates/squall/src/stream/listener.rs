@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use squall_proto::{Origin, Peer, Transport};
-use squall_socket::errno::{EMFILE, ENFILE, ENOBUFS};
 use squall_socket::Socket;
+use squall_socket::errno::{EMFILE, ENFILE, ENOBUFS};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 

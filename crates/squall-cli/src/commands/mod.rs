@@ -1,0 +1,3 @@
+//! What the command line can be told to do, a file each.
+
+pub(crate) mod serve;
