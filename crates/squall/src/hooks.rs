@@ -67,7 +67,7 @@ impl ServerError {
 }
 
 type Admission = Box<dyn Fn(&Request<'_>) -> bool + Send + Sync>;
-type Observer = Box<dyn Fn(&Request<'_>, Verdict) + Send + Sync>;
+type Observer = Box<dyn Fn(&str, &Request<'_>, Verdict) + Send + Sync>;
 type ErrorHook = Box<dyn Fn(&ServerError) + Send + Sync>;
 
 #[derive(Default)]
@@ -82,9 +82,9 @@ impl Hooks {
         self.admission.as_ref().is_none_or(|admit| admit(request))
     }
 
-    pub(crate) fn observe(&self, request: &Request<'_>, verdict: Verdict) {
+    pub(crate) fn observe(&self, service: &str, request: &Request<'_>, verdict: Verdict) {
         if let Some(observe) = &self.observer {
-            observe(request, verdict);
+            observe(service, request, verdict);
         }
     }
 

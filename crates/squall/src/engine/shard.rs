@@ -284,7 +284,7 @@ impl Shard {
     /// Counts what became of a request.
     fn settle(&mut self, token: usize, request: &Request<'_>, verdict: Verdict) {
         self.endpoints[token].tally.add(verdict.counter(), 1);
-        self.control.hooks().observe(request, verdict);
+        self.control.hooks().observe(self.endpoints[token].stats.service(), request, verdict);
         if verdict.is_handled() {
             self.control.count_handled();
         }

@@ -203,9 +203,9 @@ impl Server {
         self
     }
 
-    /// Tells `observe` what became of each request. It runs on the receiving thread and must not wait;
+    /// Tells `observe` what became of each request to which service. It runs on the receiving thread and must not wait;
     /// with worker processes, in the worker.
-    pub fn on_request(mut self, observe: impl Fn(&Request<'_>, Verdict) + Send + Sync + 'static) -> Self {
+    pub fn on_request(mut self, observe: impl Fn(&str, &Request<'_>, Verdict) + Send + Sync + 'static) -> Self {
         self.config.hooks.observer = Some(Box::new(observe));
         self
     }

@@ -124,6 +124,12 @@ impl Running {
         Stopper(Arc::clone(&self.control))
     }
 
+    /// Waits until the server is told to stop, `time` at most; true when it was.
+    pub fn wait_for_stop_within(&self, time: Duration) -> bool {
+        self.control.wait_for_stop_within(time);
+        self.control.stopping().is_some()
+    }
+
     /// Stops the server, gives requests that were taken `grace` to finish, and reports.
     pub fn shutdown(self, grace: Duration) -> Report {
         self.control.stop(Some(grace));

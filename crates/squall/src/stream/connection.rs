@@ -280,7 +280,7 @@ impl Context {
         if let Verdict::Answered(replies) = verdict {
             self.stats.add(Counter::Replies, replies as u64);
         }
-        self.control.hooks().observe(request, verdict);
+        self.control.hooks().observe(self.stats.service(), request, verdict);
         if verdict.is_handled() {
             self.control.count_handled();
         }
