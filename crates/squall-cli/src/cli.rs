@@ -17,13 +17,13 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
 }
 
 pub(crate) fn run() -> ExitCode {
     let command = Cli::parse().command;
     let result = match command {
-        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Serve(arguments) => serve::run(*arguments),
     };
     result.unwrap_or_else(|exit| exit).into()
 }

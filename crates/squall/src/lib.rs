@@ -48,7 +48,7 @@ pub use offload::{AsyncHandler, OwnedRequest};
 pub use server::{BindError, Local, Model, Report, Running, Server, Service, Stopper};
 pub use squall_proto::{
     Handler, Input, MAX_DATAGRAM, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request, Stateless,
-    Transport, framing, guard, retry, text,
+    Transport, framing, guard, random, retry, text,
 };
 pub use squall_socket as socket;
 pub use squall_time::Time;
@@ -57,3 +57,8 @@ pub use stream::StreamLimits;
 pub use stream::conversation::{Conversation, StreamHandler};
 pub use uri::{IpFamily, Uri, UriError};
 pub use verdict::Verdict;
+
+/// The examples of the guide for people who come from Python's `socket` and `socketserver`.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/from-python.md")]
+struct FromPython;

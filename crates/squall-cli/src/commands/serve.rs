@@ -1,13 +1,272 @@
 //! `squall serve`: a running node.
 
-use clap::Args;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use squall::framing::Framing;
+use squall::guard::Network;
+use squall::{Model, Offload, Request, Running, Stopper, Verdict, text::sanitize};
+use squall_node::{Config, Node, NodeError, ServiceConfig};
+use tracing::{debug, error, info, warn};
 
 use crate::exit::Exit;
 
-/// Run services: without arguments time, length, stamp and reply on their default addresses.
+/// Run services until Ctrl-C: without arguments time, length, stamp and reply on loopback.
+///
+/// A service is one of time (the time of day), length (how long the request was), stamp (the request behind
+/// a time stamp), reply (a fixed text), echo (the request) and exec (what a command prints). Flags win over
+/// environment variables, those over the configuration file.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {}
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Services to run
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+    /// Listen on this address instead of the default: udp://host:port, tcp://host:port, unix:/path,
+    /// unixgram:/path; repeatable, for one service
+    #[arg(long, value_name = "URI")]
+    on: Vec<String>,
+    /// Read this TOML file first
+    #[arg(long, value_name = "FILE", env = "SQUALL_CONFIG")]
+    config: Option<PathBuf>,
+    /// How requests are handled: inline, threads:N or processes:N
+    #[arg(long, env = "SQUALL_MODEL", value_parser = squall_node::parse_model)]
+    model: Option<Model>,
+    /// Time limit of a handler (threads, processes) or command: 250ms, 2s
+    #[arg(long, value_name = "TIME", env = "SQUALL_DEADLINE", value_parser = squall_node::parse_duration)]
+    deadline: Option<Duration>,
+    /// Threads that receive datagrams [default: one for each processor]
+    #[arg(long, value_name = "N", env = "SQUALL_SHARDS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    shards: Option<u16>,
+    /// Pretend to lose this share of the requests: 50%
+    #[arg(long, value_name = "SHARE", env = "SQUALL_DROP", value_parser = squall_node::parse_ratio)]
+    drop: Option<f64>,
+    /// Cut streams into requests: as-read, lines or length-prefixed [default: as-read]
+    #[arg(long, value_parser = squall_node::parse_framing)]
+    framing: Option<Framing>,
+    /// The answer of the service reply [default: 你好]
+    #[arg(long)]
+    text: Option<String>,
+    /// The shell command of the service exec
+    #[arg(long)]
+    command: Option<String>,
+    /// Keep N processes of the command, which speak length-prefixed frames
+    #[arg(long, value_name = "N")]
+    pool: Option<usize>,
+    /// Count addresses of this network as validated, as loopback is: 10.0.0.0/8; repeatable
+    #[arg(long, value_name = "NETWORK", env = "SQUALL_TRUST_NETWORK", value_delimiter = ',')]
+    trust_network: Vec<Network>,
+    /// Join replies into segmented sends: auto, on, off
+    #[arg(long, env = "SQUALL_GSO", value_parser = squall_node::parse_offload)]
+    gso: Option<Offload>,
+    /// Let the kernel merge datagrams on receipt: auto, on, off
+    #[arg(long, env = "SQUALL_GRO", value_parser = squall_node::parse_offload)]
+    gro: Option<Offload>,
+    /// Do not limit the requests of one peer or network (loopback is never limited)
+    #[arg(long, env = "SQUALL_NO_RATE_LIMIT")]
+    no_rate_limit: bool,
+    /// Answer one request and end
+    #[arg(long)]
+    once: bool,
+    /// Log each request; twice, what is under the hood as well
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Form of the log on standard error
+    #[arg(long, value_enum, default_value_t = LogForm::Text, env = "SQUALL_LOG")]
+    log: LogForm,
+}
 
-pub(crate) fn run(_arguments: &Arguments) -> Result<Exit, Exit> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogForm {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+const EXAMPLES: &str = "Examples:
+  squall serve                                     the default services
+  squall serve stamp --on udp://:9000 -v           every interface, each request logged
+  squall serve time --on udp://[::]:20000 --on unixgram:/tmp/t.sock --model threads:8
+  squall serve exec --on tcp://127.0.0.1:7000 --command 'wc -c'
+  squall serve length --drop 50%                   loses every other request, about
+
+Ends with 0 when asked to by SIGINT or SIGTERM.";
+
+pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
+    start_log(arguments.log, arguments.verbose);
+    let (once, verbose) = (arguments.once, arguments.verbose);
+    let config = config(arguments)?;
+    let mut node = Node::new(&config).map_err(refuse)?;
+    node = node.on_error(|problem| warn!("{problem}"));
+    if once {
+        node = node.request_limit(1);
+    }
+    if verbose > 0 {
+        node = node.on_request(log_request);
+    }
+    if let Err(problem) = squall::socket::process::raise_descriptor_limit() {
+        warn!("cannot raise the limit on open descriptors: {problem}");
+    }
+    let running = node.start().map_err(refuse)?;
+    stop_on_signal(running.stopper())?;
+    for absent in running.left_out() {
+        warn!("left out: {absent}");
+    }
+    for local in running.locals() {
+        if let Some(bytes) = local.receive_buffer {
+            debug!("{} has {} socket(s) with receive buffers of {bytes} bytes", local.uri, local.sockets);
+        }
+    }
+    print_table(&running)?;
+    watch(&running, verbose > 0);
+    let report = running.wait();
+    for socket in report.stats.sockets() {
+        debug!("{socket}");
+    }
+    info!("{}", Node::summary(&report));
     Ok(Exit::Done)
+}
+
+fn config(arguments: Arguments) -> Result<Config, Exit> {
+    let Arguments { services, on, framing, text, command, pool, .. } = arguments;
+    let special =
+        !on.is_empty() || framing.is_some() || text.is_some() || command.is_some() || pool.is_some();
+    if special && services.len() != 1 {
+        return Err(Exit::Usage.with(
+            "--on, --framing, --text, --command and --pool go with one service; several with addresses of their own go into a file (--config)",
+        ));
+    }
+    let service = |name| ServiceConfig {
+        name,
+        on: on.clone(),
+        framing,
+        text: text.clone(),
+        command: command.clone(),
+        pool,
+    };
+    let flags = Config {
+        services: services.into_iter().map(service).collect(),
+        model: arguments.model,
+        deadline: arguments.deadline,
+        shards: arguments.shards.map(usize::from),
+        drop: arguments.drop,
+        trust_networks: arguments.trust_network,
+        gso: arguments.gso,
+        gro: arguments.gro,
+        rate_limit: arguments.no_rate_limit.then_some(false),
+        ..Config::default()
+    };
+    match arguments.config {
+        None => Ok(flags),
+        Some(path) => match Config::from_file(&path) {
+            Ok(file) => Ok(flags.or(file)),
+            Err(problem) => Err(Exit::Usage.with(problem)),
+        },
+    }
+}
+
+fn refuse(problem: NodeError) -> Exit {
+    let exit = if problem.is_usage() { Exit::Usage } else { Exit::Failed };
+    exit.with(problem)
+}
+
+fn start_log(form: LogForm, verbose: u8) {
+    let level = if verbose > 1 { tracing::Level::DEBUG } else { tracing::Level::INFO };
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_thread_names(true)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
+    match form {
+        LogForm::Text => builder.init(),
+        LogForm::Json => builder.json().init(),
+    }
+    // A handler's panic is a line of the log like any other.
+    std::panic::set_hook(Box::new(|panic| error!("{panic}")));
+}
+
+fn log_request(service: &str, request: &Request<'_>, verdict: Verdict) {
+    let peer = request.origin.peer;
+    let transport = request.origin.transport;
+    let bytes = request.payload.len();
+    let payload = sanitize(request.payload).max_len(200);
+    let outcome = match verdict {
+        Verdict::Answered(1) => "answered".to_owned(),
+        Verdict::Answered(replies) => format!("answered with {replies}"),
+        Verdict::Silent => "no answer wanted".to_owned(),
+        Verdict::Refused(squall::Refusal::Dropped) => "pretending to drop".to_owned(),
+        Verdict::Refused(refusal) => format!("refused: {refusal}"),
+        Verdict::NotAdmitted => "not admitted".to_owned(),
+        Verdict::Panicked => "the handler panicked".to_owned(),
+        _ => "the handler took too long".to_owned(),
+    };
+    info!(service, "{transport}://{peer} {bytes} bytes \"{payload}\": {outcome}");
+}
+
+/// SIGINT and SIGTERM stop the node; a second one ends it at once.
+fn stop_on_signal(stopper: Stopper) -> Result<(), Exit> {
+    let failed = |problem: io::Error| Exit::Failed.with(format_args!("cannot catch signals: {problem}"));
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    let wait = move || {
+        let mut asked = false;
+        for _ in signals.forever() {
+            if asked {
+                std::process::exit(130);
+            }
+            asked = true;
+            stopper.stop();
+        }
+    };
+    thread::Builder::new().name("squall-signals".into()).spawn(wait).map_err(failed)?;
+    Ok(())
+}
+
+fn print_table(running: &Running) -> Result<(), Exit> {
+    let rows: Vec<(String, String, String)> = running
+        .locals()
+        .iter()
+        .map(|local| {
+            let line = Node::try_line(&local.service, &local.uri).unwrap_or_default();
+            (local.service.clone(), local.uri.to_string(), line)
+        })
+        .collect();
+    let width = |column: fn(&(String, String, String)) -> &String, least: usize| {
+        rows.iter().map(|row| column(row).len()).max().unwrap_or(0).max(least)
+    };
+    let (first, second) = (width(|row| &row.0, 7), width(|row| &row.1, 10));
+    let mut out = io::stdout().lock();
+    let mut write = || {
+        writeln!(out, "{:first$}  {:second$}  TRY", "SERVICE", "LISTENS ON")?;
+        for (service, uri, line) in &rows {
+            writeln!(out, "{}", format!("{service:first$}  {uri:second$}  {line}").trim_end())?;
+        }
+        out.flush()
+    };
+    match write() {
+        // Nobody reads the table; the node serves all the same.
+        Err(problem) if problem.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Waits until the node is told to stop; meanwhile says when a handler does not come back.
+fn watch(running: &Running, verbose: bool) {
+    if !verbose {
+        while !running.wait_for_stop_within(Duration::MAX) {}
+        return;
+    }
+    while !running.wait_for_stop_within(Duration::from_secs(1)) {
+        for (shard, busy) in running.busy().into_iter().enumerate() {
+            if busy > Duration::from_secs(1) {
+                warn!("shard {shard} has been inside its handlers for {:.0} s", busy.as_secs_f64());
+            }
+        }
+    }
 }

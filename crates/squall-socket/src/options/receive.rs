@@ -11,13 +11,13 @@ use crate::Socket;
 impl Socket {
     /// The address a datagram was sent to and the interface it came by (`IPPROTO_IP`, `IP_PKTINFO`;
     /// `IPPROTO_IPV6`, `IPV6_RECVPKTINFO`), so that a wildcard socket can answer from that address. An IPv6
-    /// socket gets it for IPv4 as well, as a mapped address.
+    /// socket gets both for IPv4: the mapped address, and behind it `IP_PKTINFO`, which alone tells a
+    /// broadcast from a datagram to this host.
     ///
     /// # Errors
     /// `InvalidInput` for a socket that is not IP; `Unsupported` on systems without it.
     pub fn set_receive_packet_info(&self, on: bool) -> io::Result<()> {
-        // Not both on an IPv6 socket: each IPv4 datagram would carry the same news twice.
-        self.set_own_ip(IP_PKTINFO, IPV6_RECVPKTINFO, on.into())
+        self.set_ip(IP_PKTINFO, IPV6_RECVPKTINFO, on.into())
     }
 
     /// Whether [`set_receive_packet_info`](Self::set_receive_packet_info) is on.

@@ -205,7 +205,10 @@ impl Server {
 
     /// Tells `observe` what became of each request to which service. It runs on the receiving thread and must not wait;
     /// with worker processes, in the worker.
-    pub fn on_request(mut self, observe: impl Fn(&str, &Request<'_>, Verdict) + Send + Sync + 'static) -> Self {
+    pub fn on_request(
+        mut self,
+        observe: impl Fn(&str, &Request<'_>, Verdict) + Send + Sync + 'static,
+    ) -> Self {
         self.config.hooks.observer = Some(Box::new(observe));
         self
     }

@@ -1,0 +1,269 @@
+//! What a node runs, as the command line, the environment and a file say.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use squall::framing::Framing;
+use squall::guard::Network;
+use squall::{Model, Offload};
+
+use crate::units;
+
+/// What a node runs. Fields that are `None` have their defaults; see [`Config::or`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// The services; without any, those of [`Config::DEFAULT_SERVICES`] on their default addresses.
+    pub services: Vec<ServiceConfig>,
+    /// How handlers run; inline.
+    pub model: Option<Model>,
+    /// The time limit of a handler, under threads and processes, and of a command; a command has ten
+    /// seconds without it, a handler none.
+    pub deadline: Option<Duration>,
+    /// Threads that receive datagrams; one for each processor.
+    pub shards: Option<usize>,
+    /// The share of requests that is dropped on purpose, 0.0 to 1.0; none.
+    pub drop: Option<f64>,
+    /// Networks whose addresses count as validated, besides loopback.
+    pub trust_networks: Vec<Network>,
+    /// Whether replies are joined into segmented sends; auto.
+    pub gso: Option<Offload>,
+    /// Whether the kernel merges datagrams on receipt; auto.
+    pub gro: Option<Offload>,
+    /// The receive buffer of each datagram socket, in bytes; 4 MiB.
+    pub receive_buffer: Option<usize>,
+    /// How long a connection may bring nothing; ten minutes.
+    pub idle: Option<Duration>,
+    /// Whether the limits on each peer's rate hold; they do, off loopback.
+    pub rate_limit: Option<bool>,
+}
+
+/// One service of a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceConfig {
+    /// Its name: `time`, `length`, `stamp`, `reply`, `echo` or `exec`.
+    pub name: String,
+    /// Where it listens, as URIs; without any, on its default addresses.
+    pub on: Vec<String>,
+    /// How streams are cut into requests; as they are read.
+    pub framing: Option<Framing>,
+    /// `reply`: the text.
+    pub text: Option<String>,
+    /// `exec`: the shell command.
+    pub command: Option<String>,
+    /// `exec`: processes that stay and speak length-prefixed frames, instead of one for each request.
+    pub pool: Option<usize>,
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It is not what a configuration is.
+    #[error("{}: {reason}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// What runs when nothing is named.
+    pub const DEFAULT_SERVICES: [&'static str; 4] = ["time", "length", "stamp", "reply"];
+
+    /// Reads a TOML file.
+    ///
+    /// ```toml
+    /// model = "threads:8"            # inline, threads:N, processes:N
+    /// deadline = "2s"
+    /// shards = 2
+    /// drop = "10%"
+    /// trust-networks = ["10.0.0.0/8"]
+    /// gso = "auto"                   # auto, on, off; gro likewise
+    /// receive-buffer = 4194304
+    /// idle = "10m"
+    /// rate-limit = true
+    ///
+    /// [[service]]
+    /// name = "stamp"
+    /// on = ["udp://127.0.0.1:21567", "unix:/run/stamp.sock"]
+    /// framing = "lines"              # as-read, lines, length-prefixed
+    ///
+    /// [[service]]
+    /// name = "exec"
+    /// on = ["udp://127.0.0.1:7000"]
+    /// command = "wc -c"
+    /// pool = 4
+    ///
+    /// [[service]]
+    /// name = "reply"
+    /// text = "pong"
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the file and the line.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::from_toml(&text).map_err(|reason| ConfigError::Invalid { path: path.to_owned(), reason })
+    }
+
+    /// Reads the text of a TOML file.
+    ///
+    /// # Errors
+    /// What is wrong, with the line.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        file.into_config()
+    }
+
+    /// Takes what is not set here from `other`. Services are taken as a whole.
+    pub fn or(self, other: Config) -> Self {
+        Self {
+            services: if self.services.is_empty() { other.services } else { self.services },
+            model: self.model.or(other.model),
+            deadline: self.deadline.or(other.deadline),
+            shards: self.shards.or(other.shards),
+            drop: self.drop.or(other.drop),
+            trust_networks: if self.trust_networks.is_empty() {
+                other.trust_networks
+            } else {
+                self.trust_networks
+            },
+            gso: self.gso.or(other.gso),
+            gro: self.gro.or(other.gro),
+            receive_buffer: self.receive_buffer.or(other.receive_buffer),
+            idle: self.idle.or(other.idle),
+            rate_limit: self.rate_limit.or(other.rate_limit),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct File {
+    model: Option<String>,
+    deadline: Option<String>,
+    shards: Option<usize>,
+    drop: Option<String>,
+    #[serde(default)]
+    trust_networks: Vec<String>,
+    gso: Option<String>,
+    gro: Option<String>,
+    receive_buffer: Option<usize>,
+    idle: Option<String>,
+    rate_limit: Option<bool>,
+    #[serde(default)]
+    service: Vec<FileService>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct FileService {
+    name: String,
+    #[serde(default)]
+    on: Vec<String>,
+    framing: Option<String>,
+    text: Option<String>,
+    command: Option<String>,
+    pool: Option<usize>,
+}
+
+impl File {
+    fn into_config(self) -> Result<Config, String> {
+        let services = self.service.into_iter().map(FileService::into_config).collect::<Result<_, _>>()?;
+        let networks = self
+            .trust_networks
+            .iter()
+            .map(|network| network.parse::<Network>().map_err(|error| format!("trust-networks: {error}")));
+        Ok(Config {
+            services,
+            model: read("model", self.model, units::parse_model)?,
+            deadline: read("deadline", self.deadline, units::parse_duration)?,
+            shards: self.shards,
+            drop: read("drop", self.drop, units::parse_ratio)?,
+            trust_networks: networks.collect::<Result<_, _>>()?,
+            gso: read("gso", self.gso, units::parse_offload)?,
+            gro: read("gro", self.gro, units::parse_offload)?,
+            receive_buffer: self.receive_buffer,
+            idle: read("idle", self.idle, units::parse_duration)?,
+            rate_limit: self.rate_limit,
+        })
+    }
+}
+
+impl FileService {
+    fn into_config(self) -> Result<ServiceConfig, String> {
+        Ok(ServiceConfig {
+            name: self.name,
+            on: self.on,
+            framing: read("framing", self.framing, units::parse_framing)?,
+            text: self.text,
+            command: self.command,
+            pool: self.pool,
+        })
+    }
+}
+
+fn read<T>(
+    key: &str,
+    value: Option<String>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    value.map(|value| parse(&value).map_err(|error| format!("{key}: {error}"))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_all_that_a_command_line_can() {
+        let text = r#"
+            model = "threads:8"
+            deadline = "2s"
+            drop = "10%"
+            trust-networks = ["10.0.0.0/8"]
+            gso = "off"
+            [[service]]
+            name = "exec"
+            on = ["udp://127.0.0.1:7000"]
+            command = "wc -c"
+            pool = 4
+        "#;
+        let config = Config::from_toml(text).unwrap();
+        assert_eq!(config.model, Some(Model::threads(8)));
+        assert_eq!(config.deadline, Some(Duration::from_secs(2)));
+        assert_eq!(config.drop, Some(0.1));
+        assert_eq!(config.gso, Some(Offload::Off));
+        assert_eq!(config.services[0].command.as_deref(), Some("wc -c"));
+        let flags = Config { drop: Some(0.5), ..Config::default() };
+        let merged = flags.or(config);
+        assert_eq!((merged.drop, merged.gso), (Some(0.5), Some(Offload::Off)), "a flag beats the file");
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_named() {
+        for (text, says) in [
+            ("modle = \"inline\"", "modle"),
+            ("model = \"fork\"", "\"fork\" is no model"),
+            ("drop = \"200%\"", "drop: \"200%\""),
+            ("[[service]]\non = []", "name"),
+            ("trust-networks = [\"10.0.0.1/8\"]", "trust-networks"),
+            ("shards = [", "line 1"),
+        ] {
+            let error = Config::from_toml(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! A running node: its services on their addresses.
+
+use std::time::Duration;
+
+use squall::guard::{DEFAULT_PORTS, Trust};
+use squall::{
+    BindError, Model, Report, Request, Running, Server, ServerError, Service, StreamLimits, Transport, Uri,
+    UriError, Verdict,
+};
+
+use crate::config::{Config, ServiceConfig};
+use crate::loss::{Loss, Lossy};
+use crate::services::{Echo, Exec, ExecMode, FixedReply, Length, Stamp, TimeOfDay, seed};
+
+/// A node before it is started: services, and what else a program wants of them.
+#[derive(Debug)]
+pub struct Node {
+    server: Server,
+}
+
+/// Why a node cannot be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// There is no service of this name.
+    #[error("there is no service {name:?}; there are {}", NAMES.join(", "))]
+    UnknownService {
+        /// The name.
+        name: String,
+    },
+    /// A service needs something that is not said.
+    #[error("service {service} {needs}")]
+    Incomplete {
+        /// The service.
+        service: String,
+        /// What it needs, and how to say it.
+        needs: &'static str,
+    },
+    /// An address is written wrong.
+    #[error("service {service}: {source}")]
+    Address {
+        /// The service.
+        service: String,
+        /// What is wrong.
+        source: UriError,
+    },
+    /// The sockets cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+impl NodeError {
+    /// Whether what the operator typed cannot be, rather than the system refusing it.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            NodeError::Bind(error) => error.is_usage(),
+            NodeError::Address { source, .. } => !source.is_temporary(),
+            _ => true,
+        }
+    }
+}
+
+impl Node {
+    /// The node that `config` describes.
+    ///
+    /// # Errors
+    /// [`NodeError`], but for what only the system can tell.
+    pub fn new(config: &Config) -> Result<Self, NodeError> {
+        let loss = config.drop.filter(|ratio| *ratio > 0.0).map(|ratio| Loss::new(ratio, seed()));
+        let defaults;
+        let services = if config.services.is_empty() {
+            let named = |name: &str| ServiceConfig { name: name.to_owned(), ..ServiceConfig::default() };
+            defaults = Config::DEFAULT_SERVICES.map(named);
+            &defaults[..]
+        } else {
+            &config.services[..]
+        };
+        let mut server = Server::new()
+            .model(model(config))
+            .trust(config.trust_networks.iter().copied().collect::<Trust>())
+            .gso(config.gso.unwrap_or_default())
+            .gro(config.gro.unwrap_or_default());
+        if let Some(shards) = config.shards {
+            server = server.shards(shards);
+        }
+        if let Some(bytes) = config.receive_buffer {
+            server = server.receive_buffer(bytes);
+        }
+        if let Some(idle) = config.idle {
+            server = server.stream_limits(StreamLimits::default().idle(idle));
+        }
+        if config.rate_limit == Some(false) {
+            server = server.rate_limit(None);
+        }
+        for service in services {
+            server = server.service(self::service(service, config, loss.as_ref())?);
+        }
+        Ok(Self { server })
+    }
+
+    /// Stops by itself after this many requests.
+    pub fn request_limit(self, requests: u64) -> Self {
+        Self { server: self.server.request_limit(requests) }
+    }
+
+    /// Tells `observe` what became of each request to which service.
+    pub fn on_request(self, observe: impl Fn(&str, &Request<'_>, Verdict) + Send + Sync + 'static) -> Self {
+        Self { server: self.server.on_request(observe) }
+    }
+
+    /// Tells `report` what went wrong without ending the node.
+    pub fn on_error(self, report: impl Fn(&ServerError) + Send + Sync + 'static) -> Self {
+        Self { server: self.server.on_error(report) }
+    }
+
+    /// Opens all sockets and starts to serve. Does not return in a worker process; see
+    /// [`Server::start`].
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn start(self) -> Result<Running, NodeError> {
+        Ok(self.server.start()?)
+    }
+
+    /// A line that asks the service behind `local`, for people to paste; `None` where there is none.
+    pub fn try_line(service: &str, uri: &Uri) -> Option<String> {
+        let text = if service == "time" { "" } else { "hello" };
+        match uri.transport() {
+            Transport::Udp | Transport::Tcp => {
+                let address = uri.resolve(squall::IpFamily::Any).ok()?.first()?.ip()?;
+                let udp = if uri.transport() == Transport::Udp { "-u " } else { "-N " };
+                let host = match address.ip() {
+                    ip if !ip.is_unspecified() => ip.to_string(),
+                    ip if ip.is_ipv4() => "127.0.0.1".into(),
+                    _ => "::1".into(),
+                };
+                Some(
+                    format!("echo {text} | nc {udp}-w1 {host} {}", address.port())
+                        .replace("echo  |", "echo |"),
+                )
+            }
+            Transport::Unix => Some(format!("echo {text} | nc -N -U {}", uri.unix()?.as_path()?.display())),
+            _ => Some(format!("squall ask {uri} {text}").trim_end().to_owned()),
+        }
+    }
+
+    /// What a node did, in one line.
+    pub fn summary(report: &Report) -> String {
+        let mut line = format!(
+            "answered {} and left {} unanswered in {:.1} s",
+            requests(report.handled),
+            report.unanswered,
+            report.elapsed.as_secs_f64()
+        );
+        let pretended = report.stats.total(squall::Counter::Pretended);
+        if pretended > 0 {
+            line += &format!(", {pretended} of them dropped on purpose");
+        }
+        if report.unfinished > 0 {
+            line += &format!("; {} not finished in time", report.unfinished);
+        }
+        let drops = report.stats.kernel_drops();
+        if drops > 0 {
+            line += &format!("; the kernel dropped {drops} before they were read");
+        }
+        line
+    }
+}
+
+fn requests(count: u64) -> String {
+    if count == 1 { "1 request".into() } else { format!("{count} requests") }
+}
+
+fn model(config: &Config) -> Model {
+    match (config.model.unwrap_or_default(), config.deadline) {
+        (Model::Threads { threads, queue, .. }, deadline) => Model::Threads { threads, queue, deadline },
+        (Model::Processes { workers, .. }, deadline) => Model::Processes { workers, deadline },
+        (model, _) => model,
+    }
+}
+
+fn service(config: &ServiceConfig, node: &Config, loss: Option<&Loss>) -> Result<Service, NodeError> {
+    let name = config.name.as_str();
+    let incomplete = |needs| NodeError::Incomplete { service: name.to_owned(), needs };
+    let loss = loss.cloned();
+    if name != "exec" && (config.command.is_some() || config.pool.is_some()) {
+        return Err(incomplete("runs no command; only exec does"));
+    }
+    if name != "reply" && config.text.is_some() {
+        return Err(incomplete("has no text to set; only reply has"));
+    }
+    let mut service = match name {
+        "time" => Service::new(name, Lossy(loss, TimeOfDay)),
+        "length" => Service::new(name, Lossy(loss, Length)),
+        "stamp" => Service::new(name, Lossy(loss, Stamp)),
+        "reply" => {
+            let reply = config.text.as_ref().map_or_else(FixedReply::default, FixedReply::new);
+            Service::new(name, Lossy(loss, reply))
+        }
+        "echo" => Service::new(name, Lossy(loss, Echo::default())),
+        "exec" => {
+            let command =
+                config.command.clone().ok_or_else(|| incomplete("needs a command: --command 'wc -c'"))?;
+            let mode = config.pool.map_or(ExecMode::Each, ExecMode::Pool);
+            let time_limit = node.deadline.unwrap_or(COMMAND_TIME);
+            Service::asynchronous(name, Exec::new(command, mode, time_limit, loss))
+        }
+        _ => return Err(NodeError::UnknownService { name: name.to_owned() }),
+    };
+    if let Some(framing) = config.framing {
+        service = service.framing(framing);
+    }
+    if config.on.is_empty() {
+        let defaults = default_addresses(name);
+        if defaults.is_empty() {
+            return Err(incomplete("has no default address; say where with --on udp://127.0.0.1:PORT"));
+        }
+        for uri in defaults {
+            service = service.on_if_present(uri);
+        }
+        return Ok(service);
+    }
+    for text in &config.on {
+        let usual_port = default_port(name);
+        let uri = Uri::parse(text, Transport::Udp, usual_port)
+            .map_err(|source| NodeError::Address { service: name.to_owned(), source })?;
+        service = service.on(uri);
+    }
+    Ok(service)
+}
+
+/// Loopback, both families.
+fn default_addresses(service: &str) -> Vec<Uri> {
+    let Some(port) = default_port(service) else { return Vec::new() };
+    let transports: &[Transport] =
+        if service == "stamp" { &[Transport::Udp, Transport::Tcp] } else { &[Transport::Udp] };
+    let uri = |transport: &Transport, host: &str| {
+        Uri::parse(&format!("{transport}://{host}:{port}"), *transport, None).ok()
+    };
+    transports
+        .iter()
+        .flat_map(|transport| ["127.0.0.1", "[::1]"].map(|host| uri(transport, host)))
+        .flatten()
+        .collect()
+}
+
+fn default_port(service: &str) -> Option<u16> {
+    let [time, length, stamp, reply, ..] = DEFAULT_PORTS;
+    match service {
+        "time" => Some(time),
+        "length" => Some(length),
+        "stamp" => Some(stamp),
+        "reply" => Some(reply),
+        _ => None,
+    }
+}
+
+/// The services that there are.
+const NAMES: [&str; 6] = ["time", "length", "stamp", "reply", "echo", "exec"];
+/// How long a command may run where nothing else is said.
+const COMMAND_TIME: Duration = Duration::from_secs(10);
