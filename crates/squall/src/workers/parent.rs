@@ -3,6 +3,7 @@
 use std::env;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -117,7 +118,8 @@ struct Keeper {
 impl Keeper {
     fn keep(self, first: (Child, Socket)) {
         let mut next = Some(first);
-        let mut delay = Duration::ZERO;
+        // Ends in a row, each soon after its start.
+        let mut failures = 0;
         while self.control.stopping().is_none() {
             let (mut child, line) = match next
                 .take()
@@ -126,8 +128,8 @@ impl Keeper {
                 Ok(started) => started,
                 Err(source) => {
                     self.control.hooks().report(&ServerError::WorkerStart { worker: self.worker, source });
-                    delay = longer(delay);
-                    self.pause(delay);
+                    failures += 1;
+                    self.pause(back_off(failures));
                     continue;
                 }
             };
@@ -148,8 +150,8 @@ impl Keeper {
                 Ok(status) => format!("ended ({status})"),
                 Err(error) => format!("ended ({error})"),
             });
-            // One that served for a while starts again at once, one that cannot start waits longer each time.
-            delay = if started.elapsed() > STEADY { Duration::ZERO } else { longer(delay) };
+            failures = if started.elapsed() > STEADY { 1 } else { failures + 1 };
+            let delay = back_off(failures);
             if let Some(socket) = self.share.sockets.first() {
                 socket.stats.add(Counter::WorkerRestarts, 1);
             }
@@ -221,13 +223,21 @@ fn start_worker(worker: usize, share: &Share) -> io::Result<(Child, Socket)> {
         descriptors.push(socket.socket.as_fd());
     }
     let mut command = Command::new(os::own_program()?);
-    command.args(env::args_os().skip(1)).env(VARIABLE, inheritance).stdin(Stdio::null());
+    let mut arguments = env::args_os();
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    command.args(arguments).env(VARIABLE, inheritance).stdin(Stdio::null());
     os::inherit(&mut command, &descriptors);
     Ok((command.spawn()?, ours))
 }
 
-fn longer(delay: Duration) -> Duration {
-    (delay * 2).clamp(Duration::from_millis(100), Duration::from_secs(10))
+/// The pause before the next start: none after the first end, then 100 ms, doubling up to ten seconds.
+fn back_off(failures: u32) -> Duration {
+    match failures {
+        0 | 1 => Duration::ZERO,
+        _ => Duration::from_millis(100 << (failures - 2).min(7)).min(Duration::from_secs(10)),
+    }
 }
 
 /// A worker that served for this long was in order.

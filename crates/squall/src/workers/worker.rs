@@ -76,6 +76,7 @@ fn serve(
     // Ctrl-C reaches the whole group; the parent tells when to stop.
     os::ignore_termination()?;
     let Inheritance { worker, line, sockets } = inheritance;
+    os::set_name(&format!("squall-worker-{worker}"));
     let mut bound = Vec::new();
     for (service, transport, socket) in sockets {
         let address = socket.local_address()?;
