@@ -30,6 +30,8 @@ pub(crate) enum Error {
     Load(#[from] LoadError),
     #[error("cannot serve")]
     Serve(#[source] io::Error),
+    #[error("cannot write {}", path.display())]
+    Plot { path: PathBuf, source: io::Error },
     #[error("cannot print")]
     Print(#[source] io::Error),
 }

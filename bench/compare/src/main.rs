@@ -9,13 +9,14 @@ mod scenario;
 mod server;
 mod table;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use squall::load::{Report, plot};
 use squall_socket::process::pin_to_processor;
 
 use crate::error::Error;
@@ -43,9 +44,15 @@ struct Arguments {
     /// Rounds, in each of which every server has its turn [default: 5, quick: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
+    /// Requests in flight, instead of the scenario's own number
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    in_flight: Option<u32>,
     /// The squall program; otherwise it is built
     #[arg(long, value_name = "PATH")]
     squall: Option<PathBuf>,
+    /// A picture of the latencies of each scenario's last round, as DIRECTORY/SCENARIO.svg
+    #[arg(long, value_name = "DIRECTORY")]
+    plot: Option<PathBuf>,
     /// One JSON object a line for each server of each scenario
     #[arg(long)]
     json: bool,
@@ -91,20 +98,27 @@ fn compare(arguments: &Arguments) -> Result<(), Error> {
                 if row.failure.is_some() {
                     continue;
                 }
-                if !arguments.json {
-                    eprint!("\r\x1b[K{name:?}: round {round} of {rounds}: {}", row.label);
-                    let _ = std::io::stderr().flush();
-                }
-                match measure(&scenario, *server, &programs, seconds) {
-                    Ok(sample) => row.samples.push(sample),
+                progress(&format!("{}: round {round} of {rounds}: {}", scenario.name(), row.label));
+                match measure(&scenario, *server, &programs, arguments, seconds) {
+                    Ok((sample, report)) => {
+                        row.samples.push(sample);
+                        row.last = Some(report);
+                    }
                     Err(error) => row.failure = Some(error::with_causes(&error)),
                 }
             }
         }
+        if let Some(directory) = &arguments.plot {
+            let series: Vec<_> =
+                rows.iter().filter_map(|row| Some((row.label, row.last.as_ref()?))).take(PLOTTED).collect();
+            let path = directory.join(format!("{}.svg", scenario.name()));
+            std::fs::write(&path, plot(scenario.about, &series))
+                .map_err(|source| Error::Plot { path, source })?;
+        }
+        progress("");
         if arguments.json {
-            table::print_json(scenario.name, &rows).map_err(Error::Print)?;
+            table::print_json(&scenario, &rows).map_err(Error::Print)?;
         } else {
-            eprint!("\r\x1b[K");
             table::print(&scenario, seconds, &rows).map_err(Error::Print)?;
         }
     }
@@ -116,8 +130,9 @@ fn measure(
     scenario: &Scenario,
     server: Server,
     programs: &Programs,
+    arguments: &Arguments,
     seconds: Duration,
-) -> Result<Sample, Error> {
+) -> Result<(Sample, Report), Error> {
     // A child inherits the processor of the thread that starts it.
     pin_to_processor(SERVER_PROCESSOR).map_err(Error::Pin)?;
     let running = Running::start(|port| server.command(programs, port))?;
@@ -125,12 +140,24 @@ fn measure(
     running.wait_until_it_answers()?;
 
     let seconds = if server.is_slow() { seconds.min(SLOW) } else { seconds };
-    let load = (scenario.load)(running.address()).duration(seconds).timeout(Duration::from_millis(500));
+    let mut load = (scenario.load)(running.address()).duration(seconds).timeout(Duration::from_millis(500));
+    if let Some(requests) = arguments.in_flight {
+        load = load.in_flight(requests as usize);
+    }
     load.clone().duration(seconds / 5).run()?;
     let before = running.processor_time()?;
     let report = load.run()?;
     let used = running.processor_time()?.saturating_sub(before);
-    Ok(Sample::new(&report, used))
+    Ok((Sample::new(&report, used), report))
+}
+
+/// Shows what is done now, in place of what was shown before; on a terminal only.
+fn progress(text: &str) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K{text}");
+        let _ = stderr.flush();
+    }
 }
 
 fn wanted(server: &Server, arguments: &Arguments) -> bool {
@@ -147,5 +174,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 const SERVER_PROCESSOR: usize = 0;
 const LOAD_PROCESSOR: usize = 1;
+/// Series that a plot can tell apart.
+const PLOTTED: usize = 7;
 /// How long servers are measured that answer so little that more time tells no more.
 const SLOW: Duration = Duration::from_secs(1);

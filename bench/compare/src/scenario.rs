@@ -22,7 +22,7 @@ impl Name {
 
 /// A load, and the servers that get it.
 pub(crate) struct Scenario {
-    pub(crate) name: Name,
+    name: Name,
     pub(crate) about: &'static str,
     pub(crate) load: fn(SocketAddr) -> Load,
     pub(crate) servers: &'static [Server],
@@ -31,11 +31,11 @@ pub(crate) struct Scenario {
 impl Scenario {
     pub(crate) fn of(name: Name) -> Self {
         let (about, load, servers): (_, fn(SocketAddr) -> Load, _) = match name {
-            Name::Many => ("256 peers, 256 requests of 64 bytes in flight", many, ALL),
+            Name::Many => ("256 peers, 128 requests of 64 bytes in flight", many, ALL),
             Name::One => ("one peer, 64 requests of 64 bytes in flight", one, ALL),
             Name::Latency => ("one peer, one request of 64 bytes in flight", latency, ALL),
             Name::Burst => {
-                ("one peer, bursts of 32 datagrams of 64 bytes, 32 bursts in flight", burst, TRAINS)
+                ("one peer, bursts of 32 datagrams of 64 bytes, 8 bursts in flight", burst, TRAINS)
             }
             Name::Threads => {
                 ("256 peers, 64 requests of 64 bytes in flight, a thread for each", threads, THREADS)
@@ -43,10 +43,15 @@ impl Scenario {
         };
         Self { name, about, load, servers }
     }
+
+    /// The name as it is typed.
+    pub(crate) fn name(&self) -> String {
+        format!("{:?}", self.name).to_lowercase()
+    }
 }
 
 fn many(target: SocketAddr) -> Load {
-    Load::udp(target).peers(256).in_flight(256).busy(true)
+    Load::udp(target).peers(256).in_flight(128).busy(true)
 }
 
 fn one(target: SocketAddr) -> Load {
@@ -59,7 +64,7 @@ fn latency(target: SocketAddr) -> Load {
 }
 
 fn burst(target: SocketAddr) -> Load {
-    Load::udp(target).burst(32).in_flight(32 * 32).busy(true)
+    Load::udp(target).burst(32).in_flight(8 * 32).busy(true)
 }
 
 fn threads(target: SocketAddr) -> Load {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 use squall::load::Report;
 
-use crate::scenario::{Name, Scenario};
+use crate::scenario::Scenario;
 
 /// One server of a scenario.
 pub(crate) struct Row {
     pub(crate) label: &'static str,
     pub(crate) samples: Vec<Sample>,
+    pub(crate) last: Option<Report>,
     /// Why there are no more samples.
     pub(crate) failure: Option<String>,
 }
@@ -20,6 +21,7 @@ pub(crate) struct Row {
 pub(crate) struct Sample {
     replies_per_second: f64,
     cpu: f64,
+    busy: f64,
     lost: f64,
     latency: [f64; PERCENTILES.len()],
 }
@@ -30,6 +32,7 @@ impl Sample {
         Self {
             replies_per_second: report.replies_per_second(),
             cpu: used.as_secs_f64() * 1e6 / report.replies.max(1) as f64,
+            busy: 100.0 * used.as_secs_f64() / report.elapsed.as_secs_f64(),
             lost: 100.0 * report.lost as f64 / report.sent.max(1) as f64,
             latency: PERCENTILES.map(|percent| report.latency(percent).as_secs_f64() * 1e6),
         }
@@ -38,7 +41,7 @@ impl Sample {
 
 impl Row {
     pub(crate) fn new(label: &'static str) -> Self {
-        Self { label, samples: Vec::new(), failure: None }
+        Self { label, samples: Vec::new(), last: None, failure: None }
     }
 
     fn median(&self, value: impl Fn(&Sample) -> f64) -> f64 {
@@ -54,17 +57,18 @@ impl Row {
         self.median(|sample| sample.replies_per_second)
     }
 
-    fn summary(&self, scenario: Name, reference: Option<&Row>) -> Summary<'_> {
+    fn summary(&self, scenario: &Scenario, reference: Option<&Row>) -> Summary<'_> {
         let rates = self.samples.iter().map(|sample| sample.replies_per_second);
         let [p50, p90, p99, p99_9] = std::array::from_fn(|index| self.median(|sample| sample.latency[index]));
         Summary {
-            scenario: format!("{scenario:?}").to_lowercase(),
+            scenario: scenario.name(),
             server: self.label,
             rounds: self.samples.len(),
             replies_per_second: self.rate(),
             lowest: rates.clone().fold(f64::NAN, f64::min),
             highest: rates.fold(f64::NAN, f64::max),
             cpu_us_per_reply: self.median(|sample| sample.cpu),
+            cpu_percent: self.median(|sample| sample.busy),
             lost_percent: self.median(|sample| sample.lost),
             p50_us: p50,
             p90_us: p90,
@@ -86,6 +90,7 @@ struct Summary<'a> {
     lowest: f64,
     highest: f64,
     cpu_us_per_reply: f64,
+    cpu_percent: f64,
     lost_percent: f64,
     p50_us: f64,
     p90_us: f64,
@@ -101,26 +106,36 @@ struct Summary<'a> {
 pub(crate) fn print(scenario: &Scenario, seconds: Duration, rows: &[Row]) -> io::Result<()> {
     let out = &mut io::stdout().lock();
     let rounds = rows.iter().map(|row| row.samples.len()).max().unwrap_or(0);
-    let name = format!("{:?}", scenario.name).to_lowercase();
-    writeln!(out, "{name}: {} ({rounds} × {} s)", scenario.about, seconds.as_secs_f64())?;
+    writeln!(out, "{}: {} ({rounds} × {} s)", scenario.name(), scenario.about, seconds.as_secs_f64())?;
     writeln!(
         out,
-        "{:<26}{:>12}{:>25}{:>10}{:>8}{:>9}{:>9}{:>9}{:>9}{:>10}",
-        "", "replies/s", "lowest – highest", "CPU µs", "lost %", "p50 µs", "p90", "p99", "p99.9", "Squall ×"
+        "{:<26}{:>12}{:>25}{:>9}{:>7}{:>8}{:>9}{:>9}{:>9}{:>9}{:>10}",
+        "",
+        "replies/s",
+        "lowest – highest",
+        "CPU µs",
+        "CPU %",
+        "lost %",
+        "p50 µs",
+        "p90",
+        "p99",
+        "p99.9",
+        "Squall ×"
     )?;
     for row in rows {
-        let it = row.summary(scenario.name, rows.first());
+        let it = row.summary(scenario, rows.first());
         if row.samples.is_empty() {
             writeln!(out, "{:<26}  {}", row.label, it.failure.unwrap_or("not measured"))?;
             continue;
         }
         writeln!(
             out,
-            "{:<26}{:>12.0}{:>25}{:>10.2}{:>8.2}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>10.2}",
+            "{:<26}{:>12.0}{:>25}{:>9.2}{:>7.0}{:>8.2}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>10.2}",
             it.server,
             it.replies_per_second,
             format!("{:.0} – {:.0}", it.lowest, it.highest),
             it.cpu_us_per_reply,
+            it.cpu_percent,
             it.lost_percent,
             it.p50_us,
             it.p90_us,
@@ -136,7 +151,7 @@ pub(crate) fn print(scenario: &Scenario, seconds: Duration, rows: &[Row]) -> io:
 }
 
 /// Prints an object on a line for each server.
-pub(crate) fn print_json(scenario: Name, rows: &[Row]) -> io::Result<()> {
+pub(crate) fn print_json(scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for row in rows {
         serde_json::to_writer(&mut out, &row.summary(scenario, rows.first()))?;

@@ -83,7 +83,10 @@ impl<'a> Driver<'a> {
         let mut sockets = Vec::with_capacity(number_of_sockets);
         for number in 0..number_of_sockets {
             let socket = open(load, number, shared).map_err(opening(number + 1))?;
-            poller.add(&socket, number).map_err(opening(number + 1))?;
+            // A socket that nobody waits for need not tell: that would be work for the processor that delivers.
+            if number_of_sockets > 1 || !load.busy {
+                poller.add(&socket, number).map_err(opening(number + 1))?;
+            }
             sockets.push(socket);
         }
 
