@@ -56,7 +56,7 @@ struct Arguments {
     /// One JSON object a line for each server of each scenario
     #[arg(long)]
     json: bool,
-    /// Is an echo server itself: "std" or "tokio"
+    /// Is an echo server itself
     #[arg(long, hide = true, requires = "on")]
     serve: Option<echo::Kind>,
     /// Where that server listens

@@ -75,6 +75,7 @@ const ALL: &[Server] = &[
     Server::Squall,
     Server::C,
     Server::Tokio,
+    Server::TokioMain,
     Server::Std,
     Server::PythonRaw,
     Server::PythonPlain,

@@ -15,6 +15,7 @@ pub(crate) enum Server {
     C,
     CTrains,
     Tokio,
+    TokioMain,
     Std,
     PythonRaw,
     PythonPlain,
@@ -65,6 +66,7 @@ impl Server {
             Server::C => "C recvmmsg/sendmmsg",
             Server::CTrains => "C with GRO and GSO",
             Server::Tokio => "tokio UdpSocket",
+            Server::TokioMain => "tokio::main UdpSocket",
             Server::Std => "std UdpSocket",
             Server::PythonRaw => "Python socket",
             Server::PythonPlain => "Python UDPServer",
@@ -100,6 +102,7 @@ impl Server {
             Server::C => with(&programs.c, &[port.to_string()]),
             Server::CTrains => with(&programs.c, &[port.to_string(), "trains".into()]),
             Server::Tokio => own(programs, echo::Kind::Tokio, address),
+            Server::TokioMain => own(programs, echo::Kind::TokioMain, address),
             Server::Std => own(programs, echo::Kind::Std, address),
             Server::PythonRaw => python("raw", port),
             Server::PythonPlain => python("plain", port),
@@ -120,6 +123,7 @@ fn own(programs: &Programs, kind: echo::Kind, address: SocketAddr) -> Command {
     let kind = match kind {
         echo::Kind::Std => "std",
         echo::Kind::Tokio => "tokio",
+        echo::Kind::TokioMain => "tokio-main",
     };
     with(&programs.own, &["--serve".into(), kind.into(), "--on".into(), address.to_string()])
 }

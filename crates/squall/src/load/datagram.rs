@@ -53,7 +53,8 @@ struct Driver<'a> {
     /// Whether the one socket sends for every peer, from its address.
     shared: bool,
     next_peer: usize,
-    /// Bursts that go with one visit to a socket at most.
+    /// Bursts that go before replies are looked for, and with one visit to a socket, at most.
+    bursts: usize,
     visit: usize,
     segmented: bool,
     schedule: Schedule,
@@ -110,6 +111,7 @@ impl<'a> Driver<'a> {
             sockets,
             shared,
             next_peer: 0,
+            bursts,
             visit,
             segmented: SEGMENTED_SENDS && load.segmented && load.burst > 1 && load.size > 0,
             schedule: Schedule::new(load, end),
@@ -132,9 +134,10 @@ impl<'a> Driver<'a> {
         self.start.elapsed().as_nanos() as u64
     }
 
-    /// Starts the bursts that are due; false when none is.
+    /// Starts the bursts that are due, up to a call's worth: what has come meanwhile must not wait until an open loop
+    /// has caught up. False when none is due.
     fn send(&mut self, now: u64) -> Result<bool, LoadError> {
-        let due = self.schedule.due(now, self.ledger.flight.free());
+        let due = self.schedule.due(now, self.ledger.flight.free()).min(self.bursts);
         let mut left = due;
         while left > 0 {
             let count = left.min(self.visit);
@@ -152,7 +155,7 @@ impl<'a> Driver<'a> {
         let mut slots = self.payloads.chunks_exact_mut(self.load.size.max(1));
         for burst in 0..count {
             let since = self.schedule.start(now);
-            let Some((group, mut token)) = self.ledger.flight.start(since) else { break };
+            let Some((group, mut token)) = self.ledger.flight.start(since, now) else { break };
             self.ledger.tally.sent(since, self.load.burst as u64);
             if per_peer {
                 peer = group as usize % self.load.peers;

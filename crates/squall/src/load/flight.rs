@@ -19,7 +19,10 @@ pub(super) struct Flight {
 
 #[derive(Clone, Copy, Default)]
 struct Group {
+    /// What latency counts from.
     since: u64,
+    /// What the timeout counts from.
+    sent: u64,
     remaining: u32,
 }
 
@@ -66,11 +69,11 @@ impl Flight {
         self.free.len() == self.groups.len()
     }
 
-    /// Starts a group of requests at the time `since` and returns its number and its first token; the others follow it,
+    /// Starts a group of requests that were due at `since` and are sent at `sent`, and returns its number and its first token; the others follow it,
     /// each [`next`] of the one before. `None` when all groups are in flight.
-    pub(super) fn start(&mut self, since: u64) -> Option<(u32, u64)> {
+    pub(super) fn start(&mut self, since: u64, sent: u64) -> Option<(u32, u64)> {
         let group = self.free.pop()?;
-        self.groups[group as usize] = Group { since, remaining: self.group_size as u32 };
+        self.groups[group as usize] = Group { since, sent, remaining: self.group_size as u32 };
         let first = group as usize * self.group_size;
         let token = self.sequence << SLOT_BITS | first as u64;
         let mut each = token;
@@ -112,12 +115,12 @@ impl Flight {
         self.groups[group as usize].remaining as usize
     }
 
-    /// Gives up the requests from before `time`, and tells for each group that had any its number, its time and
+    /// Gives up the requests that were sent before `time`, and tells for each group that had any its number, its time and
     /// how many they are.
     pub(super) fn expire(&mut self, time: u64, mut lost: impl FnMut(u32, u64, u64)) {
         for group in 0..self.groups.len() {
-            let Group { since, remaining } = self.groups[group];
-            if remaining == 0 || since >= time {
+            let Group { since, sent, remaining } = self.groups[group];
+            if remaining == 0 || sent >= time {
                 continue;
             }
             let first = group * self.group_size;
@@ -158,14 +161,14 @@ mod tests {
     #[test]
     fn a_reply_is_counted_once_and_its_group_is_free_when_all_have_come() {
         let mut flight = Flight::new(2, 2, 0);
-        let (_, first) = flight.start(7).unwrap();
+        let (_, first) = flight.start(7, 7).unwrap();
         let second = next(first);
         assert_eq!(flight.finish(second), Match::Answer { since: 7 });
         assert_eq!(flight.free(), 1);
         assert_eq!(flight.finish(second), Match::Duplicate);
         assert_eq!(flight.finish(first), Match::Answer { since: 7 });
         assert!(flight.is_empty());
-        let (_, again) = flight.start(8).unwrap();
+        let (_, again) = flight.start(8, 8).unwrap();
         assert!(again != first && again != second);
         assert_eq!(flight.finish(first), Match::Duplicate, "of the place's earlier request");
     }
@@ -181,13 +184,13 @@ mod tests {
     #[test]
     fn a_request_that_is_given_up_frees_its_group_and_its_reply_is_late() {
         let mut flight = Flight::new(1, 2, u64::MAX);
-        let (group, token) = flight.start(100).unwrap();
-        assert!(flight.start(100).is_none(), "the window is full");
+        let (group, token) = flight.start(60, 100).unwrap();
+        assert!(flight.start(60, 100).is_none(), "the window is full");
         flight.finish(token);
         flight.expire(100, |_, _, _| panic!("not yet"));
         let mut lost = Vec::new();
         flight.expire(101, |group, since, count| lost.push((group, since, count)));
-        assert_eq!(lost, [(group, 100, 1)]);
+        assert_eq!(lost, [(group, 60, 1)]);
         assert!(flight.is_empty());
         assert_eq!(flight.finish(next(token)), Match::Late);
         assert_eq!(flight.finish(next(token)), Match::Duplicate);
@@ -196,7 +199,7 @@ mod tests {
     #[test]
     fn replies_without_a_token_are_taken_in_the_order_of_their_requests() {
         let mut flight = Flight::new(1, 2, 0);
-        let (group, _) = flight.start(5).unwrap();
+        let (group, _) = flight.start(5, 5).unwrap();
         assert_eq!(flight.finish_any(group), Some(5));
         assert_eq!(flight.remaining(group), 1);
         assert_eq!(flight.finish_any(group), Some(5));

@@ -45,7 +45,7 @@ impl Ledger {
         matches!(outcome, Match::Answer { .. })
     }
 
-    /// Gives up the requests from before `time`.
+    /// Gives up the requests that were sent before `time`.
     pub(super) fn give_up(&mut self, time: u64) {
         let Self { flight, tally, waiting, .. } = self;
         flight.expire(time, |group, since, count| {
@@ -97,7 +97,7 @@ mod tests {
     fn a_reply_is_known_wherever_its_token_stands() {
         let mut ledger = ledger(None);
         for prefix in ["", "[Wed Aug 15 20:35:08 2012] ", "0123456789abcdef", "x"] {
-            let (_, token) = ledger.flight.start(1).unwrap();
+            let (_, token) = ledger.flight.start(1, 1).unwrap();
             let text = String::from_utf8(token::encode(token).to_vec()).unwrap();
             assert!(ledger.take(0, format!("{prefix}{text}.").as_bytes(), 2), "{prefix}");
         }
@@ -110,7 +110,7 @@ mod tests {
     fn without_tokens_a_reply_answers_its_own_peer_s_oldest_request() {
         let mut ledger = ledger(Some(2));
         for (peer, since) in [(0, 1), (1, 2), (1, 3)] {
-            let (group, _) = ledger.flight.start(since).unwrap();
+            let (group, _) = ledger.flight.start(since, since).unwrap();
             ledger.expect_any(peer, group);
         }
         assert!(ledger.take(0, b"", 10));

@@ -225,7 +225,8 @@ impl Load {
         self
     }
 
-    /// When a request without a reply is lost: after 1 s by default; at least 1 ms. It leaves room for the next then.
+    /// When a request without a reply is lost: 1 s after it was sent by default; at least 1 ms. It leaves room for the
+    /// next then.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

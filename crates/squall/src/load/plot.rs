@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Report;
 use super::report::readable;
 
-/// Draws the latency of each of `series`, with its name, by percentile: an SVG document of 960 by 540 pixels. The
+/// Draws the latency of each of `series`, with its name, by percentile: an SVG document of 1000 by 540 pixels. The
 /// percentiles stand as far apart as their rarity grows tenfold (0, 90, 99, 99.9 …), as far as the number of replies
 /// bears it. The latency is on a linear scale from zero, and on a logarithmic one where the highest is more than
 /// twenty times the lowest. Seven series can be told apart by colour.
@@ -190,7 +190,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 540.0;
 const LEFT: f64 = 90.0;
 const RIGHT: f64 = 730.0;

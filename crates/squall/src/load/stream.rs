@@ -125,7 +125,7 @@ impl<'a> Driver<'a> {
             return;
         };
         let since = self.schedule.start(now);
-        let Some((group, token)) = self.ledger.flight.start(since) else { return };
+        let Some((group, token)) = self.ledger.flight.start(since, now) else { return };
         self.ledger.expect_any(number, group);
         if self.load.size >= token::SIZE {
             self.request[self.load.size - token::SIZE..self.load.size].copy_from_slice(&token::encode(token));
@@ -163,16 +163,17 @@ impl<'a> Driver<'a> {
 
     fn take(&mut self, number: usize, len: usize) {
         let now = self.now();
-        let complete = match self.load.matching {
-            Matching::Any => self.connections[number].since.is_some() && self.ledger.take(number, &[], now),
+        let Self { ledger, reply, connections, .. } = self;
+        let mut complete = false;
+        match self.load.matching {
+            Matching::Any => complete = connections[number].since.is_some() && ledger.take(number, &[], now),
             Matching::Token => {
-                let reply = &self.reply[..TAIL + len];
-                let tokens: Vec<usize> = token::find(reply).map(|(offset, _)| offset).collect();
-                tokens.into_iter().fold(false, |complete, offset| {
-                    self.ledger.take(number, &reply[offset..offset + token::SIZE], now) || complete
-                })
+                let reply = &reply[..TAIL + len];
+                for (offset, _) in token::find(reply) {
+                    complete |= ledger.take(number, &reply[offset..offset + token::SIZE], now);
+                }
             }
-        };
+        }
         if complete {
             self.connections[number].since = None;
             // The token is counted; it must not be found in the tail again.
