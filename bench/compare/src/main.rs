@@ -83,6 +83,10 @@ fn compare(arguments: &Arguments) -> Result<(), Error> {
     let seconds =
         arguments.seconds.unwrap_or(Duration::from_millis(if arguments.quick { 300 } else { 2000 }));
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { 5 });
+    if let Some(directory) = &arguments.plot {
+        std::fs::create_dir_all(directory)
+            .map_err(|source| Error::Plot { path: directory.clone(), source })?;
+    }
     let programs = Programs::find(arguments.squall.as_deref())?;
     for name in Name::ALL {
         if !arguments.only.is_empty() && !arguments.only.contains(&name) {

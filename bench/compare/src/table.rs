@@ -128,9 +128,10 @@ pub(crate) fn print(scenario: &Scenario, seconds: Duration, rows: &[Row]) -> io:
             writeln!(out, "{:<26}  {}", row.label, it.failure.unwrap_or("not measured"))?;
             continue;
         }
+        let ratio = if it.squall_ratio.is_nan() { "–".into() } else { format!("{:.2}", it.squall_ratio) };
         writeln!(
             out,
-            "{:<26}{:>12.0}{:>25}{:>9.2}{:>7.0}{:>8.2}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>10.2}",
+            "{:<26}{:>12.0}{:>25}{:>9.2}{:>7.0}{:>8.2}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>10}",
             it.server,
             it.replies_per_second,
             format!("{:.0} – {:.0}", it.lowest, it.highest),
@@ -141,7 +142,7 @@ pub(crate) fn print(scenario: &Scenario, seconds: Duration, rows: &[Row]) -> io:
             it.p90_us,
             it.p99_us,
             it.p99_9_us,
-            it.squall_ratio,
+            ratio,
         )?;
         if let Some(failure) = it.failure {
             writeln!(out, "{:<26}  then {failure}", "")?;
