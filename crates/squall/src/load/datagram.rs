@@ -337,7 +337,7 @@ fn open(load: &Load, number: usize, shared: bool) -> io::Result<Socket> {
     let _ = socket.set_send_buffer(BUFFER);
     if load.burst > 1 {
         // Without it the same replies come one by one.
-        let _ = socket.set_gro(true);
+        let _ = socket.set_receive_offload(true);
     }
     Ok(socket)
 }
