@@ -23,6 +23,7 @@
 //! - [`Server`]: services under one [`Model`], with limits, hooks and a graceful end.
 //! - [`sessions`]: `accept()` for datagrams.
 //! - [`Client`]: asks again until it is answered, and says how often it had to.
+//! - `load`, with the feature of that name: a load generator.
 //! - [`socket`]: the sockets below, with every option typed.
 #![forbid(unsafe_code)]
 
@@ -31,6 +32,8 @@ mod clock;
 mod control;
 mod engine;
 mod hooks;
+#[cfg(feature = "load")]
+pub mod load;
 mod offload;
 mod pool;
 mod server;

@@ -1,0 +1,48 @@
+use std::io;
+use std::path::PathBuf;
+
+use squall::load::LoadError;
+
+/// Why the comparison, or one server of it, failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot build {program} with {tool}: {reason}")]
+    Build { program: &'static str, tool: String, reason: String },
+    #[error("cannot run the tool that builds {program}")]
+    Tool { program: &'static str, source: io::Error },
+    #[error("cannot find this program's own path")]
+    Own(#[source] io::Error),
+    #[error("cannot stay on one processor (two are needed: one for the server, one for the load)")]
+    Pin(#[source] io::Error),
+    #[error("cannot find a free port")]
+    Port(#[source] io::Error),
+    #[error("cannot start {}", program.display())]
+    Start { program: PathBuf, source: io::Error },
+    #[error("it ended at once ({status}): {stderr}")]
+    Ended { status: std::process::ExitStatus, stderr: String },
+    #[error("it did not answer within {0} s")]
+    Silent(u64),
+    #[error("cannot ask whether it answers")]
+    Probe(#[source] io::Error),
+    #[error("cannot read its processor time")]
+    ProcessorTime(#[source] io::Error),
+    #[error("the load failed")]
+    Load(#[from] LoadError),
+    #[error("cannot serve")]
+    Serve(#[source] io::Error),
+    #[error("cannot write {}", path.display())]
+    Plot { path: PathBuf, source: io::Error },
+    #[error("cannot print")]
+    Print(#[source] io::Error),
+}
+
+/// The error and its causes in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

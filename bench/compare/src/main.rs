@@ -1,0 +1,184 @@
+//! Squall beside other datagram servers: each is started on one processor and driven from another, in turn, in
+//! several rounds of one run. `docs/benchmarks.md` says how to read what it prints.
+#![forbid(unsafe_code)]
+
+mod echo;
+mod error;
+mod process;
+mod scenario;
+mod server;
+mod table;
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use squall::load::{Report, plot};
+use squall_socket::process::pin_to_processor;
+
+use crate::error::Error;
+use crate::process::Running;
+use crate::scenario::{Name, Scenario};
+use crate::server::{Programs, Server};
+use crate::table::{Row, Sample};
+
+/// Measures Squall beside other datagram servers.
+#[derive(Parser)]
+#[command(name = "squall-compare", version)]
+struct Arguments {
+    /// Only this scenario; may be given several times
+    #[arg(long, value_enum)]
+    only: Vec<Name>,
+    /// Only servers whose name contains this; may be given several times. Squall is always among them
+    #[arg(long, value_name = "TEXT")]
+    server: Vec<String>,
+    /// One short round: to see that it works, not to measure
+    #[arg(long)]
+    quick: bool,
+    /// Seconds of a measurement [default: 2, quick: 0.3]
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<Duration>,
+    /// Rounds, in each of which every server has its turn [default: 5, quick: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// Requests in flight, instead of the scenario's own number
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    in_flight: Option<u32>,
+    /// The squall program; otherwise it is built
+    #[arg(long, value_name = "PATH")]
+    squall: Option<PathBuf>,
+    /// A picture of the latencies of each scenario's last round, as DIRECTORY/SCENARIO.svg
+    #[arg(long, value_name = "DIRECTORY")]
+    plot: Option<PathBuf>,
+    /// One JSON object a line for each server of each scenario
+    #[arg(long)]
+    json: bool,
+    /// Is an echo server itself
+    #[arg(long, hide = true, requires = "on")]
+    serve: Option<echo::Kind>,
+    /// Where that server listens
+    #[arg(long, hide = true)]
+    on: Option<SocketAddr>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match (arguments.serve, arguments.on) {
+        (Some(kind), Some(address)) => echo::serve(kind, address).map_err(Error::Serve),
+        _ => compare(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("squall-compare: {}", error::with_causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(arguments: &Arguments) -> Result<(), Error> {
+    let seconds =
+        arguments.seconds.unwrap_or(Duration::from_millis(if arguments.quick { 300 } else { 2000 }));
+    let rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { 5 });
+    if let Some(directory) = &arguments.plot {
+        std::fs::create_dir_all(directory)
+            .map_err(|source| Error::Plot { path: directory.clone(), source })?;
+    }
+    let programs = Programs::find(arguments.squall.as_deref())?;
+    for name in Name::ALL {
+        if !arguments.only.is_empty() && !arguments.only.contains(&name) {
+            continue;
+        }
+        let scenario = Scenario::of(name);
+        let servers: Vec<Server> =
+            scenario.servers.iter().copied().filter(|it| wanted(it, arguments)).collect();
+        let mut rows: Vec<Row> = servers.iter().map(|server| Row::new(server.label())).collect();
+        for round in 1..=rounds {
+            for (server, row) in servers.iter().zip(&mut rows) {
+                // What failed once fails again, and need not be waited for again.
+                if row.failure.is_some() {
+                    continue;
+                }
+                progress(&format!("{}: round {round} of {rounds}: {}", scenario.name(), row.label));
+                match measure(&scenario, *server, &programs, arguments, seconds) {
+                    Ok((sample, report)) => {
+                        row.samples.push(sample);
+                        row.last = Some(report);
+                    }
+                    Err(error) => row.failure = Some(error::with_causes(&error)),
+                }
+            }
+        }
+        if let Some(directory) = &arguments.plot {
+            let series: Vec<_> =
+                rows.iter().filter_map(|row| Some((row.label, row.last.as_ref()?))).take(PLOTTED).collect();
+            let path = directory.join(format!("{}.svg", scenario.name()));
+            std::fs::write(&path, plot(scenario.about, &series))
+                .map_err(|source| Error::Plot { path, source })?;
+        }
+        progress("");
+        if arguments.json {
+            table::print_json(&scenario, &rows).map_err(Error::Print)?;
+        } else {
+            table::print(&scenario, seconds, &rows).map_err(Error::Print)?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts the server, drives it, ends it.
+fn measure(
+    scenario: &Scenario,
+    server: Server,
+    programs: &Programs,
+    arguments: &Arguments,
+    seconds: Duration,
+) -> Result<(Sample, Report), Error> {
+    // A child inherits the processor of the thread that starts it.
+    pin_to_processor(SERVER_PROCESSOR).map_err(Error::Pin)?;
+    let running = Running::start(|port| server.command(programs, port))?;
+    pin_to_processor(LOAD_PROCESSOR).map_err(Error::Pin)?;
+    running.wait_until_it_answers()?;
+
+    let seconds = if server.is_slow() { seconds.min(SLOW) } else { seconds };
+    let mut load = (scenario.load)(running.address()).duration(seconds).timeout(Duration::from_millis(500));
+    if let Some(requests) = arguments.in_flight {
+        load = load.in_flight(requests as usize);
+    }
+    load.clone().duration(seconds / 5).run()?;
+    let before = running.processor_time()?;
+    let report = load.run()?;
+    let used = running.processor_time()?.saturating_sub(before);
+    Ok((Sample::new(&report, used), report))
+}
+
+/// Shows what is done now, in place of what was shown before; on a terminal only.
+fn progress(text: &str) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K{text}");
+        let _ = stderr.flush();
+    }
+}
+
+fn wanted(server: &Server, arguments: &Arguments) -> bool {
+    let named = |text: &String| server.label().to_lowercase().contains(&text.to_lowercase());
+    arguments.server.is_empty() || server.is_squall() || arguments.server.iter().any(named)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.05..=600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("a number from 0.05 to 600 is needed".into()),
+    }
+}
+
+const SERVER_PROCESSOR: usize = 0;
+const LOAD_PROCESSOR: usize = 1;
+/// Series that a plot can tell apart.
+const PLOTTED: usize = 7;
+/// How long servers are measured that answer so little that more time tells no more.
+const SLOW: Duration = Duration::from_secs(1);

@@ -1,0 +1,152 @@
+//! The servers, and how each is started. All send every datagram back.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::echo;
+use crate::error::Error;
+
+/// A server that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    Squall,
+    SquallThreads,
+    C,
+    CTrains,
+    Tokio,
+    TokioMain,
+    Std,
+    PythonRaw,
+    PythonPlain,
+    PythonThreading,
+    PythonForking,
+    PythonAsyncio,
+}
+
+/// Where the programs are.
+pub(crate) struct Programs {
+    own: PathBuf,
+    squall: PathBuf,
+    c: PathBuf,
+}
+
+impl Programs {
+    /// Builds what must be built. `squall` is the program to measure, where that is given.
+    pub(crate) fn find(squall: Option<&Path>) -> Result<Self, Error> {
+        let own = std::env::current_exe().map_err(Error::Own)?;
+        let directory = own.parent().unwrap_or(Path::new("."));
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+
+        let c = directory.join("squall-compare-echo");
+        let compiler = std::env::var_os("CC").unwrap_or("cc".into());
+        let mut compile = Command::new(&compiler);
+        compile.args(["-O2", "-o"]).arg(&c).arg(sources.join("c/echo.c"));
+        build("the C server", compile)?;
+
+        let squall = match squall {
+            Some(path) => path.to_owned(),
+            None => {
+                let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+                let mut compile = Command::new(cargo);
+                compile.args(["build", "--release", "--package", "squall-cli"]).current_dir(sources);
+                build("squall", compile)?;
+                directory.join("squall")
+            }
+        };
+        Ok(Self { own, squall, c })
+    }
+}
+
+impl Server {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Server::Squall => "Squall",
+            Server::SquallThreads => "Squall, 8 threads",
+            Server::C => "C recvmmsg/sendmmsg",
+            Server::CTrains => "C with GRO and GSO",
+            Server::Tokio => "tokio UdpSocket",
+            Server::TokioMain => "tokio::main UdpSocket",
+            Server::Std => "std UdpSocket",
+            Server::PythonRaw => "Python socket",
+            Server::PythonPlain => "Python UDPServer",
+            Server::PythonThreading => "Python ThreadingUDPServer",
+            Server::PythonForking => "Python ForkingUDPServer",
+            Server::PythonAsyncio => "Python asyncio",
+        }
+    }
+
+    /// Whether the others are compared with it.
+    pub(crate) fn is_squall(self) -> bool {
+        matches!(self, Server::Squall | Server::SquallThreads)
+    }
+
+    /// Whether a short measurement says as much as a long one.
+    pub(crate) fn is_slow(self) -> bool {
+        matches!(
+            self,
+            Server::PythonRaw
+                | Server::PythonPlain
+                | Server::PythonThreading
+                | Server::PythonForking
+                | Server::PythonAsyncio
+        )
+    }
+
+    /// The command that serves on `port` of 127.0.0.1.
+    pub(crate) fn command(self, programs: &Programs, port: u16) -> Command {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        match self {
+            Server::Squall => squall(programs, address, &[]),
+            Server::SquallThreads => squall(programs, address, &["--model", "threads:8"]),
+            Server::C => with(&programs.c, &[port.to_string()]),
+            Server::CTrains => with(&programs.c, &[port.to_string(), "trains".into()]),
+            Server::Tokio => own(programs, echo::Kind::Tokio, address),
+            Server::TokioMain => own(programs, echo::Kind::TokioMain, address),
+            Server::Std => own(programs, echo::Kind::Std, address),
+            Server::PythonRaw => python("raw", port),
+            Server::PythonPlain => python("plain", port),
+            Server::PythonThreading => python("threading", port),
+            Server::PythonForking => python("forking", port),
+            Server::PythonAsyncio => python("asyncio", port),
+        }
+    }
+}
+
+fn squall(programs: &Programs, address: SocketAddr, more: &[&str]) -> Command {
+    let mut command = Command::new(&programs.squall);
+    command.args(["serve", "echo", "--shards", "1", "--on"]).arg(format!("udp://{address}")).args(more);
+    command
+}
+
+fn own(programs: &Programs, kind: echo::Kind, address: SocketAddr) -> Command {
+    let kind = match kind {
+        echo::Kind::Std => "std",
+        echo::Kind::Tokio => "tokio",
+        echo::Kind::TokioMain => "tokio-main",
+    };
+    with(&programs.own, &["--serve".into(), kind.into(), "--on".into(), address.to_string()])
+}
+
+fn python(mode: &str, port: u16) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/echo.py");
+    let mut command = Command::new("python3");
+    command.arg(script).args([mode, &port.to_string()]);
+    command
+}
+
+fn with(program: &Path, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+fn build(program: &'static str, mut command: Command) -> Result<(), Error> {
+    let output = command.output().map_err(|source| Error::Tool { program, source })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let tool = command.get_program().to_string_lossy().into_owned();
+    let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Error::Build { program, tool, reason })
+}
