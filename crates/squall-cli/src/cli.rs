@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::serve;
+use crate::commands::{bench, serve};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -17,12 +17,14 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Arguments),
     Serve(Box<serve::Arguments>),
 }
 
 pub(crate) fn run() -> ExitCode {
     let command = Cli::parse().command;
     let result = match command {
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments),
     };
     result.unwrap_or_else(|exit| exit).into()
