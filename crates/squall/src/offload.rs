@@ -115,7 +115,15 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// Gives away a copy of `request`, whose answer returns to `returns` for `endpoint`.
+    /// Gets work on what was given away under way.
+    pub(crate) fn kick(&self) {
+        if let Work::Pool(pool, _) = self {
+            pool.kick();
+        }
+    }
+
+    /// Gives away a copy of `request`, whose answer returns to `returns` for `endpoint`. A row of them
+    /// ends with [`kick`](Self::kick).
     pub(crate) fn give(
         &self,
         request: &Request<'_>,

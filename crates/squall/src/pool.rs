@@ -52,6 +52,11 @@ struct Queue {
     jobs: VecDeque<Job>,
     /// Bytes of payload in `jobs`.
     bytes: usize,
+    /// Threads that wait for a job.
+    idle: usize,
+    /// Whether one of them has been woken and has not looked yet. It wakes the next if there is more to
+    /// do, so that a row of jobs costs no system call each.
+    waking: bool,
     /// Threads that may take a job.
     workers: Vec<Arc<Worker>>,
     /// Threads that hang in a handler and were replaced.
@@ -99,7 +104,7 @@ impl Pool {
         Ok(Self { shared })
     }
 
-    /// Queues `job`; refuses it when the queue is full.
+    /// Queues `job`, for a thread that [`kick`](Self::kick) then wakes; refuses it when the queue is full.
     pub(crate) fn submit(&self, job: Job) -> Result<(), Refusal> {
         let mut queue = self.shared.lock();
         if queue.jobs.len() >= self.shared.limit || queue.bytes + job.payload.len() > QUEUE_BYTES {
@@ -107,9 +112,16 @@ impl Pool {
         }
         queue.bytes += job.payload.len();
         queue.jobs.push_back(job);
-        drop(queue);
-        self.shared.work.notify_one();
         Ok(())
+    }
+
+    /// Wakes a thread for what was queued, if none is on its way. A row of jobs needs one kick.
+    pub(crate) fn kick(&self) {
+        let mut queue = self.shared.lock();
+        if !queue.jobs.is_empty() && queue.must_wake() {
+            drop(queue);
+            self.shared.work.notify_one();
+        }
     }
 
     /// Threads that hang in a handler past the deadline.
@@ -140,10 +152,12 @@ impl Shared {
 
     fn work(self: &Arc<Self>, worker: &Arc<Worker>) {
         let mut outbox = Outbox::new();
-        while let Some(job) = self.next_job() {
+        let mut quiet = Quiet::default();
+        while let Some(job) = self.next_job(&mut quiet) {
             let Job { handler, arrived, origin, payload, back } = job;
             *worker.running() = Some(Pending { arrived, origin, back });
-            worker.since.store(self.clock.now().as_nanos() + 2, Ordering::Release);
+            let began = self.clock.now();
+            worker.since.store(began.as_nanos() + 2, Ordering::Release);
             let request = Request::new(arrived, &payload, origin);
             outbox.clear();
             let verdict = verdict::answer(&*handler, &request, &mut outbox);
@@ -152,23 +166,40 @@ impl Shared {
                 self.lock().written_off -= 1;
                 return;
             }
-            if let Some(pending) = worker.running().take() {
-                pending.give_back(payload, Replies::copy(&outbox), verdict);
+            let pending = worker.running().take();
+            if let Some(pending) = pending {
+                let quick = self.clock.now().since(began) < QUICK;
+                pending.give_back(payload, Replies::copy(&outbox), verdict, quick.then_some(&mut quiet));
             }
         }
     }
 
-    fn next_job(&self) -> Option<Job> {
+    fn next_job(&self, quiet: &mut Quiet) -> Option<Job> {
         let mut queue = self.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 queue.bytes -= job.payload.len();
+                // This one may take long: another thread takes the next.
+                if !queue.jobs.is_empty() && queue.must_wake() {
+                    // Woken under the lock, it would only wait for it.
+                    drop(queue);
+                    self.work.notify_one();
+                }
                 return Some(job);
+            }
+            if quiet.0.is_some() {
+                drop(queue);
+                quiet.announce();
+                queue = self.lock();
+                continue;
             }
             if queue.closed {
                 return None;
             }
+            queue.idle += 1;
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+            queue.waking = false;
         }
     }
 
@@ -200,8 +231,17 @@ impl Shared {
         }
         drop(queue);
         for pending in late {
-            pending.give_back(Vec::new(), Replies::default(), Verdict::Late);
+            pending.give_back(Vec::new(), Replies::default(), Verdict::Late, None);
         }
+    }
+}
+
+impl Queue {
+    /// Whether an idle thread is to be woken, which is then on its way.
+    fn must_wake(&mut self) -> bool {
+        let wake = self.idle > 0 && !self.waking;
+        self.waking |= wake;
+        wake
     }
 }
 
@@ -212,14 +252,43 @@ impl Worker {
 }
 
 impl Pending {
-    fn give_back(self, request: Vec<u8>, replies: Replies, verdict: Verdict) {
+    /// Gives the answer back; with `quiet`, which collects, the shard may be woken later.
+    fn give_back(self, request: Vec<u8>, replies: Replies, verdict: Verdict, quiet: Option<&mut Quiet>) {
         let Pending { arrived, origin, back } = self;
         match back {
             Back::Shard(returns, endpoint) => {
-                returns.put(Done { endpoint, arrived, origin, request, replies, verdict });
+                let done = Done { endpoint, arrived, origin, request, replies, verdict };
+                match quiet {
+                    Some(quiet) => quiet.put(returns, done),
+                    None => returns.put(done),
+                }
             }
             // A connection that is gone needs no answer.
             Back::Connection(sender) => drop(sender.send((replies, verdict))),
+        }
+    }
+}
+
+/// Answers of quick handlers that their shard has not been woken for: waking it for each would cost more
+/// than the handler. It is woken for every few, and when there is nothing left to do.
+#[derive(Default)]
+struct Quiet(Option<Arc<Returns>>);
+
+impl Quiet {
+    fn put(&mut self, returns: Arc<Returns>, done: Done) {
+        if self.0.as_ref().is_some_and(|last| !Arc::ptr_eq(last, &returns)) {
+            self.announce();
+        }
+        let waiting = returns.put_quietly(done);
+        self.0 = Some(returns);
+        if waiting >= QUIET {
+            self.announce();
+        }
+    }
+
+    fn announce(&mut self) {
+        if let Some(returns) = self.0.take() {
+            returns.announce();
         }
     }
 }
@@ -236,5 +305,9 @@ fn watch(shared: &Weak<Shared>, deadline: Duration) {
     }
 }
 
+/// A handler that took less may leave its answer for others to go along.
+const QUICK: Duration = Duration::from_micros(20);
+/// So many answers are not kept from their shard.
+const QUIET: usize = 32;
 /// Bytes of requests that may wait in a queue, however many they are.
 const QUEUE_BYTES: usize = 8 * 1024 * 1024;

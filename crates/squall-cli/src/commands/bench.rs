@@ -111,13 +111,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
             LoadError::Connect { .. } => Exit::NoAnswer,
             _ => Exit::Failed,
         };
-        let reason = std::error::Error::source(&problem).map(|source| format!(": {source}")).unwrap_or_default();
+        let reason =
+            std::error::Error::source(&problem).map(|source| format!(": {source}")).unwrap_or_default();
         exit.with(format_args!("{problem}{reason}"))
     })?;
     if let Some(path) = &arguments.plot {
         let picture = plot(&uri.to_string(), &[(&uri.to_string(), &report)]);
-        std::fs::write(path, picture)
-            .map_err(|problem| Exit::Failed.with(format_args!("cannot write {}: {problem}", path.display())))?;
+        std::fs::write(path, picture).map_err(|problem| {
+            Exit::Failed.with(format_args!("cannot write {}: {problem}", path.display()))
+        })?;
     }
     let mut out = io::stdout().lock();
     if arguments.json {

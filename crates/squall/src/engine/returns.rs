@@ -1,7 +1,7 @@
 //! Answers that come back to a shard from a pool or an asynchronous handler.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use squall_proto::{Origin, Outbox};
 use squall_socket::Waker;
@@ -51,14 +51,21 @@ impl Replies {
 /// Where a shard's requests return to. It holds no more than were given away, which their pool bounds.
 #[derive(Debug)]
 pub(crate) struct Returns {
-    done: Mutex<Vec<Done>>,
+    done: Mutex<Waiting>,
     waker: Waker,
     away: AtomicUsize,
 }
 
+#[derive(Debug, Default)]
+struct Waiting {
+    done: Vec<Done>,
+    /// Whether the shard has been woken for them.
+    announced: bool,
+}
+
 impl Returns {
     pub(crate) fn new(waker: Waker) -> Self {
-        Self { done: Mutex::new(Vec::new()), waker, away: AtomicUsize::new(0) }
+        Self { done: Mutex::default(), waker, away: AtomicUsize::new(0) }
     }
 
     /// Counts a request that is given away.
@@ -76,13 +83,26 @@ impl Returns {
         self.away.load(Ordering::Relaxed)
     }
 
-    /// Gives a request back and wakes the shard, once for all that come until it looks.
+    /// Gives a request back and wakes the shard.
     pub(crate) fn put(&self, done: Done) {
-        let mut queue = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.push(done);
-        let first = queue.len() == 1;
-        drop(queue);
-        if first {
+        self.lock().done.push(done);
+        self.announce();
+    }
+
+    /// Gives a request back without waking the shard, and says how many wait for it now. Whoever does
+    /// so announces them soon; a shard whose requests are away looks by itself now and then.
+    pub(crate) fn put_quietly(&self, done: Done) -> usize {
+        let mut waiting = self.lock();
+        waiting.done.push(done);
+        waiting.done.len()
+    }
+
+    /// Wakes the shard for what waits, once until it looks.
+    pub(crate) fn announce(&self) {
+        let mut waiting = self.lock();
+        if !waiting.announced && !waiting.done.is_empty() {
+            waiting.announced = true;
+            drop(waiting);
             self.waker.wake();
         }
     }
@@ -90,7 +110,14 @@ impl Returns {
     /// Takes all that came back into `done`, in place of what it held.
     pub(crate) fn take(&self, done: &mut Vec<Done>) {
         done.clear();
-        std::mem::swap(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner), done);
+        let mut waiting = self.lock();
+        std::mem::swap(&mut waiting.done, done);
+        waiting.announced = false;
+        drop(waiting);
         self.away.fetch_sub(done.len(), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Shard {
     config: ShardConfig,
     /// Reused from round to round.
     done: Vec<Done>,
+    /// How long to wait before looking for answers that nobody announced.
+    look: Duration,
 }
 
 impl Shard {
@@ -92,6 +94,7 @@ impl Shard {
             outbox: Outbox::new(),
             unix_peers: UnixPeers::new(UNIX_PEERS),
             done: Vec::new(),
+            look: LOOK_FIRST,
             control,
             busy,
             gate,
@@ -116,8 +119,17 @@ impl Shard {
                 // Requests that wait at the sockets were never taken.
                 ready.retain(|token| *token == WAKE);
             } else {
-                let timeout = self.next_timeout();
+                let away = self.returns.away() > 0;
+                let timeout = match self.next_timeout() {
+                    timeout if !away => timeout,
+                    timeout => Some(timeout.unwrap_or(Duration::MAX).min(self.look)),
+                };
                 self.poller.wait(&mut ready, timeout)?;
+                if ready.is_empty() && away {
+                    // A thread that hangs may have left answers behind; nothing else is as late.
+                    self.take_returns();
+                    self.look = (self.look * 2).min(LOOK_LAST);
+                }
             }
             for token in ready.drain(..) {
                 match token {
@@ -198,6 +210,9 @@ impl Shard {
             }
         }
         self.batch = batch;
+        if let App::Away(work) = &self.endpoints[token].app {
+            work.kick();
+        }
         self.flush(token, now);
         self.busy.clear();
         let endpoint = &mut self.endpoints[token];
@@ -295,6 +310,9 @@ impl Shard {
         self.waker.clear();
         let mut done = std::mem::take(&mut self.done);
         self.returns.take(&mut done);
+        if !done.is_empty() {
+            self.look = LOOK_FIRST;
+        }
         let now = self.control.now();
         let mut last = None;
         for answer in done.drain(..) {
@@ -405,6 +423,9 @@ impl App {
 const WAKE: usize = usize::MAX;
 /// A receive slot: any datagram, and any train that the kernel merges.
 const SLOT_SIZE: usize = 64 * 1024;
+/// While requests are away, the first and the longest pause between looks for answers.
+const LOOK_FIRST: Duration = Duration::from_millis(1);
+const LOOK_LAST: Duration = Duration::from_millis(16);
 /// The longest time that an answer waits for others to go along.
 const FLUSH_AFTER: Duration = Duration::from_micros(100);
 /// Peers of Unix datagram sockets that a shard remembers.

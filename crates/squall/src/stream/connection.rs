@@ -235,6 +235,7 @@ impl Connection<'_> {
                 if let Err(refusal) = pool.submit(job) {
                     return (Replies::default(), Verdict::Refused(refusal));
                 }
+                pool.kick();
                 answer.await.unwrap_or((Replies::default(), Verdict::Panicked))
             }
             StreamApp::Asynchronous(handler) => {
