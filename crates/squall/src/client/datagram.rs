@@ -10,7 +10,7 @@ use squall_socket::errno::{ECONNREFUSED, ENOENT};
 use squall_socket::unix::SocketFile;
 use squall_socket::{Address, Family, Kind, Poller, ReceiveBatch, Socket, UnixAddress};
 
-use super::{Answer, AskError, Client, Event};
+use super::{Answer, AskError, Client, Event, Silence};
 use crate::clock::Clock;
 use crate::uri::Uri;
 
@@ -26,6 +26,15 @@ struct Server {
     socket: Socket,
     /// The return path of a Unix socket, removed with the link.
     _file: Option<SocketFile>,
+}
+
+/// What came of a try.
+enum Sent {
+    Away,
+    /// The server's host has refused this request or an earlier one.
+    Refused,
+    /// The system did not send it.
+    Failed(String),
 }
 
 pub(super) fn ask(
@@ -45,7 +54,8 @@ pub(super) fn ask(
     let mut refused = false;
     loop {
         let server = schedule.server();
-        refused |= link.send(client, &schedule, server, request, clock.now());
+        let sent = link.send(client, &schedule, server, request, clock.now());
+        refused |= matches!(sent, Sent::Refused);
         let deadline = schedule.poll_timeout().unwrap_or_else(|| clock.now());
         let (answer, was_refused) = link.receive(client, &clock, deadline)?;
         refused |= was_refused;
@@ -58,11 +68,16 @@ pub(super) fn ask(
             return Ok(Answer { payload, tries, elapsed: clock.now().since(Time::ZERO), server });
         }
         if let Some(Step::GiveUp) = schedule.handle_timeout(clock.now()) {
+            let silence = match sent {
+                Sent::Failed(reason) => Silence::Unsent(reason),
+                _ if refused => Silence::Refused,
+                _ => Silence::Nothing,
+            };
             return Err(AskError::NoAnswer {
                 servers: link.servers.into_iter().map(|server| server.uri).collect(),
                 tries: schedule.tries(),
                 elapsed: clock.now().since(Time::ZERO),
-                refused,
+                silence,
             });
         }
     }
@@ -97,7 +112,7 @@ impl Link {
         }
     }
 
-    /// Sends the request; true when the server's host has refused.
+    /// Sends the request, and tells what came of it.
     fn send(
         &mut self,
         client: &mut Client,
@@ -105,7 +120,7 @@ impl Link {
         server: usize,
         request: &[u8],
         now: Time,
-    ) -> bool {
+    ) -> Sent {
         let Server { uri, socket, .. } = &self.servers[server];
         let mut refused = false;
         let mut sent = socket.send(request);
@@ -116,19 +131,24 @@ impl Link {
         }
         let error = sent.err();
         refused |= error.as_ref().is_some_and(is_refusal);
+        let error = error.filter(|error| !is_refusal(error)).map(|error| error.to_string());
         let event = Event::Sent {
             server: uri.clone(),
             local: socket.local_address().ok(),
             tries: schedule.tries(),
             wait: schedule.poll_timeout().map_or(Duration::ZERO, |deadline| deadline.since(now)),
-            error: error.filter(|error| !is_refusal(error)).map(|error| error.to_string()),
+            error: error.clone(),
         };
         let uri = uri.clone();
         client.tell(event);
         if refused {
             client.tell(Event::Refused { server: uri });
         }
-        refused
+        match error {
+            Some(reason) => Sent::Failed(reason),
+            None if refused => Sent::Refused,
+            None => Sent::Away,
+        }
     }
 
     /// Waits for an answer until `deadline`; the second value tells of a refusal.
@@ -186,6 +206,10 @@ fn connect(uri: &Uri, to: Address, from: Option<Address>) -> io::Result<(Socket,
     let mut file = None;
     match (from, uri.transport()) {
         (Some(from), _) => {
+            // One port for the sockets of all servers; each is connected, so none takes another's answers.
+            if from.ip().is_some_and(|from| from.port() != 0) {
+                socket.set_reuse_port(true)?;
+            }
             socket.bind(from)?;
             if let Address::Unix(name) = from
                 && let Some(path) = name.as_path()

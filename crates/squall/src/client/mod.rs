@@ -9,7 +9,7 @@ use squall_proto::Transport;
 use squall_proto::retry::{RetryPolicy, RetryPolicyError};
 use squall_socket::Address;
 
-use crate::uri::Uri;
+use crate::uri::{IpFamily, Uri};
 
 /// Asks datagram servers, with retries, or stream servers, once.
 ///
@@ -31,6 +31,7 @@ pub struct Client {
     servers: Vec<Target>,
     policy: RetryPolicy,
     from: Option<Address>,
+    family: IpFamily,
     timeout: Option<Duration>,
     observer: Option<Observer>,
     link: Option<datagram::Link>,
@@ -89,7 +90,7 @@ pub enum Event {
 #[non_exhaustive]
 pub enum AskError {
     /// Nobody answered in time.
-    #[error("no answer from {} after {tries} {} in {:.1} s{}", names(servers), tries_word(*tries), elapsed.as_secs_f64(), refusal(*refused))]
+    #[error("no answer from {} after {tries} {} in {:.1} s; {silence}", names(servers), tries_word(*tries), elapsed.as_secs_f64())]
     NoAnswer {
         /// Who was asked.
         servers: Vec<Uri>,
@@ -97,8 +98,8 @@ pub enum AskError {
         tries: u32,
         /// For how long.
         elapsed: Duration,
-        /// Whether a host said that nobody listens.
-        refused: bool,
+        /// What is known of the reason.
+        silence: Silence,
     },
     /// The server's name cannot be resolved, or its address is written wrong.
     #[error(transparent)]
@@ -115,6 +116,14 @@ pub enum AskError {
         /// The request's length, in bytes.
         len: usize,
     },
+    /// Nobody can be asked there.
+    #[error("cannot ask {server}: {reason}")]
+    NotAServer {
+        /// Who was named.
+        server: Uri,
+        /// Why not.
+        reason: &'static str,
+    },
     /// No server is named, or streams and datagrams are mixed.
     #[error("{0}")]
     Servers(&'static str),
@@ -130,6 +139,24 @@ pub enum AskError {
     },
 }
 
+/// What is known of the reason why nobody answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Silence {
+    /// Nothing came back.
+    #[error("the server may be down")]
+    Nothing,
+    /// A server's host said that nobody listens (ICMP port unreachable).
+    #[error("its host says that nobody listens there")]
+    Refused,
+    /// A stream server accepted, and closed the connection without a word.
+    #[error("the server closed the connection without an answer")]
+    Closed,
+    /// The last request did not leave this machine, for the reason that the system gave.
+    #[error("the last request could not be sent: {0}")]
+    Unsent(String),
+}
+
 impl AskError {
     /// Whether the peer is to blame, by not answering.
     pub fn is_no_answer(&self) -> bool {
@@ -138,6 +165,7 @@ impl AskError {
             AskError::System { source, .. } => matches!(
                 source.kind(),
                 std::io::ErrorKind::ConnectionRefused
+                    | std::io::ErrorKind::BrokenPipe
                     | std::io::ErrorKind::ConnectionReset
                     | std::io::ErrorKind::TimedOut
                     | std::io::ErrorKind::HostUnreachable
@@ -151,7 +179,10 @@ impl AskError {
     pub fn is_usage(&self) -> bool {
         match self {
             AskError::Address(error) => !error.is_temporary(),
-            AskError::Policy(_) | AskError::TooLong { .. } | AskError::Servers(_) => true,
+            AskError::Policy(_)
+            | AskError::TooLong { .. }
+            | AskError::NotAServer { .. }
+            | AskError::Servers(_) => true,
             _ => false,
         }
     }
@@ -177,6 +208,7 @@ impl Client {
             servers,
             policy: RetryPolicy::default(),
             from: None,
+            family: IpFamily::Any,
             timeout: None,
             observer: None,
             link: None,
@@ -196,8 +228,16 @@ impl Client {
         self
     }
 
+    /// The addresses of a name that are asked: all by default. [`Client::from`] an IP address narrows it
+    /// to that address's family.
+    pub fn family(mut self, family: IpFamily) -> Self {
+        self.family = family;
+        self
+    }
+
     /// How long a stream server may take to accept, and then to send each part of its answer; ten
-    /// seconds by default. Datagram servers are governed by the retry policy.
+    /// seconds by default. [`RetryPolicy::total`] bounds all of it; otherwise the retry policy governs
+    /// datagram servers alone.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -225,22 +265,31 @@ impl Client {
     }
 
     fn resolve(&self) -> Result<Vec<(Uri, Address)>, AskError> {
+        let family = match self.from {
+            Some(Address::Ip(from)) if from.is_ipv4() => IpFamily::V4,
+            Some(Address::Ip(_)) => IpFamily::V6,
+            _ => self.family,
+        };
         let mut all = Vec::new();
         for target in &self.servers {
             match target {
                 Target::Resolved(transport, address) => all.push((Uri::of(*transport, *address), *address)),
                 Target::Named(uri) => {
-                    let family = match self.from {
-                        Some(Address::Ip(from)) if from.is_ipv4() => crate::IpFamily::V4,
-                        Some(Address::Ip(_)) => crate::IpFamily::V6,
-                        _ => crate::IpFamily::Any,
-                    };
                     let addresses = uri.resolve(family)?;
                     all.extend(
                         addresses.into_iter().map(|address| (Uri::of(uri.transport(), address), address)),
                     );
                 }
             }
+        }
+        for (server, address) in &all {
+            let reason = match (address, self.from) {
+                (Address::Ip(address), _) if address.port() == 0 => "no server has port 0",
+                (Address::Ip(_), Some(Address::Unix(_))) => "a Unix path is no address to ask it from",
+                (Address::Unix(_), Some(Address::Ip(_))) => "an IP address is no path to ask it from",
+                _ => continue,
+            };
+            return Err(AskError::NotAServer { server: server.clone(), reason });
         }
         Ok(all)
     }
@@ -264,8 +313,4 @@ fn names(servers: &[Uri]) -> String {
 
 fn tries_word(tries: u32) -> &'static str {
     if tries == 1 { "try" } else { "tries" }
-}
-
-fn refusal(refused: bool) -> &'static str {
-    if refused { "; its host says that nobody listens there" } else { "; the server may be down" }
 }
