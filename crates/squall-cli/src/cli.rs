@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::serve;
+use crate::commands::{ask, serve};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -18,12 +18,14 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Ask(ask::Arguments),
 }
 
 pub(crate) fn run() -> ExitCode {
     let command = Cli::parse().command;
     let result = match command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Ask(arguments) => ask::run(&arguments),
     };
     result.unwrap_or_else(|exit| exit).into()
 }

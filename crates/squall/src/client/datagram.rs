@@ -7,7 +7,7 @@ use std::time::Duration;
 use squall_proto::retry::{Schedule, Step};
 use squall_proto::{MAX_DATAGRAM, Time, Transport};
 use squall_socket::errno::{ECONNREFUSED, ENOENT};
-use squall_socket::unix::SocketFile;
+use squall_socket::unix::{self, SocketFile};
 use squall_socket::{Address, Family, Kind, Poller, ReceiveBatch, Socket, UnixAddress};
 
 use super::{Answer, AskError, Client, Event, Silence};
@@ -210,12 +210,15 @@ fn connect(uri: &Uri, to: Address, from: Option<Address>) -> io::Result<(Socket,
             if from.ip().is_some_and(|from| from.port() != 0) {
                 socket.set_reuse_port(true)?;
             }
-            socket.bind(from)?;
-            if let Address::Unix(name) = from
-                && let Some(path) = name.as_path()
-            {
-                file = Some(SocketFile::at(path)?);
+            let path = match &from {
+                Address::Unix(name) => name.as_path(),
+                _ => None,
+            };
+            if let Some(path) = path {
+                unix::claim_path(path).map_err(|error| io::Error::new(io::ErrorKind::AddrInUse, error))?;
             }
+            socket.bind(from)?;
+            file = path.map(SocketFile::at).transpose()?;
         }
         (None, Transport::Unixgram) => file = bind_return_path(&socket)?,
         (None, _) => {}

@@ -120,7 +120,7 @@ pub enum AskError {
     #[error("cannot ask {server}: {reason}")]
     NotAServer {
         /// Who was named.
-        server: Uri,
+        server: String,
         /// Why not.
         reason: &'static str,
     },
@@ -289,7 +289,7 @@ impl Client {
                 (Address::Unix(_), Some(Address::Ip(_))) => "an IP address is no path to ask it from",
                 _ => continue,
             };
-            return Err(AskError::NotAServer { server: server.clone(), reason });
+            return Err(AskError::NotAServer { server: server.to_string(), reason });
         }
         Ok(all)
     }
