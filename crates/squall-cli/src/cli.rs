@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{ask, serve};
+use crate::commands::{ask, completions, lookup, man, serve};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -19,6 +19,9 @@ pub(crate) struct Cli {
 enum Command {
     Serve(serve::Arguments),
     Ask(ask::Arguments),
+    Lookup(lookup::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 pub(crate) fn run() -> ExitCode {
@@ -26,6 +29,14 @@ pub(crate) fn run() -> ExitCode {
     let result = match command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        Command::Lookup(arguments) => lookup::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     result.unwrap_or_else(|exit| exit).into()
+}
+
+/// The definition that everything comes from.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
 }
