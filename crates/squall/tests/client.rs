@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use squall::client::{AskError, Silence};
 use squall::retry::RetryPolicy;
+use squall::socket::UnixAddress;
 use squall::{Client, IpFamily, Uri};
 
 #[test]
@@ -66,6 +67,35 @@ fn who_cannot_be_asked_is_told_at_once() {
         let error = client.ask(b"").unwrap_err();
         assert!(error.is_usage() && error.to_string().contains(says), "{error}");
     }
+}
+
+#[test]
+fn an_address_to_ask_from_that_cannot_be_had_is_named() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let foreign: std::net::SocketAddr = "203.0.113.1:0".parse().unwrap();
+    for uri in [udp(&server), "tcp://127.0.0.1:9".parse().unwrap()] {
+        let error = Client::new([uri]).from(foreign).ask(b"").unwrap_err();
+        assert!(matches!(error, AskError::From { .. }), "{error}");
+        assert!(error.to_string().starts_with("cannot ask from 203.0.113.1:0: "), "{error}");
+    }
+}
+
+#[test]
+fn a_return_path_replaces_a_dead_one_and_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, path) = (directory.path().join("server"), directory.path().join("client"));
+    drop(UnixDatagram::bind(&path).unwrap());
+    let socket = UnixDatagram::bind(&server).unwrap();
+    let answering = thread::spawn(move || {
+        let (_, from) = socket.recv_from(&mut [0; 16]).unwrap();
+        socket.send_to(b"y", from.as_pathname().unwrap()).unwrap();
+    });
+    let uri = format!("unixgram:{}", server.display()).parse::<Uri>().unwrap();
+    let mut client = Client::new([uri]).from(UnixAddress::from_path(&path).unwrap());
+    assert_eq!(client.ask(b"x").unwrap().payload, b"y");
+    drop(client);
+    assert!(!path.exists());
+    answering.join().unwrap();
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use squall_proto::retry::{Schedule, Step};
 use squall_proto::{MAX_DATAGRAM, Time, Transport};
 use squall_socket::errno::{ECONNREFUSED, ENOENT};
-use squall_socket::unix::{self, SocketFile};
+use squall_socket::unix::SocketFile;
 use squall_socket::{Address, Family, Kind, Poller, ReceiveBatch, Socket, UnixAddress};
 
-use super::{Answer, AskError, Client, Event, Silence};
+use super::{Answer, AskError, Client, Event, Silence, bind};
 use crate::clock::Clock;
 use crate::uri::Uri;
 
@@ -23,9 +23,9 @@ pub(super) struct Link {
 
 struct Server {
     uri: Uri,
-    socket: Socket,
-    /// The return path of a Unix socket, removed with the link.
+    /// The return path of a Unix socket, removed with the link, and before the socket is closed.
     _file: Option<SocketFile>,
+    socket: Socket,
 }
 
 /// What came of a try.
@@ -103,7 +103,7 @@ impl Link {
                     link.servers.push(Server { uri, socket, _file: file });
                 }
                 // A name's other addresses may be of a family that this machine has.
-                Err(error) => failure = Some(open("reach", &uri)(error)),
+                Err(error) => failure = Some(error),
             }
         }
         match failure {
@@ -197,34 +197,20 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ECONNREFUSED | ENOENT))
 }
 
-fn connect(uri: &Uri, to: Address, from: Option<Address>) -> io::Result<(Socket, Option<SocketFile>)> {
+fn connect(uri: &Uri, to: Address, from: Option<Address>) -> Result<(Socket, Option<SocketFile>), AskError> {
+    let unreachable = |source| AskError::System { what: "reach", server: uri.to_string(), source };
     let family = match to {
         Address::Ip(ip) => Family::of(&ip.ip()),
         _ => Family::Unix,
     };
-    let socket = Socket::open(family, Kind::Datagram)?;
-    let mut file = None;
-    match (from, uri.transport()) {
-        (Some(from), _) => {
-            // One port for the sockets of all servers; each is connected, so none takes another's answers.
-            if from.ip().is_some_and(|from| from.port() != 0) {
-                socket.set_reuse_port(true)?;
-            }
-            let path = match &from {
-                Address::Unix(name) => name.as_path(),
-                _ => None,
-            };
-            if let Some(path) = path {
-                unix::claim_path(path).map_err(|error| io::Error::new(io::ErrorKind::AddrInUse, error))?;
-            }
-            socket.bind(from)?;
-            file = path.map(SocketFile::at).transpose()?;
-        }
-        (None, Transport::Unixgram) => file = bind_return_path(&socket)?,
-        (None, _) => {}
-    }
-    socket.connect(to)?;
-    socket.set_nonblocking(true)?;
+    let socket = Socket::open(family, Kind::Datagram).map_err(unreachable)?;
+    let file = match from {
+        Some(from) => bind(&socket, from)?,
+        None if uri.transport() == Transport::Unixgram => bind_return_path(&socket).map_err(unreachable)?,
+        None => None,
+    };
+    socket.connect(to).map_err(unreachable)?;
+    socket.set_nonblocking(true).map_err(unreachable)?;
     Ok((socket, file))
 }
 

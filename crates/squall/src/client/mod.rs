@@ -3,11 +3,13 @@
 mod datagram;
 mod stream;
 
+use std::io;
 use std::time::Duration;
 
 use squall_proto::Transport;
 use squall_proto::retry::{RetryPolicy, RetryPolicyError};
-use squall_socket::Address;
+use squall_socket::unix::{self, SocketFile};
+use squall_socket::{Address, Kind, Socket};
 
 use crate::uri::{IpFamily, Uri};
 
@@ -127,6 +129,14 @@ pub enum AskError {
     /// No server is named, or streams and datagrams are mixed.
     #[error("{0}")]
     Servers(&'static str),
+    /// The address to ask from is not of this machine, or is taken.
+    #[error("cannot ask from {from}: {source}")]
+    From {
+        /// The local address.
+        from: String,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The connection was refused or broke, or no socket could be had.
     #[error("cannot {what} {server}: {source}")]
     System {
@@ -135,7 +145,7 @@ pub enum AskError {
         /// With whom.
         server: String,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -164,12 +174,12 @@ impl AskError {
             AskError::NoAnswer { .. } => true,
             AskError::System { source, .. } => matches!(
                 source.kind(),
-                std::io::ErrorKind::ConnectionRefused
-                    | std::io::ErrorKind::BrokenPipe
-                    | std::io::ErrorKind::ConnectionReset
-                    | std::io::ErrorKind::TimedOut
-                    | std::io::ErrorKind::HostUnreachable
-                    | std::io::ErrorKind::NotFound
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NotFound
             ),
             _ => false,
         }
@@ -305,6 +315,27 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("servers", &self.servers).finish_non_exhaustive()
     }
+}
+
+/// Gives `socket` the local address that was asked for.
+fn bind(socket: &Socket, from: Address) -> Result<Option<SocketFile>, AskError> {
+    let path = match &from {
+        Address::Unix(name) => name.as_path(),
+        _ => None,
+    };
+    let bind = || -> io::Result<_> {
+        if let Some(path) = path {
+            unix::claim_path(path).map_err(|error| io::Error::new(io::ErrorKind::AddrInUse, error))?;
+        }
+        // The sockets of all servers share the port, and a stream's may be lingering from the last time.
+        if from.ip().is_some_and(|from| from.port() != 0) {
+            socket.set_reuse_port(true)?;
+            socket.set_reuse_address(socket.kind()? == Kind::Stream)?;
+        }
+        socket.bind(from)?;
+        path.map(SocketFile::at).transpose()
+    };
+    bind().map_err(|source| AskError::From { from: from.to_string(), source })
 }
 
 fn names(servers: &[Uri]) -> String {

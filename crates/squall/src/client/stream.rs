@@ -5,9 +5,10 @@ use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use squall_socket::unix::SocketFile;
 use squall_socket::{Address, Family, Kind, Socket};
 
-use super::{Answer, AskError, Client, Event, Silence};
+use super::{Answer, AskError, Client, Event, Silence, bind};
 use crate::uri::Uri;
 
 /// Asks the servers in turn until one accepts. The request goes out as it is and the sending side is
@@ -34,19 +35,21 @@ pub(super) fn ask(
                 AskError::System { what, server, source }
             }
         };
-        let connected = left(timeout, deadline).and_then(|left| connect(client.from, *address, left));
+        let connected = left(timeout, deadline)
+            .map_err(system("connect to"))
+            .and_then(|left| connect(server, *address, client.from, left));
         let event = Event::Sent {
             server: server.clone(),
-            local: connected.as_ref().ok().and_then(|socket| socket.local_address().ok()),
+            local: connected.as_ref().ok().and_then(|(socket, _)| socket.local_address().ok()),
             tries,
             wait: timeout,
-            error: connected.as_ref().err().map(io::Error::to_string),
+            error: connected.as_ref().err().map(reason),
         };
         client.tell(event);
-        let socket = match connected {
-            Ok(socket) => socket,
+        let (_file, socket) = match connected {
+            Ok((socket, file)) => (file, socket),
             Err(error) => {
-                failure = Some(system("connect to")(error));
+                failure = Some(error);
                 continue;
             }
         };
@@ -78,18 +81,33 @@ pub(super) fn ask(
     Err(failure.unwrap_or(AskError::Servers("no server is named")))
 }
 
-fn connect(from: Option<Address>, to: Address, timeout: Duration) -> io::Result<Socket> {
+fn connect(
+    server: &Uri,
+    to: Address,
+    from: Option<Address>,
+    timeout: Duration,
+) -> Result<(Socket, Option<SocketFile>), AskError> {
+    let failed = |source| AskError::System { what: "connect to", server: server.to_string(), source };
     let family = match to {
         Address::Ip(ip) => Family::of(&ip.ip()),
         _ => Family::Unix,
     };
-    let socket = Socket::open(family, Kind::Stream)?;
-    if let Some(from) = from {
-        socket.bind(from)?;
+    let socket = Socket::open(family, Kind::Stream).map_err(failed)?;
+    let file = match from {
+        Some(from) => bind(&socket, from)?,
+        None => None,
+    };
+    socket.connect_timeout(to, timeout).map_err(failed)?;
+    socket.set_write_timeout(Some(timeout)).map_err(failed)?;
+    Ok((socket, file))
+}
+
+/// The system's words alone, for who knows already what was tried.
+fn reason(error: &AskError) -> String {
+    match error {
+        AskError::System { source, .. } | AskError::From { source, .. } => source.to_string(),
+        error => error.to_string(),
     }
-    socket.connect_timeout(to, timeout)?;
-    socket.set_write_timeout(Some(timeout))?;
-    Ok(socket)
 }
 
 /// Reads until the server closes its side.
