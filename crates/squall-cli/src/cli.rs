@@ -9,7 +9,7 @@ use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
 #[derive(Debug, Parser)]
-#[command(name = "squall", version, about, after_help = Exit::HELP, arg_required_else_help = true)]
+#[command(name = "squall", version, after_help = Exit::HELP, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

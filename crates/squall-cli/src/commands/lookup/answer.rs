@@ -23,13 +23,13 @@ pub(super) enum Answer {
         port: u16,
         transport: &'static str,
         #[serde(skip)]
-        by_port: bool,
+        line: String,
     },
     Protocol {
         name: String,
         number: i32,
         #[serde(skip)]
-        by_number: bool,
+        line: String,
     },
     Interface {
         name: String,
@@ -61,10 +61,7 @@ impl Answer {
         match self {
             Answer::Host { addresses, .. } => addresses.clone(),
             Answer::Address { names } => names.clone(),
-            Answer::Service { name, transport, by_port: true, .. } => vec![format!("{name}/{transport}")],
-            Answer::Service { port, transport, .. } => vec![format!("{port}/{transport}")],
-            Answer::Protocol { name, by_number: true, .. } => vec![name.clone()],
-            Answer::Protocol { number, .. } => vec![number.to_string()],
+            Answer::Service { line, .. } | Answer::Protocol { line, .. } => vec![line.clone()],
             Answer::Interface { name, index, mtu, flags, addresses } => {
                 let mtu = mtu.map_or(String::new(), |mtu| format!(", MTU {mtu}"));
                 let flags: String = flags.iter().map(|flag| format!(", {flag}")).collect();

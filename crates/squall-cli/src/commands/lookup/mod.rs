@@ -201,17 +201,19 @@ fn service(text: &str) -> Result<Vec<Answer>, LookupError> {
     };
     let asked = text.split('/').next().unwrap_or(text);
     let one = |(transport, kind): &(&'static str, Kind)| -> Result<Answer, NameError> {
-        Ok(match asked.parse() {
+        let (name, port, answer) = match asked.parse() {
             Ok(port) => {
-                Answer::Service { name: names::service_name(port, *kind)?, port, transport, by_port: true }
+                let name = names::service_name(port, *kind)?;
+                (name.clone(), port, name)
             }
-            Err(_) => Answer::Service {
-                port: names::service_port(asked, *kind)?,
-                name: asked.to_owned(),
-                transport,
-                by_port: false,
-            },
-        })
+            Err(_) => {
+                let port = names::service_port(asked, *kind)?;
+                (asked.to_owned(), port, port.to_string())
+            }
+        };
+        // Whoever asked for one transport knows which.
+        let line = if kinds.len() == 1 { answer } else { format!("{answer}/{transport}") };
+        Ok(Answer::Service { name, port, transport, line })
     };
     let (mut found, mut missing) = (Vec::new(), None);
     for kind in kinds {
@@ -229,12 +231,14 @@ fn service(text: &str) -> Result<Vec<Answer>, LookupError> {
 
 fn protocol(text: &str) -> Result<Answer, LookupError> {
     Ok(match text.parse() {
-        Ok(number) => Answer::Protocol { name: names::protocol_name(number)?, number, by_number: true },
-        Err(_) => Answer::Protocol {
-            number: names::protocol_number(text)?,
-            name: text.to_owned(),
-            by_number: false,
-        },
+        Ok(number) => {
+            let name = names::protocol_name(number)?;
+            Answer::Protocol { line: name.clone(), name, number }
+        }
+        Err(_) => {
+            let number = names::protocol_number(text)?;
+            Answer::Protocol { line: number.to_string(), name: text.to_owned(), number }
+        }
     })
 }
 
