@@ -23,6 +23,22 @@ impl Exit {
     pub(crate) const HELP: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage; 69 the peer did not answer; \
         75 stopped half-way and can be resumed; 130 interrupted.";
 
+    /// The number that the shell sees.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::NoAnswer => 69,
+            Exit::Interrupted => 130,
+        }
+    }
+
+    /// The first of several ends that is not [`Exit::Done`].
+    pub(crate) fn or(self, next: Self) -> Self {
+        if self == Exit::Done { next } else { self }
+    }
+
     /// Says `error` on standard error, in one line, and ends so.
     pub(crate) fn with(self, error: impl Display) -> Self {
         // Nobody is left to tell when standard error is closed.
@@ -33,13 +49,7 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        ExitCode::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::NoAnswer => 69,
-            Exit::Interrupted => 130,
-        })
+        ExitCode::from(exit.code())
     }
 }
 

@@ -1,9 +1,12 @@
 //! The `squall` command: datagram servers, clients and tools.
 #![forbid(unsafe_code)]
 
+mod address;
 mod cli;
 mod commands;
 mod exit;
+mod interrupt;
+mod output;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 use squall_proto::Transport;
-use squall_socket::names::{self, NameError};
+use squall_socket::names::{self, Lookup, NameError};
 use squall_socket::{Address, Kind, UnixAddress, interface_index, interface_name};
 
 /// An address with its transport, not resolved yet.
@@ -42,6 +42,11 @@ enum Place {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {
+    /// It has none of the forms that an address can have.
+    #[error(
+        "{0:?} is no address: write host:port, udp://host:port, tcp://host:port, unix:/path or unixgram:/path"
+    )]
+    Form(String),
     /// No transport is named and none is usual.
     #[error("{0:?} names no transport: write udp://, tcp://, unix: or unixgram: before it")]
     NoTransport(String),
@@ -199,8 +204,13 @@ impl Uri {
         } else if let Ok(address) = host.parse::<IpAddr>() {
             vec![SocketAddr::new(address, port)]
         } else {
-            names::resolve(host, &port.to_string(), self.kind())
-                .map_err(|source| UriError::Name { text: self.to_string(), source })?
+            let entries = Lookup::new().host(host).kind(self.kind()).resolve();
+            let entries = entries.map_err(|source| UriError::Name { text: self.to_string(), source })?;
+            let with_port = |mut address: SocketAddr| {
+                address.set_port(port);
+                address
+            };
+            entries.into_iter().map(|entry| with_port(entry.address)).collect()
         };
         let found: Vec<Address> = all.into_iter().filter(wanted).map(Address::Ip).collect();
         if found.is_empty() {
@@ -228,6 +238,7 @@ impl Uri {
             Some((scheme, rest)) if rest.starts_with("//") => (Some(ip_transport(text, scheme)?), &rest[2..]),
             Some(("unix", path)) => return Self::read_unix(text, Transport::Unix, path),
             Some(("unixgram", path)) => return Self::read_unix(text, Transport::Unixgram, path),
+            Some(("udp" | "tcp", _)) => return Err(UriError::Form(text.to_owned())),
             _ => (usual, text),
         };
         let transport = transport.ok_or_else(|| UriError::NoTransport(text.to_owned()))?;
@@ -248,6 +259,9 @@ impl Uri {
         };
         if rest.starts_with('[') && host.split('%').next().is_none_or(|ip| ip.parse::<Ipv6Addr>().is_err()) {
             return Err(UriError::Brackets(text.to_owned()));
+        }
+        if host.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
+            return Err(UriError::Form(text.to_owned()));
         }
         let port = match port {
             Some(port) if !port.is_empty() => port.to_owned(),
@@ -339,6 +353,9 @@ mod tests {
             ("udp://localhost", "names no port"),
             ("udp://localhost:70000", "\"70000\" is neither a port"),
             ("udp://localhost:no-such-service", "neither a port"),
+            ("udp:localhost:5", "is no address: write host:port, udp://"),
+            ("udp://a/b:5", "is no address"),
+            ("udp://a b:5", "is no address"),
             ("udp://::1:5", "brackets"),
             ("udp://[::1:5", "brackets"),
             ("udp://[localhost]:5", "brackets"),
@@ -349,6 +366,8 @@ mod tests {
         }
         let error = "udp://[fe80::1%no-such]:1".parse::<Uri>().unwrap().resolve(IpFamily::Any).unwrap_err();
         assert!(error.to_string().contains("no interface \"no-such\""), "{error}");
+        let error = "udp://a..b:1".parse::<Uri>().unwrap().resolve(IpFamily::Any).unwrap_err();
+        assert_eq!(error.to_string(), "\"udp://a..b:1\": no such name: host \"a..b\"");
         let error = "udp://127.0.0.1:1".parse::<Uri>().unwrap().resolve(IpFamily::V6).unwrap_err();
         assert!(error.to_string().contains("no IPv6 address"), "{error}");
     }

@@ -1,4 +1,8 @@
 //! What the command line can be told to do, a file each.
 
+pub(crate) mod ask;
 pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod lookup;
+pub(crate) mod man;
 pub(crate) mod serve;

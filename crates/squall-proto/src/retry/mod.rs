@@ -68,6 +68,11 @@ impl RetryPolicy {
         self
     }
 
+    /// What [`total`](Self::total) set.
+    pub fn total_limit(&self) -> Option<Duration> {
+        self.total
+    }
+
     /// Whether all values are within their bounds.
     ///
     /// # Errors

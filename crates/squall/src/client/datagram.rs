@@ -10,7 +10,7 @@ use squall_socket::errno::{ECONNREFUSED, ENOENT};
 use squall_socket::unix::SocketFile;
 use squall_socket::{Address, Family, Kind, Poller, ReceiveBatch, Socket, UnixAddress};
 
-use super::{Answer, AskError, Client, Event};
+use super::{Answer, AskError, Client, Event, Silence, bind};
 use crate::clock::Clock;
 use crate::uri::Uri;
 
@@ -23,9 +23,18 @@ pub(super) struct Link {
 
 struct Server {
     uri: Uri,
-    socket: Socket,
-    /// The return path of a Unix socket, removed with the link.
+    /// The return path of a Unix socket, removed with the link, and before the socket is closed.
     _file: Option<SocketFile>,
+    socket: Socket,
+}
+
+/// What came of a try.
+enum Sent {
+    Away,
+    /// The server's host has refused this request or an earlier one.
+    Refused,
+    /// The system did not send it.
+    Failed(String),
 }
 
 pub(super) fn ask(
@@ -45,7 +54,8 @@ pub(super) fn ask(
     let mut refused = false;
     loop {
         let server = schedule.server();
-        refused |= link.send(client, &schedule, server, request, clock.now());
+        let sent = link.send(client, &schedule, server, request, clock.now());
+        refused |= matches!(sent, Sent::Refused);
         let deadline = schedule.poll_timeout().unwrap_or_else(|| clock.now());
         let (answer, was_refused) = link.receive(client, &clock, deadline)?;
         refused |= was_refused;
@@ -58,11 +68,16 @@ pub(super) fn ask(
             return Ok(Answer { payload, tries, elapsed: clock.now().since(Time::ZERO), server });
         }
         if let Some(Step::GiveUp) = schedule.handle_timeout(clock.now()) {
+            let silence = match sent {
+                Sent::Failed(reason) => Silence::Unsent(reason),
+                _ if refused => Silence::Refused,
+                _ => Silence::Nothing,
+            };
             return Err(AskError::NoAnswer {
                 servers: link.servers.into_iter().map(|server| server.uri).collect(),
                 tries: schedule.tries(),
                 elapsed: clock.now().since(Time::ZERO),
-                refused,
+                silence,
             });
         }
     }
@@ -88,7 +103,7 @@ impl Link {
                     link.servers.push(Server { uri, socket, _file: file });
                 }
                 // A name's other addresses may be of a family that this machine has.
-                Err(error) => failure = Some(open("reach", &uri)(error)),
+                Err(error) => failure = Some(error),
             }
         }
         match failure {
@@ -97,7 +112,7 @@ impl Link {
         }
     }
 
-    /// Sends the request; true when the server's host has refused.
+    /// Sends the request, and tells what came of it.
     fn send(
         &mut self,
         client: &mut Client,
@@ -105,7 +120,7 @@ impl Link {
         server: usize,
         request: &[u8],
         now: Time,
-    ) -> bool {
+    ) -> Sent {
         let Server { uri, socket, .. } = &self.servers[server];
         let mut refused = false;
         let mut sent = socket.send(request);
@@ -116,19 +131,24 @@ impl Link {
         }
         let error = sent.err();
         refused |= error.as_ref().is_some_and(is_refusal);
+        let error = error.filter(|error| !is_refusal(error)).map(|error| error.to_string());
         let event = Event::Sent {
             server: uri.clone(),
             local: socket.local_address().ok(),
             tries: schedule.tries(),
             wait: schedule.poll_timeout().map_or(Duration::ZERO, |deadline| deadline.since(now)),
-            error: error.filter(|error| !is_refusal(error)).map(|error| error.to_string()),
+            error: error.clone(),
         };
         let uri = uri.clone();
         client.tell(event);
         if refused {
             client.tell(Event::Refused { server: uri });
         }
-        refused
+        match error {
+            Some(reason) => Sent::Failed(reason),
+            None if refused => Sent::Refused,
+            None => Sent::Away,
+        }
     }
 
     /// Waits for an answer until `deadline`; the second value tells of a refusal.
@@ -177,27 +197,20 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ECONNREFUSED | ENOENT))
 }
 
-fn connect(uri: &Uri, to: Address, from: Option<Address>) -> io::Result<(Socket, Option<SocketFile>)> {
+fn connect(uri: &Uri, to: Address, from: Option<Address>) -> Result<(Socket, Option<SocketFile>), AskError> {
+    let unreachable = |source| AskError::System { what: "reach", server: uri.to_string(), source };
     let family = match to {
         Address::Ip(ip) => Family::of(&ip.ip()),
         _ => Family::Unix,
     };
-    let socket = Socket::open(family, Kind::Datagram)?;
-    let mut file = None;
-    match (from, uri.transport()) {
-        (Some(from), _) => {
-            socket.bind(from)?;
-            if let Address::Unix(name) = from
-                && let Some(path) = name.as_path()
-            {
-                file = Some(SocketFile::at(path)?);
-            }
-        }
-        (None, Transport::Unixgram) => file = bind_return_path(&socket)?,
-        (None, _) => {}
-    }
-    socket.connect(to)?;
-    socket.set_nonblocking(true)?;
+    let socket = Socket::open(family, Kind::Datagram).map_err(unreachable)?;
+    let file = match from {
+        Some(from) => bind(&socket, from)?,
+        None if uri.transport() == Transport::Unixgram => bind_return_path(&socket).map_err(unreachable)?,
+        None => None,
+    };
+    socket.connect(to).map_err(unreachable)?;
+    socket.set_nonblocking(true).map_err(unreachable)?;
     Ok((socket, file))
 }
 

@@ -3,13 +3,15 @@
 mod datagram;
 mod stream;
 
+use std::io;
 use std::time::Duration;
 
 use squall_proto::Transport;
 use squall_proto::retry::{RetryPolicy, RetryPolicyError};
-use squall_socket::Address;
+use squall_socket::unix::{self, SocketFile};
+use squall_socket::{Address, Kind, Socket};
 
-use crate::uri::Uri;
+use crate::uri::{IpFamily, Uri};
 
 /// Asks datagram servers, with retries, or stream servers, once.
 ///
@@ -31,6 +33,7 @@ pub struct Client {
     servers: Vec<Target>,
     policy: RetryPolicy,
     from: Option<Address>,
+    family: IpFamily,
     timeout: Option<Duration>,
     observer: Option<Observer>,
     link: Option<datagram::Link>,
@@ -89,7 +92,7 @@ pub enum Event {
 #[non_exhaustive]
 pub enum AskError {
     /// Nobody answered in time.
-    #[error("no answer from {} after {tries} {} in {:.1} s{}", names(servers), tries_word(*tries), elapsed.as_secs_f64(), refusal(*refused))]
+    #[error("no answer from {} after {tries} {} in {:.1} s; {silence}", names(servers), tries_word(*tries), elapsed.as_secs_f64())]
     NoAnswer {
         /// Who was asked.
         servers: Vec<Uri>,
@@ -97,8 +100,8 @@ pub enum AskError {
         tries: u32,
         /// For how long.
         elapsed: Duration,
-        /// Whether a host said that nobody listens.
-        refused: bool,
+        /// What is known of the reason.
+        silence: Silence,
     },
     /// The server's name cannot be resolved, or its address is written wrong.
     #[error(transparent)]
@@ -115,9 +118,25 @@ pub enum AskError {
         /// The request's length, in bytes.
         len: usize,
     },
+    /// Nobody can be asked there.
+    #[error("cannot ask {server}: {reason}")]
+    NotAServer {
+        /// Who was named.
+        server: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// No server is named, or streams and datagrams are mixed.
     #[error("{0}")]
     Servers(&'static str),
+    /// The address to ask from is not of this machine, or is taken.
+    #[error("cannot ask from {from}: {source}")]
+    From {
+        /// The local address.
+        from: String,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The connection was refused or broke, or no socket could be had.
     #[error("cannot {what} {server}: {source}")]
     System {
@@ -126,8 +145,26 @@ pub enum AskError {
         /// With whom.
         server: String,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
+}
+
+/// What is known of the reason why nobody answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Silence {
+    /// Nothing came back.
+    #[error("the server may be down")]
+    Nothing,
+    /// A server's host said that nobody listens (ICMP port unreachable).
+    #[error("its host says that nobody listens there")]
+    Refused,
+    /// A stream server accepted, and closed the connection without a word.
+    #[error("the server closed the connection without an answer")]
+    Closed,
+    /// The last request did not leave this machine, for the reason that the system gave.
+    #[error("the last request could not be sent: {0}")]
+    Unsent(String),
 }
 
 impl AskError {
@@ -137,11 +174,12 @@ impl AskError {
             AskError::NoAnswer { .. } => true,
             AskError::System { source, .. } => matches!(
                 source.kind(),
-                std::io::ErrorKind::ConnectionRefused
-                    | std::io::ErrorKind::ConnectionReset
-                    | std::io::ErrorKind::TimedOut
-                    | std::io::ErrorKind::HostUnreachable
-                    | std::io::ErrorKind::NotFound
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NotFound
             ),
             _ => false,
         }
@@ -151,7 +189,10 @@ impl AskError {
     pub fn is_usage(&self) -> bool {
         match self {
             AskError::Address(error) => !error.is_temporary(),
-            AskError::Policy(_) | AskError::TooLong { .. } | AskError::Servers(_) => true,
+            AskError::Policy(_)
+            | AskError::TooLong { .. }
+            | AskError::NotAServer { .. }
+            | AskError::Servers(_) => true,
             _ => false,
         }
     }
@@ -177,6 +218,7 @@ impl Client {
             servers,
             policy: RetryPolicy::default(),
             from: None,
+            family: IpFamily::Any,
             timeout: None,
             observer: None,
             link: None,
@@ -196,8 +238,16 @@ impl Client {
         self
     }
 
+    /// The addresses of a name that are asked: all by default. [`Client::from`] an IP address narrows it
+    /// to that address's family.
+    pub fn family(mut self, family: IpFamily) -> Self {
+        self.family = family;
+        self
+    }
+
     /// How long a stream server may take to accept, and then to send each part of its answer; ten
-    /// seconds by default. Datagram servers are governed by the retry policy.
+    /// seconds by default. [`RetryPolicy::total`] bounds all of it; otherwise the retry policy governs
+    /// datagram servers alone.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -225,22 +275,31 @@ impl Client {
     }
 
     fn resolve(&self) -> Result<Vec<(Uri, Address)>, AskError> {
+        let family = match self.from {
+            Some(Address::Ip(from)) if from.is_ipv4() => IpFamily::V4,
+            Some(Address::Ip(_)) => IpFamily::V6,
+            _ => self.family,
+        };
         let mut all = Vec::new();
         for target in &self.servers {
             match target {
                 Target::Resolved(transport, address) => all.push((Uri::of(*transport, *address), *address)),
                 Target::Named(uri) => {
-                    let family = match self.from {
-                        Some(Address::Ip(from)) if from.is_ipv4() => crate::IpFamily::V4,
-                        Some(Address::Ip(_)) => crate::IpFamily::V6,
-                        _ => crate::IpFamily::Any,
-                    };
                     let addresses = uri.resolve(family)?;
                     all.extend(
                         addresses.into_iter().map(|address| (Uri::of(uri.transport(), address), address)),
                     );
                 }
             }
+        }
+        for (server, address) in &all {
+            let reason = match (address, self.from) {
+                (Address::Ip(address), _) if address.port() == 0 => "no server has port 0",
+                (Address::Ip(_), Some(Address::Unix(_))) => "a Unix path is no address to ask it from",
+                (Address::Unix(_), Some(Address::Ip(_))) => "an IP address is no path to ask it from",
+                _ => continue,
+            };
+            return Err(AskError::NotAServer { server: server.to_string(), reason });
         }
         Ok(all)
     }
@@ -258,14 +317,31 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// Gives `socket` the local address that was asked for.
+fn bind(socket: &Socket, from: Address) -> Result<Option<SocketFile>, AskError> {
+    let path = match &from {
+        Address::Unix(name) => name.as_path(),
+        _ => None,
+    };
+    let bind = || -> io::Result<_> {
+        if let Some(path) = path {
+            unix::claim_path(path).map_err(|error| io::Error::new(io::ErrorKind::AddrInUse, error))?;
+        }
+        // The sockets of all servers share the port, and a stream's may be lingering from the last time.
+        if from.ip().is_some_and(|from| from.port() != 0) {
+            socket.set_reuse_port(true)?;
+            socket.set_reuse_address(socket.kind()? == Kind::Stream)?;
+        }
+        socket.bind(from)?;
+        path.map(SocketFile::at).transpose()
+    };
+    bind().map_err(|source| AskError::From { from: from.to_string(), source })
+}
+
 fn names(servers: &[Uri]) -> String {
     servers.iter().map(Uri::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn tries_word(tries: u32) -> &'static str {
     if tries == 1 { "try" } else { "tries" }
-}
-
-fn refusal(refused: bool) -> &'static str {
-    if refused { "; its host says that nobody listens there" } else { "; the server may be down" }
 }
