@@ -10,6 +10,7 @@
 //! - [`framing`]: how requests are cut out of a stream.
 //! - [`guard`]: what a server checks before it answers a datagram.
 //! - [`retry`]: when a client asks again, and whom.
+//! - [`sessions`]: datagrams sorted by peer.
 //! - [`random`]: numbers that follow from a seed.
 //! - [`text`]: what a peer sent, made safe for a terminal.
 #![no_std]
@@ -27,6 +28,7 @@ pub mod random;
 mod refusal;
 mod request;
 pub mod retry;
+pub mod sessions;
 pub mod text;
 
 pub use handler::Handler;

@@ -11,7 +11,7 @@ use std::path::Path;
 use socket2::SockAddr;
 
 /// The address of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Address {
     /// IPv4 or IPv6: an IP address and a port.
@@ -138,7 +138,7 @@ impl fmt::Display for Address {
 }
 
 /// The address of a Unix socket ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixAddress {
     len: u8,
     name: [u8; UNIX_PATH],

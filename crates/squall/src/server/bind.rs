@@ -159,8 +159,10 @@ pub(crate) fn bind_all(
             return Err(BindError::Nowhere(format!("service {}", service.name)));
         }
         for Listen { uri, optional } in &service.listen {
-            let binder = Binder { service, index, uri, config, shards, v4_wildcards: &v4_wildcards };
-            match binder.bind() {
+            let shards = if service.has_one_owner() { 1 } else { shards };
+            let name = service.name.as_str();
+            let binder = Binder { name, index, uri, config, shards, v4_wildcards: &v4_wildcards };
+            match service.check(uri).and_then(|()| binder.bind()) {
                 Ok(bound) => all.extend(bound),
                 Err(error) if *optional && error.is_absence() => absent.push(error),
                 Err(error) => return Err(error),
@@ -177,8 +179,30 @@ fn v4_wildcard(uri: &Uri) -> Option<Address> {
     address.ip().filter(|address| address.is_ipv4()).map(Address::Ip)
 }
 
+/// Opens the datagram sockets of the one address `uri`, for something called `name`.
+pub(crate) fn bind_datagrams(name: &str, uri: &Uri, config: &Config) -> Result<Vec<Bound>, BindError> {
+    if uri.transport().is_stream() {
+        let (service, uri) = (name.to_owned(), uri.to_string());
+        return Err(BindError::Transport { service, uri, reason: "sessions need udp or unixgram" });
+    }
+    Binder { name, index: 0, uri, config, shards: 1, v4_wildcards: &[] }.bind()
+}
+
+impl Service {
+    /// Whether the service can be had on the transport of `uri`.
+    fn check(&self, uri: &Uri) -> Result<(), BindError> {
+        let stream = uri.transport().is_stream();
+        let reason = match &self.app {
+            Application::Conversation(_) if !stream => "a conversation needs tcp or unix",
+            Application::Protocol(_) if stream => "a protocol needs udp or unixgram",
+            _ => return Ok(()),
+        };
+        Err(BindError::Transport { service: self.name.clone(), uri: uri.to_string(), reason })
+    }
+}
+
 struct Binder<'a> {
-    service: &'a Service,
+    name: &'a str,
     index: usize,
     uri: &'a Uri,
     config: &'a Config,
@@ -188,8 +212,7 @@ struct Binder<'a> {
 
 impl Binder<'_> {
     fn bind(&self) -> Result<Vec<Bound>, BindError> {
-        self.check_transport()?;
-        let service = || self.service.name.clone();
+        let service = || self.name.to_owned();
         let addresses = self
             .uri
             .resolve(IpFamily::Any)
@@ -218,17 +241,6 @@ impl Binder<'_> {
         }
     }
 
-    fn check_transport(&self) -> Result<(), BindError> {
-        let stream = self.uri.transport().is_stream();
-        let reason = match &self.service.app {
-            Application::Conversation(_) if !stream => "a conversation needs tcp or unix",
-            Application::Protocol(_) if stream => "a protocol needs udp or unixgram",
-            _ => return Ok(()),
-        };
-        let (service, uri) = (self.service.name.clone(), self.uri.to_string());
-        Err(BindError::Transport { service, uri, reason })
-    }
-
     fn bind_one(&self, address: Address) -> Result<Bound, BindError> {
         let transport = self.uri.transport();
         let kind = if transport.is_stream() { Kind::Stream } else { Kind::Datagram };
@@ -255,7 +267,7 @@ impl Binder<'_> {
             }
             Address::Ip(ip) => self.bind_udp(ip)?,
             other => {
-                let (service, uri) = (self.service.name.clone(), other.to_string());
+                let (service, uri) = (self.name.to_owned(), other.to_string());
                 return Err(BindError::Transport { service, uri, reason: "servers use IP and Unix sockets" });
             }
         };
@@ -310,15 +322,11 @@ impl Binder<'_> {
         };
         let first = self.open(family, Kind::Datagram, ip.into(), prepare)?;
         let address = first.local_address().map_err(|error| self.error(error))?;
-        let shards = match self.service.app {
-            Application::Protocol(_) => 1,
-            _ => self.shards,
-        };
         let mut sockets = vec![first];
-        if shards > 1 {
+        if self.shards > 1 {
             sockets[0].set_reuse_port(true).map_err(|error| self.error(error))?;
         }
-        while sockets.len() < shards {
+        while sockets.len() < self.shards {
             sockets.push(self.open(family, Kind::Datagram, address, |socket| {
                 socket.set_reuse_port(true)?;
                 prepare(socket)
@@ -357,11 +365,11 @@ impl Binder<'_> {
     }
 
     fn path_error(&self, source: PathError) -> BindError {
-        BindError::Path { service: self.service.name.clone(), uri: self.uri.to_string(), source }
+        BindError::Path { service: self.name.to_owned(), uri: self.uri.to_string(), source }
     }
 
     fn error(&self, source: io::Error) -> BindError {
-        let (service, uri) = (self.service.name.clone(), self.uri.to_string());
+        let (service, uri) = (self.name.to_owned(), self.uri.to_string());
         match source.kind() {
             _ if source.raw_os_error() == Some(EADDRINUSE) => BindError::InUse { service, uri },
             io::ErrorKind::PermissionDenied => BindError::Permission { service, uri },

@@ -7,9 +7,9 @@ mod service;
 use std::time::Duration;
 
 pub use bind::BindError;
-pub(crate) use bind::Bound;
-pub(crate) use running::assemble;
+pub(crate) use bind::{Bound, bind_datagrams};
 pub use running::{Local, Report, Running, Stopper};
+pub(crate) use running::{assemble, seed};
 pub use service::Service;
 use squall_proto::Request;
 use squall_proto::guard::{RateLimitConfig, Trust};

@@ -444,7 +444,7 @@ fn start_runtime(
 }
 
 /// A seed for tables that strangers fill: nothing that they can know.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }

@@ -145,6 +145,7 @@ impl Connection<'_> {
         let mut rest = rest.as_slice();
         while let Some(frame) = self.deframer.next(&mut rest).map_err(|_| End::BadFrame)? {
             let frame = frame.to_vec();
+            self.begun = None;
             self.answer(frame).await?;
             if self.context.control.stopping().is_some() {
                 break;
@@ -177,6 +178,8 @@ impl Connection<'_> {
                 Ok(None) => break,
                 Err(_) => return Read::Bad,
             };
+            // The next frame has the whole time.
+            self.begun = None;
             let request = Request::new(now, frame, self.origin);
             outbox.clear();
             let verdict = if self.context.control.hooks().admits(&request) {

@@ -1,0 +1,95 @@
+//! Every example runs and does what it says.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+
+use common::{Example, LONG, ask, hear};
+
+#[test]
+fn the_time_server_tells_the_time() {
+    let server = Example::start("time_server", &[]);
+    let answer = ask(&server.udp(), b"");
+    let seconds: u64 = answer.strip_suffix(" seconds since 1970").unwrap().parse().unwrap();
+    assert!(seconds > 1_700_000_000, "{answer}");
+}
+
+#[test]
+fn a_slow_request_holds_up_no_other_in_the_threaded_server() {
+    let server = Example::start("threaded_server", &[]);
+    let (slow, quick) = (server.udp(), server.udp());
+    slow.send(b"slow").unwrap();
+    assert_eq!(ask(&quick, b"quick"), "done: quick");
+    slow.set_nonblocking(true).unwrap();
+    assert!(slow.recv(&mut [0; 16]).is_err(), "it is still at it");
+    slow.set_nonblocking(false).unwrap();
+    assert_eq!(hear(&slow), "done: slow");
+}
+
+#[test]
+fn the_process_server_answers_with_one_worker_for_each_peer_and_survives_a_crash() {
+    let server = Example::start("process_server", &[]);
+    let peers: Vec<_> = (0..16).map(|_| server.udp()).collect();
+    let worker = |answer: String| answer.split(' ').nth(1).unwrap().to_owned();
+    let workers: Vec<_> = peers.iter().map(|peer| worker(ask(peer, b"hello"))).collect();
+    let other = workers.iter().position(|worker| *worker != workers[0]).expect("two workers");
+    peers[0].send(b"crash").unwrap();
+    assert_eq!(worker(ask(&peers[other], b"hello")), workers[other], "it noticed nothing");
+    assert_ne!(worker(ask(&peers[0], b"hello")), workers[0], "another took its place");
+}
+
+#[test]
+fn the_tcp_stamp_server_stamps_lines() {
+    let server = Example::start("tcp_stamp", &[]);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.write_all(b"one\r\ntwo\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "[1] one");
+    assert_eq!(lines.next().unwrap().unwrap(), "[2] two");
+}
+
+#[test]
+fn each_peer_has_its_own_sum_in_the_session_server() {
+    let server = Example::start("sessions", &[]);
+    let (one, two) = (server.udp(), server.udp());
+    assert_eq!(ask(&one, b"5"), "sum 5");
+    assert_eq!(ask(&two, b"7"), "sum 7");
+    assert_eq!(ask(&one, b"-2"), "sum 3");
+    assert_eq!(ask(&two, b"seven"), "not a number");
+}
+
+#[test]
+fn members_of_the_ticker_hear_ticks_until_they_leave() {
+    let server = Example::start("ticker", &[]);
+    let (stays, leaves) = (server.udp(), server.udp());
+    assert_eq!(ask(&leaves, b"join"), "welcome");
+    assert_eq!(hear(&leaves), "tick, 19 left");
+    leaves.send(b"leave").unwrap();
+    assert_eq!(ask(&stays, b"join"), "welcome");
+    assert_eq!([hear(&stays), hear(&stays)], ["tick, 19 left", "tick, 18 left"]);
+    leaves.set_nonblocking(true).unwrap();
+    let mut late = 0;
+    while leaves.recv(&mut [0; 32]).is_ok() {
+        late += 1;
+    }
+    assert!(late <= 1, "a tick may have been on its way: {late}");
+}
+
+#[test]
+fn the_unix_datagram_server_repeats_what_it_hears() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server");
+    let server = Example::start("unix_datagram", &[path.to_str().unwrap()]);
+    assert_eq!(server.uri, format!("unixgram:{}", path.display()));
+    let client = UnixDatagram::bind(folder.path().join("client")).unwrap();
+    client.set_read_timeout(Some(LONG)).unwrap();
+    client.send_to(b"echo", &path).unwrap();
+    for _ in 0..3 {
+        let mut buffer = [0; 16];
+        let count = client.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..count], b"echo");
+    }
+}
