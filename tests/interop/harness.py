@@ -95,11 +95,15 @@ class Host:
         self.ip("link", "add", ends[0], "type", "veth", "peer", "name", ends[1], "netns", other.name)
         for host, end, addresses in ((self, ends[0], ours), (other, ends[1], theirs)):
             # No tentative addresses: everything is there once the interface is up.
-            host.ip("link", "set", end, "addrgenmode", "none", "mtu", str(mtu))
+            host.ip("link", "set", end, "addrgenmode", "none")
+            # Under 1280 bytes there is no IPv6 any more.
+            host.ip("link", "set", end, "mtu", str(mtu))
             for address in addresses:
                 extra = ["nodad"] if ":" in address else ["broadcast", "+"]
                 host.ip("address", "add", address, *extra, "dev", end)
             host.ip("link", "set", end, "up")
+            if any(":" in address for address in addresses):
+                host.ip("-6", "route", "add", "multicast", "ff00::/8", "dev", end, "table", "local")
         return ends
 
     def udp_counters(self):
