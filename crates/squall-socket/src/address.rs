@@ -148,6 +148,10 @@ impl UnixAddress {
     /// A socket that nobody can address: one that was never bound.
     pub const UNNAMED: UnixAddress = UnixAddress { len: 0, name: [0; UNIX_PATH] };
 
+    /// Whether this system has abstract names ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)):
+    /// Linux alone has.
+    pub const HAS_ABSTRACT: bool = cfg!(target_os = "linux");
+
     /// The socket file at `path`.
     ///
     /// # Errors
@@ -164,7 +168,8 @@ impl UnixAddress {
     /// The name `name` in Linux's abstract namespace: no file, gone with its last socket.
     ///
     /// # Errors
-    /// `InvalidInput` when the name is longer than 107 bytes.
+    /// `InvalidInput` when the name is longer than 107 bytes. Whether the system has such names says
+    /// [`HAS_ABSTRACT`](Self::HAS_ABSTRACT).
     pub fn from_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         let mut bytes = vec![0];
         bytes.extend_from_slice(name.as_ref());

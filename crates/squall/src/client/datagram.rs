@@ -217,7 +217,7 @@ fn connect(uri: &Uri, to: Address, from: Option<Address>) -> Result<(Socket, Opt
 /// Gives a Unix socket a name of its own, which its server can answer to.
 fn bind_return_path(socket: &Socket) -> io::Result<Option<SocketFile>> {
     let name = format!("squall-{}-{:016x}", std::process::id(), seed());
-    if cfg!(target_os = "linux") {
+    if UnixAddress::HAS_ABSTRACT {
         // The abstract namespace leaves nothing behind, whatever ends this process.
         socket.bind(UnixAddress::from_abstract(name)?)?;
         return Ok(None);

@@ -200,13 +200,15 @@ impl Shard {
         self.busy.set(now);
         // Lent out, so that the rest of the shard can be used meanwhile.
         let batch = std::mem::replace(&mut self.batch, ReceiveBatch::new(0, 0));
+        let mut flushed = now;
         for received in batch.iter() {
             self.take(token, now, &received);
             if self.outbox.len() >= FLUSH_AT
                 || !self.outbox.has_room()
-                || (!self.outbox.is_empty() && self.control.now().since(now) > FLUSH_AFTER)
+                || (!self.outbox.is_empty() && self.control.now().since(flushed) > FLUSH_AFTER)
             {
                 self.flush(token, now);
+                flushed = self.control.now();
             }
         }
         self.batch = batch;

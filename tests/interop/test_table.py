@@ -1,0 +1,91 @@
+"""What `squall serve` prints: each line of its table works as it stands there."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+from harness import CTIME, PATIENCE, SQUALL, TestCase, needs_hosts
+
+ANSWERS = {
+    "time": CTIME,
+    "length": r"Your data was 6 bytes long",
+    "stamp": rf"\[{CTIME}\] hello\n",
+    "reply": "你好",
+    "echo": r"hello\n",
+}
+
+
+def is_openbsd_nc():
+    if not shutil.which("nc"):
+        return False
+    usage = subprocess.run(["nc", "-h"], capture_output=True, text=True)
+    return "OpenBSD" in usage.stdout + usage.stderr
+
+
+needs_nc = unittest.skipUnless(is_openbsd_nc(), "needs OpenBSD's nc (netcat-openbsd)")
+
+
+class Table(TestCase):
+    def assert_lines_work(self, node, host=None):
+        """Runs all lines at once: each waits a second for more."""
+        path = os.path.dirname(SQUALL) + os.pathsep + os.environ["PATH"]
+        with host.entered() if host else contextlib.nullcontext():
+            started = [
+                (row, subprocess.Popen(["sh", "-c", row.line], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       stdin=subprocess.DEVNULL, env=os.environ | {"PATH": path}))
+                for row in node.rows
+            ]
+        for row, process in started:
+            with self.subTest(row.line):
+                out, err = process.communicate(timeout=PATIENCE)
+                # `squall ask` takes its text from the command line, without a line end.
+                answer = ANSWERS[row.service] if " nc " in row.line else None
+                answer = answer or ANSWERS[row.service].replace("6", "5").replace(r"\n", "")
+                self.assertRegex(out.decode().rstrip("\n") + "\n", f"^{answer.removesuffix(chr(92) + 'n')}\n$", err)
+
+    @needs_hosts
+    @needs_nc
+    def test_each_line_of_the_default_table_is_answered(self):
+        host = self.host("node")
+        node = self.node(host=host)
+        services = {(row.service, row.transport, row.host, row.port) for row in node.rows}
+        expected = {("time", "udp", 20000), ("length", "udp", 1060), ("stamp", "udp", 21567),
+                    ("stamp", "tcp", 21567), ("reply", "udp", 8888)}
+        both = {(name, transport, at, port) for name, transport, port in expected for at in ("127.0.0.1", "::1")}
+        self.assertEqual(services, both)
+        self.assert_lines_work(node, host)
+        self.assertEqual(node.stop(), 0)
+        self.assertEqual(node.counts()["answered"], len(node.rows))
+
+    @needs_nc
+    def test_each_line_for_other_addresses_is_answered(self):
+        node = self.node(*self.every_service())
+        rows = [row for row in node.rows if row.transport in ("tcp", "udp", "unix")]
+        self.assertEqual(len(rows), len([row for row in node.rows if " nc " in row.line]))
+        node.rows = rows
+        self.assert_lines_work(node)
+
+    @needs_nc
+    def test_a_node_on_every_interface_prints_lines_that_work(self):
+        node = self.node("stamp", "--on", "udp://:0", "--on", "tcp://0.0.0.0:0")
+        self.assertEqual(len(node.rows), 2)
+        self.assert_lines_work(node)
+
+    def test_a_closed_pipe_for_the_table_does_not_end_the_node(self):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = subprocess.Popen([SQUALL, "serve", "length", "--on", "udp://127.0.0.1:0", "-vv"],
+                                   stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.terminate)
+        os.close(writing)
+        for line in process.stderr:
+            found = re.search(r"udp://127\.0\.0\.1:(\d+) has", line)
+            if found:
+                break
+        answer = self.ask(("127.0.0.1", int(found[1])))
+        self.assertEqual(answer, b"Your data was 5 bytes long")
