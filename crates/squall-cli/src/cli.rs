@@ -26,7 +26,10 @@ enum Command {
 }
 
 pub(crate) fn run() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(problem) => return refuse(&problem),
+    };
     let result = match command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Ask(arguments) => ask::run(&arguments),
@@ -36,6 +39,23 @@ pub(crate) fn run() -> ExitCode {
         Command::Man(arguments) => man::run(&arguments),
     };
     result.unwrap_or_else(|exit| exit).into()
+}
+
+/// Help and the version go out as they are; what is typed wrong is told in one line.
+fn refuse(problem: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    if matches!(problem.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion) {
+        problem.exit();
+    }
+    let text = problem.to_string();
+    let told: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let told = told.join("; ").replace(":; ", ": ");
+    Exit::Usage.with(format_args!("{}; see --help", told.trim_start_matches("error: "))).into()
 }
 
 /// The definition that everything comes from.

@@ -38,7 +38,7 @@ pub enum Model {
         deadline: Option<Duration>,
     },
     /// In worker processes, each a shard with sockets of its own. The program starts itself again with
-    /// the same arguments for each worker, so `main` runs in each up to [`Server::bind`], which in a
+    /// the same arguments for each worker, so `main` runs in each up to [`Server::start`], which in a
     /// worker takes the sockets that it inherits. A handler that blocks, aborts or corrupts memory costs
     /// its own worker alone, which is ended and started again.
     Processes {
