@@ -38,7 +38,7 @@ pub enum Model {
         deadline: Option<Duration>,
     },
     /// In worker processes, each a shard with sockets of its own. The program starts itself again with
-    /// the same arguments for each worker, so `main` runs in each up to [`Server::bind`], which in a
+    /// the same arguments for each worker, so `main` runs in each up to [`Server::start`], which in a
     /// worker takes the sockets that it inherits. A handler that blocks, aborts or corrupts memory costs
     /// its own worker alone, which is ended and started again.
     Processes {
@@ -178,6 +178,8 @@ impl Server {
     }
 
     /// Stops by itself after this many handled requests; refused ones do not count. No limit by default.
+    /// Datagrams are then taken one at a time, by one shard. Connections and worker processes that are
+    /// inside a request when the last one is handled finish theirs, too.
     pub fn request_limit(mut self, requests: u64) -> Self {
         self.config.limit = Some(requests.max(1));
         self
