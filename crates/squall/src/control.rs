@@ -64,6 +64,11 @@ impl Control {
         &self.hooks
     }
 
+    /// Whether the server stops by itself after some requests.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.remaining.is_some()
+    }
+
     /// How many datagrams may be taken at once: one, where each could be the last.
     pub(crate) fn batch_limit(&self, batch: usize) -> usize {
         if self.remaining.is_some() { 1 } else { batch }

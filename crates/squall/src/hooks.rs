@@ -55,15 +55,13 @@ pub enum ServerError {
     },
 }
 
-impl ServerError {
-    pub(crate) fn panicked(service: String, panic: &(dyn Any + Send)) -> Self {
-        let message = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned());
-        ServerError::Panicked { service, message }
-    }
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 type Admission = Box<dyn Fn(&Request<'_>) -> bool + Send + Sync>;

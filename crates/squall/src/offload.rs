@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use squall_proto::{Handler, MAX_DATAGRAM, Origin, Outbox, Refusal, Request, Time};
 use tokio::runtime;
 
-use crate::engine::returns::{Done, Replies, Returns};
+use crate::engine::returns::{Done, Outcome, Returns};
+use crate::hooks::panic_message;
 use crate::pool::{Back, Job, Pool};
 use crate::verdict::Verdict;
 
@@ -71,14 +72,17 @@ impl Asynchronous {
     }
 
     /// Answers `request` within the limits of its origin.
-    pub(crate) async fn answer(self, request: OwnedRequest) -> (Replies, Verdict) {
+    pub(crate) async fn answer(self, request: OwnedRequest) -> Outcome {
         let (now, origin, size) = (request.now, request.origin, request.payload.len());
         // A task of its own, so that a panic is its own.
         let answer = tokio::spawn((self.call)(request)).await;
         self.running.fetch_sub(1, Ordering::Relaxed);
         match answer {
-            Err(_) => (Replies::default(), Verdict::Panicked),
-            Ok(Err(refusal)) => (Replies::default(), Verdict::Refused(refusal)),
+            Err(error) => Outcome {
+                panic: error.try_into_panic().ok().map(|panic| panic_message(&*panic)),
+                ..Outcome::without(Verdict::Panicked)
+            },
+            Ok(Err(refusal)) => Outcome::without(Verdict::Refused(refusal)),
             Ok(Ok(replies)) => within_limits(now, origin, size, &replies),
         }
     }
@@ -93,18 +97,19 @@ impl Asynchronous {
     }
 }
 
-fn within_limits(now: Time, origin: Origin, size: usize, replies: &[Vec<u8>]) -> (Replies, Verdict) {
+fn within_limits(now: Time, origin: Origin, size: usize, replies: &[Vec<u8>]) -> Outcome {
     let bytes = replies.iter().map(Vec::len).sum::<usize>();
     let mut outbox = Outbox::with_limits(bytes.max(MAX_DATAGRAM), replies.len());
     // Only the length of the request counts.
     let request = vec![0; if origin.validated { 0 } else { size }];
     let mut reply = outbox.answer(&Request::new(now, &request, origin));
     let written = replies.iter().try_for_each(|payload| reply.write(payload).and_then(|()| reply.next()));
-    match reply.finish(written) {
-        Ok(0) => (Replies::default(), Verdict::Silent),
-        Ok(count) => (Replies::copy(&outbox), Verdict::Answered(count)),
-        Err(refusal) => (Replies::default(), Verdict::Refused(refusal)),
-    }
+    let verdict = match reply.finish(written) {
+        Ok(0) => Verdict::Silent,
+        Ok(count) => Verdict::Answered(count),
+        Err(refusal) => Verdict::Refused(refusal),
+    };
+    Outcome::of(Ok(verdict), &outbox)
 }
 
 /// Where requests go that their shard does not answer itself.
@@ -145,8 +150,8 @@ impl Work {
                 let (handler, returns) = (handler.clone(), Arc::clone(returns));
                 let owned = OwnedRequest { now: arrived, payload: payload.clone(), origin };
                 runtime.spawn(async move {
-                    let (replies, verdict) = handler.answer(owned).await;
-                    returns.put(Done { endpoint, arrived, origin, request: payload, replies, verdict });
+                    let outcome = handler.answer(owned).await;
+                    returns.put(Done { endpoint, arrived, origin, request: payload, outcome });
                 });
                 Ok(())
             }

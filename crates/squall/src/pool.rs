@@ -14,7 +14,7 @@ use squall_proto::{Handler, Origin, Outbox, Refusal, Request};
 use squall_time::Time;
 
 use crate::clock::Clock;
-use crate::engine::returns::{Done, Replies, Returns};
+use crate::engine::returns::{Done, Outcome, Returns};
 use crate::verdict::{self, Verdict};
 
 /// What waits for a thread.
@@ -31,7 +31,7 @@ pub(crate) enum Back {
     /// To the shard that received the datagram.
     Shard(Arc<Returns>, usize),
     /// To the task of a connection.
-    Connection(tokio::sync::oneshot::Sender<(Replies, Verdict)>),
+    Connection(tokio::sync::oneshot::Sender<Outcome>),
 }
 
 /// A pool of threads. It ends when its last owner drops it; threads inside a handler end after it.
@@ -160,7 +160,7 @@ impl Shared {
             worker.since.store(began.as_nanos() + 2, Ordering::Release);
             let request = Request::new(arrived, &payload, origin);
             outbox.clear();
-            let verdict = verdict::answer(&*handler, &request, &mut outbox);
+            let handled = verdict::answer(&*handler, &request, &mut outbox);
             if worker.since.swap(IDLE, Ordering::AcqRel) == WRITTEN_OFF {
                 // The request was given up and another thread has this one's place.
                 self.lock().written_off -= 1;
@@ -169,7 +169,7 @@ impl Shared {
             let pending = worker.running().take();
             if let Some(pending) = pending {
                 let quick = self.clock.now().since(began) < QUICK;
-                pending.give_back(payload, Replies::copy(&outbox), verdict, quick.then_some(&mut quiet));
+                pending.give_back(payload, Outcome::of(handled, &outbox), quick.then_some(&mut quiet));
             }
         }
     }
@@ -231,7 +231,7 @@ impl Shared {
         }
         drop(queue);
         for pending in late {
-            pending.give_back(Vec::new(), Replies::default(), Verdict::Late, None);
+            pending.give_back(Vec::new(), Outcome::without(Verdict::Late), None);
         }
     }
 }
@@ -253,18 +253,18 @@ impl Worker {
 
 impl Pending {
     /// Gives the answer back; with `quiet`, which collects, the shard may be woken later.
-    fn give_back(self, request: Vec<u8>, replies: Replies, verdict: Verdict, quiet: Option<&mut Quiet>) {
+    fn give_back(self, request: Vec<u8>, outcome: Outcome, quiet: Option<&mut Quiet>) {
         let Pending { arrived, origin, back } = self;
         match back {
             Back::Shard(returns, endpoint) => {
-                let done = Done { endpoint, arrived, origin, request, replies, verdict };
+                let done = Done { endpoint, arrived, origin, request, outcome };
                 match quiet {
                     Some(quiet) => quiet.put(returns, done),
                     None => returns.put(done),
                 }
             }
             // A connection that is gone needs no answer.
-            Back::Connection(sender) => drop(sender.send((replies, verdict))),
+            Back::Connection(sender) => drop(sender.send(outcome)),
         }
     }
 }

@@ -43,8 +43,11 @@ impl Verdict {
     }
 }
 
+/// A verdict, or what the handler panicked with.
+pub(crate) type Handled = Result<Verdict, Box<dyn Any + Send>>;
+
 /// Lets `handler` answer `request` into `outbox`. A panic loses this request and nothing else.
-pub(crate) fn answer(handler: &dyn Handler, request: &Request<'_>, outbox: &mut Outbox) -> Verdict {
+pub(crate) fn answer(handler: &dyn Handler, request: &Request<'_>, outbox: &mut Outbox) -> Handled {
     let mark = outbox.mark();
     let result = contain(|| {
         let mut reply = outbox.answer(request);
@@ -52,12 +55,12 @@ pub(crate) fn answer(handler: &dyn Handler, request: &Request<'_>, outbox: &mut 
         reply.finish(outcome)
     });
     match result {
-        Ok(Ok(0)) => Verdict::Silent,
-        Ok(Ok(replies)) => Verdict::Answered(replies),
-        Ok(Err(refusal)) => Verdict::Refused(refusal),
-        Err(_) => {
+        Ok(Ok(0)) => Ok(Verdict::Silent),
+        Ok(Ok(replies)) => Ok(Verdict::Answered(replies)),
+        Ok(Err(refusal)) => Ok(Verdict::Refused(refusal)),
+        Err(panic) => {
             outbox.rewind(mark);
-            Verdict::Panicked
+            Err(panic)
         }
     }
 }

@@ -7,7 +7,8 @@ use squall_proto::{Origin, Outbox};
 use squall_socket::Waker;
 use squall_time::Time;
 
-use crate::verdict::Verdict;
+use crate::hooks::panic_message;
+use crate::verdict::{Handled, Verdict};
 
 /// A request that was handled elsewhere.
 #[derive(Debug)]
@@ -16,8 +17,31 @@ pub(crate) struct Done {
     pub(crate) arrived: Time,
     pub(crate) origin: Origin,
     pub(crate) request: Vec<u8>,
+    pub(crate) outcome: Outcome,
+}
+
+/// What a handler made of a request.
+#[derive(Debug)]
+pub(crate) struct Outcome {
     pub(crate) replies: Replies,
     pub(crate) verdict: Verdict,
+    /// What it said when it panicked.
+    pub(crate) panic: Option<String>,
+}
+
+impl Outcome {
+    /// Takes a copy of what the handler wrote into `outbox`.
+    pub(crate) fn of(handled: Handled, outbox: &Outbox) -> Self {
+        match handled {
+            Ok(verdict) => Self { replies: Replies::copy(outbox), verdict, panic: None },
+            Err(panic) => Self { panic: Some(panic_message(&*panic)), ..Self::without(Verdict::Panicked) },
+        }
+    }
+
+    /// No replies.
+    pub(crate) fn without(verdict: Verdict) -> Self {
+        Self { replies: Replies::default(), verdict, panic: None }
+    }
 }
 
 /// The replies to one request, one behind the other.

@@ -13,7 +13,7 @@ use super::returns::{Done, Returns};
 use super::sender::{Exit, FLUSH_AT, Offload, Sender};
 use super::unix_peers::UnixPeers;
 use crate::control::{Busy, Control};
-use crate::hooks::ServerError;
+use crate::hooks::{ServerError, panic_message};
 use crate::offload::Work;
 use crate::stats::{Counter, SocketStats, Tally};
 use crate::verdict::{Verdict, contain};
@@ -68,6 +68,8 @@ pub(crate) struct Shard {
     done: Vec<Done>,
     /// How long to wait before looking for answers that nobody announced.
     look: Duration,
+    /// Whether the poller tells of the sockets.
+    listening: bool,
 }
 
 impl Shard {
@@ -82,9 +84,8 @@ impl Shard {
         let mut poller = Poller::new()?;
         let waker = Waker::new()?;
         poller.add(&waker, WAKE)?;
-        for (token, endpoint) in endpoints.iter().enumerate() {
+        for endpoint in &endpoints {
             endpoint.socket.set_nonblocking(true)?;
-            poller.add(&*endpoint.socket, token)?;
         }
         control.add_waker(waker.clone());
         Ok(Self {
@@ -95,6 +96,7 @@ impl Shard {
             unix_peers: UnixPeers::new(UNIX_PEERS),
             done: Vec::new(),
             look: LOOK_FIRST,
+            listening: false,
             control,
             busy,
             gate,
@@ -110,31 +112,29 @@ impl Shard {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         loop {
-            if let Some(until) = self.control.stopping() {
-                let now = self.control.now();
-                if self.returns.away() == 0 || now >= until {
-                    break;
-                }
-                self.poller.wait(&mut ready, Some(until.since(now)))?;
-                // Requests that wait at the sockets were never taken.
-                ready.retain(|token| *token == WAKE);
-            } else {
-                let away = self.returns.away() > 0;
-                let timeout = match self.next_timeout() {
-                    timeout if !away => timeout,
-                    timeout => Some(timeout.unwrap_or(Duration::MAX).min(self.look)),
-                };
-                self.poller.wait(&mut ready, timeout)?;
-                if ready.is_empty() && away {
-                    // A thread that hangs may have left answers behind; nothing else is as late.
-                    self.take_returns();
-                    self.look = (self.look * 2).min(LOOK_LAST);
-                }
+            let stopping = self.control.stopping();
+            let rest = stopping.map(|until| until.since(self.control.now()));
+            if rest.is_some_and(|rest| self.returns.away() == 0 || rest.is_zero()) {
+                break;
+            }
+            self.listen(self.takes())?;
+            let away = self.returns.away() > 0;
+            let timeout = match rest.or_else(|| self.next_timeout()) {
+                timeout if !away => timeout,
+                timeout => Some(timeout.unwrap_or(Duration::MAX).min(self.look)),
+            };
+            self.poller.wait(&mut ready, timeout)?;
+            if ready.is_empty() && away {
+                // A thread that hangs may have left answers behind; nothing else is as late.
+                self.take_returns();
+                self.look = (self.look * 2).min(LOOK_LAST);
             }
             for token in ready.drain(..) {
                 match token {
                     WAKE => self.take_returns(),
-                    token => self.receive(token),
+                    token if self.takes() => self.receive(token),
+                    // Requests that wait at the sockets were never taken.
+                    _ => {}
                 }
             }
             self.run_timeouts();
@@ -144,6 +144,27 @@ impl Shard {
             self.input(index, now, Input::Stopping);
         }
         self.control.add_unfinished(self.returns.away() as u64);
+        Ok(())
+    }
+
+    /// Whether requests are taken now: not when the server stops, and not while the last one that it may
+    /// handle could be away.
+    fn takes(&self) -> bool {
+        self.control.stopping().is_none() && !(self.control.is_limited() && self.returns.away() > 0)
+    }
+
+    /// Waits for the sockets or for the waker alone. Level-triggered polling would tell of requests that
+    /// are not taken again and again.
+    fn listen(&mut self, listen: bool) -> io::Result<()> {
+        if listen != self.listening {
+            for (token, endpoint) in self.endpoints.iter().enumerate() {
+                match listen {
+                    true => self.poller.add(&*endpoint.socket, token)?,
+                    false => self.poller.remove(&*endpoint.socket)?,
+                }
+            }
+            self.listening = listen;
+        }
         Ok(())
     }
 
@@ -159,8 +180,9 @@ impl Shard {
             if deadline <= now {
                 let (protocol, outbox) = (&mut self.protocols[index], &mut self.outbox);
                 let mark = outbox.mark();
-                if contain(|| protocol.handle_timeout(now, outbox)).is_err() {
+                if let Err(panic) = contain(|| protocol.handle_timeout(now, outbox)) {
                     outbox.rewind(mark);
+                    self.report_protocol_panic(index, &panic_message(&*panic));
                 }
                 self.flush_protocol(index, now);
             }
@@ -170,8 +192,9 @@ impl Shard {
     fn input(&mut self, index: usize, now: Time, input: Input<'_>) {
         let (protocol, outbox) = (&mut self.protocols[index], &mut self.outbox);
         let mark = outbox.mark();
-        if contain(|| protocol.handle_input(now, input, outbox)).is_err() {
+        if let Err(panic) = contain(|| protocol.handle_input(now, input, outbox)) {
             outbox.rewind(mark);
+            self.report_protocol_panic(index, &panic_message(&*panic));
         }
         self.flush_protocol(index, now);
     }
@@ -181,9 +204,11 @@ impl Shard {
         let endpoint = &mut self.endpoints[token];
         let limit = self.control.batch_limit(self.config.batch);
         if let Err(error) = self.batch.receive(&*endpoint.socket, limit) {
+            let reported = endpoint.drain_error_queue();
             match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                // An ICMP error for an earlier reply; reading it cleared it.
+                // An ICMP error for an earlier reply, which the error queue has told already.
+                _ if reported > 0 => {}
                 io::ErrorKind::ConnectionRefused
                 | io::ErrorKind::HostUnreachable
                 | io::ErrorKind::NetworkUnreachable => endpoint.tally.add(Counter::IcmpErrors, 1),
@@ -192,7 +217,6 @@ impl Shard {
                     self.control.hooks().report(&ServerError::Receive { address, source: error });
                 }
             }
-            endpoint.drain_error_queue();
             endpoint.tally.publish(&endpoint.stats);
             return;
         }
@@ -273,9 +297,7 @@ impl Shard {
                 match contain(|| protocol.handle_input(request.now, input, outbox)) {
                     Err(panic) => {
                         outbox.rewind(mark);
-                        let service = self.endpoints[token].stats.service().to_owned();
-                        let error = ServerError::panicked(service, &*panic);
-                        self.control.hooks().report(&error);
+                        self.report_panic(token, Some(panic_message(&*panic)));
                         Some(Verdict::Panicked)
                     }
                     Ok(()) => Some(match (self.outbox.take_refusal(), self.outbox.len() - before) {
@@ -307,6 +329,18 @@ impl Shard {
         }
     }
 
+    fn report_protocol_panic(&self, index: usize, message: &str) {
+        let own = self.endpoints.iter().position(|endpoint| endpoint.app.is(index));
+        self.report_panic(own.unwrap_or_default(), Some(message.to_owned()));
+    }
+
+    fn report_panic(&self, token: usize, message: Option<String>) {
+        if let Some(message) = message {
+            let service = self.endpoints[token].stats.service().to_owned();
+            self.control.hooks().report(&ServerError::Panicked { service, message });
+        }
+    }
+
     /// Sends the answers that came back from elsewhere.
     fn take_returns(&mut self) {
         self.waker.clear();
@@ -326,13 +360,14 @@ impl Shard {
             }
             last = Some(answer.endpoint);
             let mut reply = self.outbox.to(&answer.origin);
-            for payload in answer.replies.iter() {
+            for payload in answer.outcome.replies.iter() {
                 let sent = reply.write(payload).and_then(|()| reply.next());
                 debug_assert_eq!(sent, Ok::<(), Refusal>(()), "there was room for the longest datagram");
             }
             drop(reply);
             let request = Request::new(answer.arrived, &answer.request, answer.origin);
-            self.settle(answer.endpoint, &request, answer.verdict);
+            self.report_panic(answer.endpoint, answer.outcome.panic);
+            self.settle(answer.endpoint, &request, answer.outcome.verdict);
         }
         if let Some(last) = last {
             self.flush(last, now);
@@ -406,12 +441,16 @@ impl Shard {
 }
 
 impl Endpoint {
-    /// Reads the ICMP errors that came for replies, so that they do not fail later sends.
-    fn drain_error_queue(&mut self) {
+    /// Reads the ICMP errors that came for replies, so that they do not fail later sends, and returns how
+    /// many.
+    fn drain_error_queue(&mut self) -> u64 {
+        let mut count = 0;
         while let Ok((error, _)) = squall_socket::next_error(&*self.socket) {
-            self.tally.add(Counter::IcmpErrors, 1);
+            count += 1;
             self.stats.send_error(error.errno);
         }
+        self.tally.add(Counter::IcmpErrors, count);
+        count
     }
 }
 

@@ -311,7 +311,8 @@ impl Binder<'_> {
                     return Err(error);
                 }
             }
-            if self.config.gro != Offload::Off {
+            // With a limit on requests each must come by itself, as it could be the last.
+            if self.config.gro != Offload::Off && self.config.limit.is_none() {
                 // Not every kernel has it; datagrams then come one by one.
                 let _ = socket.set_receive_offload(true);
             }

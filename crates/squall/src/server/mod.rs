@@ -178,6 +178,8 @@ impl Server {
     }
 
     /// Stops by itself after this many handled requests; refused ones do not count. No limit by default.
+    /// Datagrams are then taken one at a time, by one shard. Connections and worker processes that are
+    /// inside a request when the last one is handled finish theirs, too.
     pub fn request_limit(mut self, requests: u64) -> Self {
         self.config.limit = Some(requests.max(1));
         self

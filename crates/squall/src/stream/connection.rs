@@ -11,11 +11,12 @@ use tokio::time::{Instant, timeout};
 
 use super::{StreamApp, StreamService};
 use crate::control::Control;
-use crate::engine::returns::Replies;
+use crate::engine::returns::Outcome;
+use crate::hooks::{ServerError, panic_message};
 use crate::offload::OwnedRequest;
 use crate::pool::{Back, Job};
 use crate::stats::{Counter, SocketStats};
-use crate::verdict::{self, Verdict};
+use crate::verdict::{self, Handled, Verdict};
 
 /// A connection of either family.
 pub(crate) enum Stream {
@@ -183,7 +184,7 @@ impl Connection<'_> {
             let request = Request::new(now, frame, self.origin);
             outbox.clear();
             let verdict = if self.context.control.hooks().admits(&request) {
-                verdict::answer(&**handler, &request, outbox)
+                self.context.verdict(verdict::answer(&**handler, &request, outbox))
             } else {
                 Verdict::NotAdmitted
             };
@@ -214,21 +215,21 @@ impl Connection<'_> {
             self.context.settle(&request, Verdict::NotAdmitted);
             return Ok(());
         }
-        let (replies, verdict) = self.handle(now, &frame).await;
+        let Outcome { replies, verdict, panic } = self.handle(now, &frame).await;
+        self.context.report_panic(panic);
         let wrapped = wrap(self.context.service.framing, replies.iter(), &mut self.replies);
         self.context.settle(&request, if wrapped { verdict } else { TOO_LONG });
         self.write().await
     }
 
-    async fn handle(&self, now: Time, frame: &[u8]) -> (Replies, Verdict) {
+    async fn handle(&self, now: Time, frame: &[u8]) -> Outcome {
         let (arrived, origin) = (now, self.origin);
         match &self.context.service.app {
             StreamApp::Inline(handler) => {
                 let mut scratch = self.context.scratch.lock().unwrap_or_else(PoisonError::into_inner);
                 scratch.outbox.clear();
-                let verdict =
-                    verdict::answer(&**handler, &Request::new(now, frame, origin), &mut scratch.outbox);
-                (Replies::copy(&scratch.outbox), verdict)
+                let request = Request::new(now, frame, origin);
+                Outcome::of(verdict::answer(&**handler, &request, &mut scratch.outbox), &scratch.outbox)
             }
             StreamApp::Pool(pool, handler) => {
                 let (sender, answer) = oneshot::channel();
@@ -236,15 +237,15 @@ impl Connection<'_> {
                 let handler = Arc::clone(handler);
                 let job = Job { handler, arrived, origin, payload: frame.to_vec(), back };
                 if let Err(refusal) = pool.submit(job) {
-                    return (Replies::default(), Verdict::Refused(refusal));
+                    return Outcome::without(Verdict::Refused(refusal));
                 }
                 pool.kick();
-                answer.await.unwrap_or((Replies::default(), Verdict::Panicked))
+                answer.await.unwrap_or(Outcome::without(Verdict::Panicked))
             }
             StreamApp::Asynchronous(handler) => {
                 if !handler.begin() {
                     let busy = Refusal::Overload("too many requests are waiting");
-                    return (Replies::default(), Verdict::Refused(busy));
+                    return Outcome::without(Verdict::Refused(busy));
                 }
                 handler.clone().answer(OwnedRequest { now, payload: frame.to_vec(), origin }).await
             }
@@ -276,6 +277,21 @@ impl Connection<'_> {
 }
 
 impl Context {
+    /// The verdict on what was handled; a panic is reported.
+    fn verdict(&self, handled: Handled) -> Verdict {
+        handled.unwrap_or_else(|panic| {
+            self.report_panic(Some(panic_message(&*panic)));
+            Verdict::Panicked
+        })
+    }
+
+    fn report_panic(&self, message: Option<String>) {
+        if let Some(message) = message {
+            let service = self.stats.service().to_owned();
+            self.control.hooks().report(&ServerError::Panicked { service, message });
+        }
+    }
+
     /// Counts what became of a request.
     fn settle(&self, request: &Request<'_>, verdict: Verdict) {
         self.stats.add(Counter::Received, 1);

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::StreamLimits;
 use super::listener::Open;
 use crate::control::Control;
-use crate::hooks::ServerError;
+use crate::hooks::{ServerError, panic_message};
 use crate::stats::Counter;
 use crate::verdict::contain;
 
@@ -159,8 +159,9 @@ impl Conversations {
                 Ok(Err(error)) => guard.stats.add(ending(&error), 1),
                 Err(panic) => {
                     guard.stats.add(Counter::Panicked, 1);
-                    let error = ServerError::panicked(guard.stats.service().to_owned(), &*panic);
-                    control.hooks().report(&error);
+                    let service = guard.stats.service().to_owned();
+                    let message = panic_message(&*panic);
+                    control.hooks().report(&ServerError::Panicked { service, message });
                 }
             }
             conversations.lock().remove(&number);
