@@ -141,6 +141,22 @@ pub fn set_name(name: &str) {
     let _ = name;
 }
 
+/// Ends every process of the group that `leader` leads, with SIGKILL
+/// ([kill(2)](https://man7.org/linux/man-pages/man2/kill.2.html)). Only for a child that was started as leader of
+/// a group of its own and was not waited for yet: afterwards its number can be another's.
+///
+/// # Errors
+/// The system's; `InvalidInput` for a number that no child has.
+pub fn kill_group(leader: u32) -> io::Result<()> {
+    let group = libc::pid_t::try_from(leader).unwrap_or(0);
+    // 1 would be every process there is.
+    if group <= 1 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: no pointers.
+    if unsafe { libc::kill(-group, libc::SIGKILL) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// The program that this process runs, to start it again. On Linux the very file that was started, even
 /// if another has taken its place since.
 ///
@@ -152,6 +168,7 @@ pub fn own_program() -> io::Result<std::path::PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::os::fd::AsFd;
     use std::process::Stdio;
 
@@ -167,6 +184,23 @@ mod tests {
         command.args(["-c", &script]).stdin(Stdio::null());
         inherit(&mut command, &[given.as_fd()]);
         assert!(command.status().unwrap().success());
+    }
+
+    #[test]
+    fn a_group_ends_with_all_that_its_leader_started() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 86400 & echo started; wait"]).process_group(0);
+        let mut leader = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = leader.stdout.take().unwrap();
+        let mut started = [0; 8];
+        out.read_exact(&mut started).unwrap();
+        kill_group(leader.id()).unwrap();
+        assert!(!leader.wait().unwrap().success());
+        // The end of the output comes when the last process that could write to it is gone.
+        assert_eq!(out.read(&mut started).unwrap(), 0);
+        assert!(kill_group(0).is_err());
+        assert!(kill_group(1).is_err());
+        assert!(kill_group(u32::MAX).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use squall::guard::{Repeats, RepeatsConfig};
+use squall::socket::process;
 use squall::{AsyncHandler, MAX_DATAGRAM, OwnedRequest, Refusal, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -30,7 +31,7 @@ pub enum ExecMode {
 /// The command runs by `/bin/sh -c` with `SQUALL_PEER`, `SQUALL_LOCAL` and `SQUALL_TRANSPORT` in its
 /// environment (of a pool, `SQUALL_TRANSPORT` alone is left out as the others are: one process answers many
 /// peers). A command that fails, prints more than a datagram holds or takes longer than the time limit gives no
-/// answer; in the last case it is killed.
+/// answer; in the last case it is killed, with all that it started.
 #[derive(Debug)]
 pub struct Exec {
     command: String,
@@ -45,9 +46,23 @@ pub struct Exec {
 /// A process of a pool, between two requests.
 #[derive(Debug)]
 struct Worker {
-    _child: Child,
+    _group: Group,
     input: ChildStdin,
     output: ChildStdout,
+}
+
+/// A command and all that it starts. Whatever of it still runs when this is dropped is killed, unless
+/// the command itself has ended: what it left behind then, it meant to.
+#[derive(Debug)]
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A child that was not waited for keeps its number, and so its group's.
+        if let Some(leader) = self.0.id() {
+            let _ = process::kill_group(leader);
+        }
+    }
 }
 
 impl Exec {
@@ -68,7 +83,7 @@ impl Exec {
         }
     }
 
-    fn start(&self, request: Option<&OwnedRequest>) -> io::Result<Child> {
+    fn start(&self, request: Option<&OwnedRequest>) -> io::Result<Group> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(&self.command);
         if let Some(request) = request {
@@ -80,12 +95,13 @@ impl Exec {
         }
         // Of no concern to the command, and misleading if it is a Squall server itself.
         command.env_remove("SQUALL_WORKER");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
+        command.spawn().map(Group)
     }
 
     async fn answer_each(&self, request: &OwnedRequest) -> io::Result<Vec<u8>> {
-        let mut child = self.start(Some(request))?;
-        let (mut input, output) = (child.stdin.take(), child.stdout.take());
+        let mut group = self.start(Some(request))?;
+        let (mut input, output) = (group.0.stdin.take(), group.0.stdout.take());
         let feed = async {
             if let Some(input) = &mut input {
                 // A command that reads nothing, or not all, has closed its end: it may answer all the same.
@@ -105,7 +121,7 @@ impl Exec {
         if reply.len() > MAX_DATAGRAM {
             return Err(io::Error::other("it prints more than a datagram holds"));
         }
-        let status = child.wait().await?;
+        let status = group.0.wait().await?;
         if status.success() { Ok(reply) } else { Err(io::Error::other(format!("it ended with {status}"))) }
     }
 
@@ -114,9 +130,9 @@ impl Exec {
         let mut worker = match idle {
             Some(worker) => worker,
             None => {
-                let mut child = self.start(None)?;
-                match (child.stdin.take(), child.stdout.take()) {
-                    (Some(input), Some(output)) => Worker { _child: child, input, output },
+                let mut group = self.start(None)?;
+                match (group.0.stdin.take(), group.0.stdout.take()) {
+                    (Some(input), Some(output)) => Worker { _group: group, input, output },
                     _ => return Err(io::Error::other("it has no standard input and output")),
                 }
             }
