@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::time::Duration;
 
 use squall_proto::Request;
 
@@ -36,14 +37,14 @@ pub enum ServerError {
         message: String,
     },
     /// A worker process ended or was ended; another takes its place.
-    #[error("worker {worker} {reason}; another starts in {delay:?}")]
+    #[error("worker {worker} {reason}; another starts {}", when(*delay))]
     WorkerEnded {
         /// The worker's number.
         worker: usize,
         /// How it ended.
         reason: String,
         /// The pause before the next one is started.
-        delay: std::time::Duration,
+        delay: Duration,
     },
     /// A worker process cannot be started.
     #[error("cannot start worker {worker}: {source}")]
