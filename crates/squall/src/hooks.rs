@@ -65,6 +65,11 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
+/// When another worker starts, for a sentence.
+fn when(delay: Duration) -> String {
+    if delay.is_zero() { "at once".to_owned() } else { format!("in {delay:?}") }
+}
+
 type Admission = Box<dyn Fn(&Request<'_>) -> bool + Send + Sync>;
 type Observer = Box<dyn Fn(&str, &Request<'_>, Verdict) + Send + Sync>;
 type ErrorHook = Box<dyn Fn(&ServerError) + Send + Sync>;

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use squall::framing::Framing;
 use squall::guard::Network;
-use squall::{Model, Offload, Request, Running, Stopper, Verdict, text::sanitize};
+use squall::{Model, Offload, Peer, Refusal, Request, Running, Stopper, Verdict, text::sanitize};
 use squall_node::{Config, Node, NodeError, ServiceConfig};
 use tracing::{debug, error, info, warn};
 
@@ -100,7 +100,7 @@ Ends with 0 when asked to by SIGINT or SIGTERM.";
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     start_log(arguments.log, arguments.verbose);
-    let (once, verbose) = (arguments.once, arguments.verbose);
+    let (once, verbose, form) = (arguments.once, arguments.verbose, arguments.log);
     let config = config(arguments)?;
     let mut node = Node::new(&config).map_err(refuse)?;
     node = node.on_error(|problem| warn!("{problem}"));
@@ -108,7 +108,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
         node = node.request_limit(1);
     }
     if verbose > 0 {
-        node = node.on_request(log_request);
+        node = node.on_request(move |service, request, verdict| log_request(form, service, request, verdict));
     }
     if let Err(problem) = squall::socket::process::raise_descriptor_limit() {
         warn!("cannot raise the limit on open descriptors: {problem}");
@@ -192,22 +192,29 @@ fn start_log(form: LogForm, verbose: u8) {
     std::panic::set_hook(Box::new(|panic| error!("{panic}")));
 }
 
-fn log_request(service: &str, request: &Request<'_>, verdict: Verdict) {
-    let peer = request.origin.peer;
+/// One line for each request; its parts as fields of their own where a program reads them.
+fn log_request(form: LogForm, service: &str, request: &Request<'_>, verdict: Verdict) {
     let transport = request.origin.transport;
+    let peer = match request.origin.peer {
+        Peer::Ip(address) => format!("{transport}://{address}"),
+        Peer::Conn(number) => format!("{transport} peer {number}"),
+    };
     let bytes = request.payload.len();
     let payload = sanitize(request.payload).max_len(200);
     let outcome = match verdict {
         Verdict::Answered(1) => "answered".to_owned(),
         Verdict::Answered(replies) => format!("answered with {replies}"),
         Verdict::Silent => "no answer wanted".to_owned(),
-        Verdict::Refused(squall::Refusal::Dropped) => "pretending to drop".to_owned(),
+        Verdict::Refused(Refusal::Dropped) => "pretending to drop".to_owned(),
         Verdict::Refused(refusal) => format!("refused: {refusal}"),
         Verdict::NotAdmitted => "not admitted".to_owned(),
         Verdict::Panicked => "the handler panicked".to_owned(),
         _ => "the handler took too long".to_owned(),
     };
-    info!(service, "{transport}://{peer} {bytes} bytes \"{payload}\": {outcome}");
+    match form {
+        LogForm::Text => info!("{service} {peer} {bytes} bytes \"{payload}\": {outcome}"),
+        LogForm::Json => info!(service, peer, bytes, %payload, outcome, "request"),
+    }
 }
 
 /// SIGINT and SIGTERM stop the node; a second one ends it at once.
