@@ -232,11 +232,21 @@ impl Server {
         running::start(self)
     }
 
-    /// Serves until it is told to stop, by [`Server::request_limit`] for instance, and reports.
+    /// Serves until it is told to stop, by [`Server::request_limit`] for instance, and reports. The first
+    /// shard runs on the calling thread.
     ///
     /// # Errors
     /// [`BindError`].
     pub fn run(self) -> Result<Report, BindError> {
-        Ok(self.start()?.wait())
+        self.run_with(|_| {})
+    }
+
+    /// As [`run`](Self::run); calls `begun` once every socket is open, with what tells the addresses and
+    /// gives a [`Stopper`].
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn run_with(self, begun: impl FnOnce(&Running)) -> Result<Report, BindError> {
+        running::run(self, begun)
     }
 }

@@ -181,7 +181,33 @@ pub(crate) struct Parts {
     pool: Option<Arc<Pool>>,
 }
 
+/// A shard that waits for its thread.
+pub(crate) struct Seat {
+    number: usize,
+    shard: Shard,
+}
+
+impl Seat {
+    fn run(self, control: &Control) {
+        if let Err(error) = self.shard.run() {
+            let address = format!("shard {}", self.number);
+            control.hooks().report(&crate::ServerError::Receive { address, source: error });
+            control.stop(None);
+        }
+    }
+}
+
 impl Parts {
+    /// Gives each shard its thread.
+    pub(crate) fn spawn(&mut self, control: &Arc<Control>, seats: Vec<Seat>) -> io::Result<()> {
+        for seat in seats {
+            let control = Arc::clone(control);
+            let thread = thread::Builder::new().name(format!("squall-shard-{}", seat.number));
+            self.shards.push(thread.spawn(move || seat.run(&control))?);
+        }
+        Ok(())
+    }
+
     pub(crate) fn finish(self, control: &Control) {
         if let Some(workers) = self.workers {
             workers.finish(control);
@@ -200,13 +226,29 @@ impl Parts {
 }
 
 pub(crate) fn start(server: Server) -> Result<Running, BindError> {
+    open(server, false).map(|(running, _)| running)
+}
+
+/// As [`start`], but the first shard runs on the calling thread, until the server stops.
+pub(crate) fn run(server: Server, begun: impl FnOnce(&Running)) -> Result<Report, BindError> {
+    let (running, first) = open(server, true)?;
+    begun(&running);
+    if let Some(first) = first {
+        first.run(&running.control);
+    }
+    Ok(running.wait())
+}
+
+/// Opens the sockets and starts the threads; with `keep_first` all but that of the first shard.
+fn open(server: Server, keep_first: bool) -> Result<(Running, Option<Seat>), BindError> {
     let Server { services, config } = server;
     if let Model::Processes { workers, deadline } = config.model {
         if let Some(inheritance) = workers::inheritance().map_err(BindError::Start)? {
             workers::run_as_worker(inheritance, services, config, deadline);
         }
         let (bound, left_out) = bind::bind_all(&services, &config, workers.max(1))?;
-        return start_processes(services, config, bound, left_out, workers.max(1), deadline);
+        let running = start_processes(services, config, bound, left_out, workers.max(1), deadline)?;
+        return Ok((running, None));
     }
     let shards = match (config.limit, config.shards) {
         // The last request that a limit allows must be known before another is taken.
@@ -216,9 +258,12 @@ pub(crate) fn start(server: Server) -> Result<Running, BindError> {
     };
     let (bound, left_out) = bind::bind_all(&services, &config, shards)?;
     let locals = locals(&services, &bound);
-    let (control, parts, meters) = assemble(services, config, bound, 0, false).map_err(BindError::Start)?;
+    let (control, mut parts, meters, mut seats) =
+        assemble(services, config, bound, 0, false).map_err(BindError::Start)?;
+    let first = (keep_first && !seats.is_empty()).then(|| seats.remove(0));
+    parts.spawn(&control, seats).map_err(BindError::Start)?;
     let started = control.now();
-    Ok(Running { control, locals, left_out, meters, parts: Some(parts), started })
+    Ok((Running { control, locals, left_out, meters, parts: Some(parts), started }, first))
 }
 
 fn start_processes(
@@ -254,7 +299,7 @@ fn locals(services: &[Service], bound: &[Bound]) -> Vec<Local> {
 
 type Meters = Vec<(Arc<SocketStats>, Arc<Socket>)>;
 
-/// Starts the threads of a server whose sockets are open. `first_shard` is the number of the first
+/// Starts a server whose sockets are open, but for the threads of its shards. `first_shard` is the number of the first
 /// shard in the counts: that of the worker, in a worker process.
 pub(crate) fn assemble(
     services: Vec<Service>,
@@ -262,7 +307,7 @@ pub(crate) fn assemble(
     bound: Vec<Bound>,
     first_shard: usize,
     time_requests: bool,
-) -> io::Result<(Arc<Control>, Parts, Meters)> {
+) -> io::Result<(Arc<Control>, Parts, Meters, Vec<Seat>)> {
     let control = Control::new(config.hooks, config.limit, config.grace);
     let trust = Arc::new(config.trust);
     let ports: PortSet =
@@ -338,7 +383,7 @@ pub(crate) fn assemble(
         }
     }
 
-    let mut threads = Vec::new();
+    let mut seats = Vec::new();
     for (number, (endpoints, protocols)) in shards.into_iter().enumerate() {
         let gate = Gate {
             trust: Arc::clone(&trust),
@@ -349,19 +394,11 @@ pub(crate) fn assemble(
         let shard_config = ShardConfig { gso: config.gso, batch: config.batch, time_requests };
         let busy = control.add_busy();
         let shard = Shard::new(Arc::clone(&control), busy, gate, shard_config, endpoints, protocols)?;
-        let name = format!("squall-shard-{}", first_shard + number);
-        let control = Arc::clone(&control);
-        threads.push(thread::Builder::new().name(name).spawn(move || {
-            if let Err(error) = shard.run() {
-                let address = format!("shard {number}");
-                control.hooks().report(&crate::ServerError::Receive { address, source: error });
-                control.stop(None);
-            }
-        })?);
+        seats.push(Seat { number: first_shard + number, shard });
     }
     let runtime = runtime.map(|runtime| start_runtime(runtime, &control, listeners)).transpose()?;
-    let parts = Parts { shards: threads, runtime, workers: None, _bound: bound, pool };
-    Ok((control, parts, meters))
+    let parts = Parts { shards: Vec::new(), runtime, workers: None, _bound: bound, pool };
+    Ok((control, parts, meters, seats))
 }
 
 /// Who answers a service, before it is put on its sockets.

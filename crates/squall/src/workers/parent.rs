@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -76,18 +76,25 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn start(control: Arc<Control>, plan: Plan, deadline: Option<Duration>) -> io::Result<Self> {
-        let mut keepers = Vec::new();
-        let mut lines = Vec::new();
-        // The first start is tried here, so that a program that cannot be started is an error.
+        let mut supervisor = Self { keepers: Vec::new(), lines: Vec::new() };
         for (worker, share) in plan.workers.into_iter().enumerate() {
-            let first = start_worker(worker, &share)?;
             let line = Arc::new(Mutex::new(None));
-            lines.push(Arc::clone(&line));
+            supervisor.lines.push(Arc::clone(&line));
             let keeper = Keeper { control: Arc::clone(&control), worker, share, deadline, line };
             let name = format!("squall-keeper-{worker}");
-            keepers.push(thread::Builder::new().name(name).spawn(move || keeper.keep(first))?);
+            // The first start is waited for, so that a program that cannot be started is an error.
+            let (tell, started) = mpsc::channel();
+            let spawned = thread::Builder::new().name(name).spawn(move || keeper.run(&tell));
+            let spawned = spawned.map(|keeper| supervisor.keepers.push(keeper));
+            let first =
+                spawned.and_then(|()| started.recv().unwrap_or_else(|error| Err(io::Error::other(error))));
+            if let Err(error) = first {
+                control.stop(Some(Duration::ZERO));
+                supervisor.finish(&control);
+                return Err(error);
+            }
         }
-        Ok(Self { keepers, lines })
+        Ok(supervisor)
     }
 
     /// Tells the workers to stop and waits for them; those that are not done by the deadline are killed.
@@ -116,15 +123,31 @@ struct Keeper {
 }
 
 impl Keeper {
+    /// Starts the first worker, tells how that went, and looks after it and those that follow. All are
+    /// started from this thread: the kernel ends a worker when the thread that started it ends.
+    fn run(self, started: &mpsc::Sender<io::Result<()>>) {
+        let (told, first) = match start_worker(self.worker, &self.share) {
+            Ok(first) => (Ok(()), Some(first)),
+            Err(error) => (Err(error), None),
+        };
+        // Whoever started the server waits for this.
+        let _ = started.send(told);
+        if let Some(first) = first {
+            self.keep(first);
+        }
+    }
+
     fn keep(self, first: (Child, Socket)) {
         let mut next = Some(first);
         // Ends in a row, each soon after its start.
         let mut failures = 0;
-        while self.control.stopping().is_none() {
-            let (mut child, line) = match next
-                .take()
-                .map_or_else(|| start_worker(self.worker, &self.share), Ok)
-            {
+        loop {
+            let started = match next.take() {
+                Some(first) => Ok(first),
+                None if self.control.stopping().is_some() => return,
+                None => start_worker(self.worker, &self.share),
+            };
+            let (mut child, line) = match started {
                 Ok(started) => started,
                 Err(source) => {
                     self.control.hooks().report(&ServerError::WorkerStart { worker: self.worker, source });
@@ -135,6 +158,10 @@ impl Keeper {
             };
             let line = Arc::new(line);
             *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&line));
+            if let Some(until) = self.control.stopping() {
+                // The order came before there was a line to give it on; a second one does no harm.
+                let _ = line::order_stop(&*line, until.since(self.control.now()));
+            }
             let started = Instant::now();
             let verdict = self.follow(&line);
             *self.line.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -144,7 +171,7 @@ impl Keeper {
             }
             let status = child.wait();
             if self.control.stopping().is_some() {
-                break;
+                return;
             }
             let reason = verdict.unwrap_or_else(|| match status {
                 Ok(status) => format!("ended ({status})"),

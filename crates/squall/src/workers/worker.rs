@@ -91,7 +91,9 @@ fn serve(
         });
     }
     let config = Config { model: Model::Inline, limit: None, ..std::mem::take(config) };
-    let (control, parts, _meters) = server::assemble(services, config, bound, worker, deadline.is_some())?;
+    let (control, mut parts, _meters, seats) =
+        server::assemble(services, config, bound, worker, deadline.is_some())?;
+    parts.spawn(&control, seats)?;
     let line = Arc::new(line);
     let (control2, line2) = (Arc::clone(&control), Arc::clone(&line));
     thread::Builder::new().name("squall-line".into()).spawn(move || listen(&control2, &line2, deadline))?;

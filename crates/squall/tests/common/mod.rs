@@ -21,8 +21,13 @@ pub(crate) struct Example {
 impl Example {
     /// Starts the example `name`, which Cargo built before this test, and reads where it listens.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_with(name, arguments, Stdio::null())
+    }
+
+    /// As [`start`](Self::start), with `input` as its standard input.
+    pub(crate) fn start_with(name: &str, arguments: &[&str], input: Stdio) -> Self {
         let mut command = Command::new(path(name));
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(arguments).stdin(input).stdout(Stdio::piped());
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}; `cargo test -p squall` builds it"));
