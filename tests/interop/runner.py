@@ -26,8 +26,10 @@ class Result(unittest.TextTestResult):
         self.stream.writeln(f"ok ({time.monotonic() - self._started:.1f} s)")
 
     def getDescription(self, test):
-        theme, _, name = test.id().removeprefix("test_").partition(".")
-        return f"{theme}: {name.rpartition('.')[2].removeprefix('test_').replace('_', ' ')}"
+        whole = getattr(test, "test_case", test)
+        theme, _, name = whole.id().removeprefix("test_").partition(".")
+        part = test._subDescription() + " " if whole is not test else ""
+        return f"{part}{theme}: {name.rpartition('.')[2].removeprefix('test_').replace('_', ' ')}"
 
 
 def main(words):

@@ -103,6 +103,15 @@ class Each(TestCase):
                 self.assertEqual(node.counts()["refused_failed"], 1)
 
 
+    def test_a_command_that_hangs_ends_with_the_node(self):
+        nap = f"86401.{os.getpid()}"
+        node = self.serve(f"sleep {nap}; true", "--deadline", "1s")
+        self.udp(node.rows[0].address).send(b"?")
+        until(lambda: processes(f"sleep\0{nap}"), "it runs")
+        self.assertEqual(node.stop(), 0)
+        until(lambda: not processes(f"sleep\0{nap}"), "nothing of it is left")
+
+
 class Pool(TestCase):
     def serve(self, *arguments):
         worker = pathlib.Path(self.directory(), "worker.py")

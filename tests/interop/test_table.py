@@ -12,9 +12,9 @@ from harness import CTIME, PATIENCE, SQUALL, TestCase, needs_hosts
 ANSWERS = {
     "time": CTIME,
     "length": r"Your data was 6 bytes long",
-    "stamp": rf"\[{CTIME}\] hello\n",
+    "stamp": rf"\[{CTIME}\] hello",
     "reply": "你好",
-    "echo": r"hello\n",
+    "echo": "hello",
 }
 
 
@@ -41,10 +41,11 @@ class Table(TestCase):
         for row, process in started:
             with self.subTest(row.line):
                 out, err = process.communicate(timeout=PATIENCE)
-                # `squall ask` takes its text from the command line, without a line end.
-                answer = ANSWERS[row.service] if " nc " in row.line else None
-                answer = answer or ANSWERS[row.service].replace("6", "5").replace(r"\n", "")
-                self.assertRegex(out.decode().rstrip("\n") + "\n", f"^{answer.removesuffix(chr(92) + 'n')}\n$", err)
+                answer = ANSWERS[row.service]
+                if " nc " not in row.line:
+                    # `squall ask` takes its text from the command line, without a line end.
+                    answer = answer.replace("6 bytes", "5 bytes")
+                self.assertRegex(out.decode().removesuffix("\n"), f"^{answer}$", err)
 
     @needs_hosts
     @needs_nc
@@ -63,9 +64,7 @@ class Table(TestCase):
     @needs_nc
     def test_each_line_for_other_addresses_is_answered(self):
         node = self.node(*self.every_service())
-        rows = [row for row in node.rows if row.transport in ("tcp", "udp", "unix")]
-        self.assertEqual(len(rows), len([row for row in node.rows if " nc " in row.line]))
-        node.rows = rows
+        self.assertEqual({row.transport for row in node.rows}, {"udp", "tcp", "unix", "unixgram"})
         self.assert_lines_work(node)
 
     @needs_nc

@@ -140,7 +140,7 @@ impl Node {
                 )
             }
             Transport::Unix => Some(format!("echo {text} | nc -N -U {}", uri.unix()?.as_path()?.display())),
-            _ => Some(format!("squall ask {uri} {text}").trim_end().to_owned()),
+            _ => Some(format!("squall ask {uri} {}", if text.is_empty() { "\"\"" } else { text })),
         }
     }
 
