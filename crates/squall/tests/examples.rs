@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 
-use common::{Example, LONG, ask, hear};
+use common::{Example, LONG, ask, hear, state, until};
 
 #[test]
 fn the_time_server_tells_the_time() {
@@ -37,6 +37,7 @@ fn the_process_server_answers_with_one_worker_for_each_peer_and_survives_a_crash
     let other = workers.iter().position(|worker| *worker != workers[0]).expect("two workers");
     peers[0].send(b"crash").unwrap();
     assert_eq!(worker(ask(&peers[other], b"hello")), workers[other], "it noticed nothing");
+    until("the worker has ended", || state(&workers[0]).is_none());
     assert_ne!(worker(ask(&peers[0], b"hello")), workers[0], "another took its place");
 }
 

@@ -3,14 +3,13 @@
 mod common;
 
 use std::collections::HashSet;
-use std::fs;
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{Example, LONG, ask, hear, until};
+use common::{Example, LONG, ask, hear, state, until};
 
 /// Peers of a server with three workers, with the process that answers each.
 fn peers(server: &Example) -> Vec<(UdpSocket, String)> {
@@ -34,12 +33,6 @@ fn stop(mut server: Example) -> String {
 
 fn start() -> Example {
     Example::start_with("worker_trouble", &[], Stdio::piped())
-}
-
-/// What a process does, as `/proc` tells it; `None` when it is gone.
-fn state(process: &str) -> Option<char> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("State:"))?.trim().chars().next()
 }
 
 fn signal(name: &str, process: &str) {
