@@ -217,3 +217,22 @@ fn the_rest_of_a_closed_stream_is_a_request_under_every_model() {
         assert_eq!(answer, "ONE\nTWO\n", "{model:?}");
     }
 }
+
+#[test]
+fn a_conversation_with_a_silent_or_a_deaf_peer_ends_with_its_own_counter() {
+    let chatter = |conversation: &mut Conversation| -> std::io::Result<()> {
+        let mut word = String::new();
+        conversation.read_line(&mut word)?;
+        loop {
+            conversation.write_all(&[b'x'; 65_536])?;
+        }
+    };
+    let limits = StreamLimits::default().idle(SHORT).write(SHORT);
+    let (server, address) = start(Service::conversation("chatter", chatter), limits);
+    let silent = connect(address);
+    until("the silent peer", || server.stats().total(Counter::Idle) == 1);
+    let mut deaf = connect(address);
+    deaf.write_all(b"talk\n").unwrap();
+    until("the deaf peer", || server.stats().total(Counter::SlowReader) == 1);
+    drop((silent, deaf));
+}

@@ -59,6 +59,8 @@ pub(crate) struct Shard {
     returns: Arc<Returns>,
     endpoints: Vec<Endpoint>,
     protocols: Vec<Box<dyn Protocol>>,
+    /// For each protocol, the time before which it is not called for its deadline: it panicked there.
+    muted: Vec<Time>,
     unix_peers: UnixPeers,
     batch: ReceiveBatch,
     outbox: Outbox,
@@ -103,6 +105,7 @@ impl Shard {
             poller,
             waker,
             endpoints,
+            muted: vec![Time::ZERO; protocols.len()],
             protocols,
             config,
         })
@@ -169,22 +172,31 @@ impl Shard {
     }
 
     fn next_timeout(&self) -> Option<Duration> {
-        let deadline = self.protocols.iter().filter_map(|protocol| protocol.poll_timeout()).min()?;
+        let deadline = (0..self.protocols.len()).filter_map(|index| self.deadline(index)).min()?;
         Some(deadline.since(self.control.now()))
+    }
+
+    fn deadline(&self, index: usize) -> Option<Time> {
+        Some(self.protocols[index].poll_timeout()?.max(self.muted[index]))
     }
 
     fn run_timeouts(&mut self) {
         for index in 0..self.protocols.len() {
-            let Some(deadline) = self.protocols[index].poll_timeout() else { continue };
+            let Some(deadline) = self.deadline(index) else { continue };
             let now = self.control.now();
             if deadline <= now {
                 let (protocol, outbox) = (&mut self.protocols[index], &mut self.outbox);
                 let mark = outbox.mark();
                 if let Err(panic) = contain(|| protocol.handle_timeout(now, outbox)) {
                     outbox.rewind(mark);
+                    // It may not have got so far as to move its deadline.
+                    self.muted[index] = now + PANIC_PAUSE;
                     self.report_protocol_panic(index, &panic_message(&*panic));
                 }
                 self.flush_protocol(index, now);
+                for endpoint in self.endpoints.iter_mut().filter(|endpoint| endpoint.app.is(index)) {
+                    endpoint.tally.publish(&endpoint.stats);
+                }
             }
         }
     }
@@ -467,6 +479,8 @@ const SLOT_SIZE: usize = 64 * 1024;
 /// While requests are away, the first and the longest pause between looks for answers.
 const LOOK_FIRST: Duration = Duration::from_millis(1);
 const LOOK_LAST: Duration = Duration::from_millis(16);
+/// How long a protocol is left alone after it panicked at its deadline.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
 /// The longest time that an answer waits for others to go along.
 const FLUSH_AFTER: Duration = Duration::from_micros(100);
 /// Peers of Unix datagram sockets that a shard remembers.

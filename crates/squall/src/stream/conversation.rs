@@ -52,7 +52,7 @@ where
 }
 
 /// A connection with buffered reads and writes. A read waits as long as the service's idle limit, a
-/// write as long as its write limit, and then fails with `WouldBlock`.
+/// write as long as its write limit; then a read fails with `WouldBlock` and a write with `TimedOut`.
 #[derive(Debug)]
 pub struct Conversation {
     origin: Origin,
@@ -114,7 +114,11 @@ impl Read for Shared {
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self.0).write(bytes)
+        // The system says `WouldBlock` for a time-out of either kind.
+        (&*self.0).write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+            _ => error,
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -220,7 +224,8 @@ fn converse(
 
 fn ending(error: &io::Error) -> Counter {
     match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Counter::Idle,
+        io::ErrorKind::WouldBlock => Counter::Idle,
+        io::ErrorKind::TimedOut => Counter::SlowReader,
         _ => Counter::ConnectionFailed,
     }
 }
