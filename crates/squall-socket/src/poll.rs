@@ -208,39 +208,45 @@ mod back_end {
 
     use super::*;
 
-    #[derive(Debug)]
     pub(super) struct Poller {
-        watched: Vec<(std::os::fd::RawFd, usize)>,
+        polls: Vec<libc::pollfd>,
+        /// Beside each of `polls`.
+        tokens: Vec<usize>,
+    }
+
+    impl std::fmt::Debug for Poller {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("Poll").field("tokens", &self.tokens).finish_non_exhaustive()
+        }
     }
 
     impl Poller {
         pub(super) fn new() -> io::Result<Self> {
-            Ok(Self { watched: Vec::new() })
+            Ok(Self { polls: Vec::new(), tokens: Vec::new() })
         }
 
         pub(super) fn add(&mut self, fd: BorrowedFd<'_>, token: usize) -> io::Result<()> {
-            self.watched.push((fd.as_raw_fd(), token));
+            self.polls.push(libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+            self.tokens.push(token);
             Ok(())
         }
 
         pub(super) fn remove(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
-            self.watched.retain(|(watched, _)| *watched != fd.as_raw_fd());
+            if let Some(index) = self.polls.iter().position(|poll| poll.fd == fd.as_raw_fd()) {
+                self.polls.swap_remove(index);
+                self.tokens.swap_remove(index);
+            }
             Ok(())
         }
 
         pub(super) fn wait(&mut self, ready: &mut Vec<usize>, timeout: Option<Duration>) -> io::Result<()> {
-            let mut polls: Vec<libc::pollfd> = self
-                .watched
-                .iter()
-                .map(|(fd, _)| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 })
-                .collect();
             let timeout = timeout.map_or(-1, milliseconds);
             // SAFETY: the pointer is good for as many entries as the vector holds.
-            if unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as _, timeout) } < 0 {
+            if unsafe { libc::poll(self.polls.as_mut_ptr(), self.polls.len() as _, timeout) } < 0 {
                 return Err(io::Error::last_os_error());
             }
-            let woken = polls.iter().zip(&self.watched).filter(|(poll, _)| poll.revents != 0);
-            ready.extend(woken.map(|(_, (_, token))| *token));
+            let woken = self.polls.iter().zip(&self.tokens).filter(|(poll, _)| poll.revents != 0);
+            ready.extend(woken.map(|(_, token)| *token));
             Ok(())
         }
     }
