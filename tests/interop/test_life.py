@@ -215,9 +215,12 @@ class Life(TestCase):
         self.assertGreater(len(lines), 4)
         for line in lines:
             self.assertLessEqual({"timestamp", "level", "fields"}, line.keys())
-        messages = [line["fields"]["message"] for line in lines]
-        self.assertTrue(any('"hello": answered' in message for message in messages))
-        self.assertIn("answered 4 requests", messages[-1])
+        requests = [line["fields"] for line in lines if line["fields"]["message"] == "request"]
+        self.assertEqual([request["bytes"] for request in requests], [5, 9, 2, 0])
+        first = requests[0]
+        self.assertEqual((first["service"], first["payload"], first["outcome"]), ("stamp", "hello", "answered"))
+        self.assertRegex(first["peer"], r"^udp://127\.0\.0\.1:\d+$")
+        self.assertIn("answered 4 requests", lines[-1]["fields"]["message"])
 
     def test_a_log_line_tells_peer_bytes_payload_and_outcome(self):
         node = self.node("length", "--on", "udp://127.0.0.1:0", verbose="-v")

@@ -248,15 +248,15 @@ fn print_table(running: &Running) -> Result<(), Exit> {
         rows.iter().map(|row| column(row).len()).max().unwrap_or(0).max(least)
     };
     let (first, second) = (width(|row| &row.0, 7), width(|row| &row.1, 10));
+    let mut table = format!("{:first$}  {:second$}  TRY\n", "SERVICE", "LISTENS ON");
+    for (service, uri, line) in &rows {
+        table += format!("{service:first$}  {uri:second$}  {line}").trim_end();
+        table.push('\n');
+    }
+    // In one piece, so that a program that reads it knows where it ends.
     let mut out = io::stdout().lock();
-    let mut write = || {
-        writeln!(out, "{:first$}  {:second$}  TRY", "SERVICE", "LISTENS ON")?;
-        for (service, uri, line) in &rows {
-            writeln!(out, "{}", format!("{service:first$}  {uri:second$}  {line}").trim_end())?;
-        }
-        out.flush()
-    };
-    match write() {
+    let written = out.write_all(table.as_bytes()).and_then(|()| out.flush());
+    match written {
         // Nobody reads the table; the node serves all the same.
         Err(problem) if problem.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
