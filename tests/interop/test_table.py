@@ -31,7 +31,10 @@ needs_nc = unittest.skipUnless(is_openbsd_nc(), "needs OpenBSD's nc (netcat-open
 class Table(TestCase):
     def assert_lines_work(self, node, host=None):
         """Runs all lines at once: each waits a second for more."""
-        path = os.path.dirname(SQUALL) + os.pathsep + os.environ["PATH"]
+        # Whatever the binary under test is called.
+        programs = self.directory()
+        os.symlink(SQUALL, os.path.join(programs, "squall"))
+        path = programs + os.pathsep + os.environ["PATH"]
         with host.entered() if host else contextlib.nullcontext():
             started = [
                 (row, subprocess.Popen(["sh", "-c", row.line], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
