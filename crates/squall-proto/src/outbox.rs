@@ -172,9 +172,11 @@ impl Outbox {
         self.frames.is_empty() && self.closes.is_empty()
     }
 
-    /// Whether the longest datagram still fits; if not, the driver sends first.
+    /// Whether half of the outbox is free, and the longest datagram fits; if not, the driver sends first.
+    /// So an answer of up to half of the limit (128 KiB by default) is never refused for what others left.
     pub fn has_room(&self) -> bool {
-        self.max_bytes - self.bytes.len() >= MAX_DATAGRAM && self.frames.len() < self.max_frames
+        let free = self.max_bytes - self.bytes.len();
+        free >= MAX_DATAGRAM.max(self.max_bytes / 2) && self.frames.len() <= self.max_frames / 2
     }
 
     /// Forgets all that waits and keeps the memory.
@@ -202,6 +204,7 @@ impl Outbox {
         self.frames.truncate(mark.frames);
         self.destinations.truncate(mark.destinations);
         self.closes.truncate(mark.closes);
+        self.refusal = None;
     }
 
     fn open(&mut self, origin: &Origin, budget: usize) -> Reply<'_> {

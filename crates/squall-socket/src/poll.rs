@@ -160,8 +160,8 @@ mod back_end {
                 None => self.wait_milliseconds(-1),
                 Some(Duration::ZERO) => self.wait_milliseconds(0),
                 Some(timeout) => match self.wait_exactly(timeout) {
-                    // A kernel before 5.11.
-                    Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+                    // A kernel before 5.11, or a sandbox that does not know the call.
+                    Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                         self.wait_milliseconds(milliseconds(timeout))
                     }
                     result => result,
@@ -179,9 +179,9 @@ mod back_end {
         }
 
         fn wait_exactly(&mut self, timeout: Duration) -> io::Result<usize> {
-            let timeout = libc::timespec {
-                tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-                tv_nsec: timeout.subsec_nanos().into(),
+            let timeout = KernelTime {
+                seconds: timeout.as_secs().try_into().unwrap_or(i64::MAX),
+                nanoseconds: timeout.subsec_nanos().into(),
             };
             let (events, room) = (self.events.as_mut_ptr(), self.events.len() as libc::c_int);
             let no_mask = std::ptr::null::<libc::sigset_t>();
@@ -193,6 +193,13 @@ mod back_end {
             };
             usize::try_from(count).map_err(|_| io::Error::last_os_error())
         }
+    }
+
+    /// `__kernel_timespec`: 64 bits each, also where the C library's `timespec` is smaller.
+    #[repr(C)]
+    struct KernelTime {
+        seconds: i64,
+        nanoseconds: i64,
     }
 
     pub(super) fn wake_pair() -> io::Result<(Arc<OwnedFd>, Arc<OwnedFd>)> {

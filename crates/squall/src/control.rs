@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use squall_proto::Time;
@@ -34,6 +35,8 @@ struct Stop {
     until: Option<Time>,
     grace: Duration,
     wakers: Vec<Waker>,
+    /// The threads that have come to their end.
+    ended: Vec<ThreadId>,
 }
 
 impl Control {
@@ -111,6 +114,24 @@ impl Control {
             return None;
         }
         self.lock().until
+    }
+
+    /// Says that the calling thread, a part of the server, ends.
+    pub(crate) fn end_part(&self) {
+        self.lock().ended.push(std::thread::current().id());
+        self.changed.notify_all();
+    }
+
+    /// Whether the part on the thread `id` has ended.
+    pub(crate) fn has_ended(&self, id: ThreadId) -> bool {
+        self.lock().ended.contains(&id)
+    }
+
+    /// Waits until so many parts have ended, at most until `after` the deadline for stopping.
+    pub(crate) fn wait_for_parts(&self, parts: usize, after: Duration) {
+        let limit = self.stopping().map_or(after, |until| until.since(self.now()) + after);
+        let waited = self.changed.wait_timeout_while(self.lock(), limit, |stop| stop.ended.len() < parts);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Waits until the server is ordered to stop.

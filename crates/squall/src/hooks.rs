@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use squall_proto::Request;
 
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, contain};
 
 /// Something that went wrong in a running server without ending it.
 #[derive(Debug, thiserror::Error)]
@@ -82,19 +82,28 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    pub(crate) fn admits(&self, request: &Request<'_>) -> bool {
-        self.admission.as_ref().is_none_or(|admit| admit(request))
+    /// Whether `request` may be handled. A hook that panics loses it, as a handler would.
+    pub(crate) fn admit(&self, request: &Request<'_>) -> Result<(), Verdict> {
+        match self.admission.as_ref().map(|admit| contain(|| admit(request))) {
+            None | Some(Ok(true)) => Ok(()),
+            Some(Ok(false)) => Err(Verdict::NotAdmitted),
+            Some(Err(_)) => Err(Verdict::Panicked),
+        }
     }
 
     pub(crate) fn observe(&self, service: &str, request: &Request<'_>, verdict: Verdict) {
-        if let Some(observe) = &self.observer {
-            observe(service, request, verdict);
+        if let Some(observe) = &self.observer
+            && let Err(panic) = contain(|| observe(service, request, verdict))
+        {
+            let (service, message) = (service.to_owned(), panic_message(&*panic));
+            self.report(&ServerError::Panicked { service, message });
         }
     }
 
     pub(crate) fn report(&self, error: &ServerError) {
         if let Some(report) = &self.error {
-            report(error);
+            // Whom to tell that telling failed? The panic hook has been told.
+            let _ = contain(|| report(error));
         }
     }
 }

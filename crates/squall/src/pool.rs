@@ -163,6 +163,7 @@ impl Shared {
             let handled = verdict::answer(&*handler, &request, &mut outbox);
             if worker.since.swap(IDLE, Ordering::AcqRel) == WRITTEN_OFF {
                 // The request was given up and another thread has this one's place.
+                quiet.announce();
                 self.lock().written_off -= 1;
                 return;
             }

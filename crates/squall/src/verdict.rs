@@ -21,7 +21,8 @@ pub enum Verdict {
     NotAdmitted,
     /// The handler panicked.
     Panicked,
-    /// The handler took longer than the deadline; what it may still answer is thrown away.
+    /// The handler took longer than the deadline; what it may still answer is thrown away. An observer
+    /// sees such a request without its payload, which the handler still has.
     Late,
 }
 

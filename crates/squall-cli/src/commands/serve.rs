@@ -270,9 +270,12 @@ fn watch(running: &Running, verbose: bool) {
         return;
     }
     while !running.wait_for_stop_within(Duration::from_secs(1)) {
-        for (shard, busy) in running.busy().into_iter().enumerate() {
+        for (thread, busy) in running.busy().into_iter().enumerate() {
             if busy > Duration::from_secs(1) {
-                warn!("shard {shard} has been inside its handlers for {:.0} s", busy.as_secs_f64());
+                warn!(
+                    "receiving thread {thread} has been inside its handlers for {:.0} s",
+                    busy.as_secs_f64()
+                );
             }
         }
     }

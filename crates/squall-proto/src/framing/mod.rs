@@ -173,6 +173,11 @@ impl Deframer {
         self.carry.capacity()
     }
 
+    /// Whether a request has begun whose rest has not arrived. With [`Framing::AsRead`] none ever has.
+    pub fn is_within(&self) -> bool {
+        self.prefix_len > 0 || (!self.carry.is_empty() && !self.spent)
+    }
+
     /// Forgets the request that the last call handed out; fails if an earlier call did.
     fn settle(&mut self) -> Result<(), FrameError> {
         if self.spent {

@@ -72,7 +72,7 @@ impl Gate {
                 limit.admit(request.now, peer).map_err(Verdict::Refused)?;
             }
         }
-        if self.hooks.admits(request) { Ok(()) } else { Err(Verdict::NotAdmitted) }
+        self.hooks.admit(request)
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Endpoint {
     /// Where it is bound; `None` for a Unix socket.
     pub(crate) bound: Option<SocketAddr>,
     pub(crate) v6: bool,
+    /// Whether an IPv6 socket carries IPv4 too.
+    pub(crate) dual_stack: bool,
     /// Whether the kernel says where each datagram was sent to.
     pub(crate) wildcard: bool,
     pub(crate) rules: Rules,
@@ -70,6 +72,8 @@ pub(crate) struct Shard {
     done: Vec<Done>,
     /// How long to wait before looking for answers that nobody announced.
     look: Duration,
+    /// When it looked last.
+    looked: Time,
     /// Whether the poller tells of the sockets.
     listening: bool,
 }
@@ -98,6 +102,7 @@ impl Shard {
             unix_peers: UnixPeers::new(UNIX_PEERS),
             done: Vec::new(),
             look: LOOK_FIRST,
+            looked: Time::ZERO,
             listening: false,
             control,
             busy,
@@ -127,10 +132,13 @@ impl Shard {
                 timeout => Some(timeout.unwrap_or(Duration::MAX).min(self.look)),
             };
             self.poller.wait(&mut ready, timeout)?;
-            if ready.is_empty() && away {
-                // A thread that hangs may have left answers behind; nothing else is as late.
-                self.take_returns();
-                self.look = (self.look * 2).min(LOOK_LAST);
+            if away {
+                // A thread that hangs may have left answers behind, whatever else comes in meanwhile.
+                let now = self.control.now();
+                if now.since(self.looked) >= self.look {
+                    self.look = (self.look * 2).min(LOOK_LAST);
+                    self.take_returns();
+                }
             }
             for token in ready.drain(..) {
                 match token {
@@ -194,9 +202,6 @@ impl Shard {
                     self.report_protocol_panic(index, &panic_message(&*panic));
                 }
                 self.flush_protocol(index, now);
-                for endpoint in self.endpoints.iter_mut().filter(|endpoint| endpoint.app.is(index)) {
-                    endpoint.tally.publish(&endpoint.stats);
-                }
             }
         }
     }
@@ -362,21 +367,21 @@ impl Shard {
             self.look = LOOK_FIRST;
         }
         let now = self.control.now();
+        self.looked = now;
         let mut last = None;
         for answer in done.drain(..) {
-            if last.is_some_and(|last| last != answer.endpoint)
-                || self.outbox.len() >= FLUSH_AT
-                || !self.outbox.has_room()
-            {
-                self.flush(last.unwrap_or(answer.endpoint), now);
+            if let Some(last) = last.filter(|last| *last != answer.endpoint) {
+                self.flush(last, now);
             }
             last = Some(answer.endpoint);
-            let mut reply = self.outbox.to(&answer.origin);
+            // An answer can be more than the outbox holds; each of its datagrams fits.
             for payload in answer.outcome.replies.iter() {
-                let sent = reply.write(payload).and_then(|()| reply.next());
+                if self.outbox.len() >= FLUSH_AT || !self.outbox.has_room() {
+                    self.flush(answer.endpoint, now);
+                }
+                let sent = self.outbox.to(&answer.origin).write(payload);
                 debug_assert_eq!(sent, Ok::<(), Refusal>(()), "there was room for the longest datagram");
             }
-            drop(reply);
             let request = Request::new(answer.arrived, &answer.request, answer.origin);
             self.report_panic(answer.endpoint, answer.outcome.panic);
             self.settle(answer.endpoint, &request, answer.outcome.verdict);
@@ -414,17 +419,19 @@ impl Shard {
             }
             let endpoint = &self.endpoints[token];
             if endpoint.app.is(index) {
-                let (transport, bound, v6) = (endpoint.transport, endpoint.bound, endpoint.v6);
-                let wildcard = endpoint.wildcard;
+                let (transport, bound, wildcard) = (endpoint.transport, endpoint.bound, endpoint.wildcard);
+                let (v4, v6) = (!endpoint.v6 || endpoint.dual_stack, endpoint.v6);
                 self.send(token, now, |origin| {
                     transport == origin.transport
                         && match (bound, origin.local) {
                             (Some(bound), Some(local)) if wildcard => {
-                                bound.port() == local.port() && (v6 || local.is_ipv4())
+                                bound.port() == local.port() && if local.is_ipv4() { v4 } else { v6 }
                             }
                             (bound, local) => bound == local,
                         }
                 });
+                let endpoint = &mut self.endpoints[token];
+                endpoint.tally.publish(&endpoint.stats);
             }
         }
         self.outbox.clear();
@@ -457,9 +464,8 @@ impl Endpoint {
     /// many.
     fn drain_error_queue(&mut self) -> u64 {
         let mut count = 0;
-        while let Ok((error, _)) = squall_socket::next_error(&*self.socket) {
+        while squall_socket::next_error(&*self.socket).is_ok() {
             count += 1;
-            self.stats.send_error(error.errno);
         }
         self.tally.add(Counter::IcmpErrors, count);
         count

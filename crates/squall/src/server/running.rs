@@ -21,6 +21,7 @@ use crate::pool::Pool;
 use crate::stats::{Counter, Snapshot, SocketStats, Tally};
 use crate::stream::{self, Listener, StreamApp, StreamService};
 use crate::uri::Uri;
+use crate::verdict::contain;
 use crate::workers;
 
 /// A server that runs. Dropping it stops the server without waiting.
@@ -107,8 +108,8 @@ impl Running {
         self.control.stats.snapshot()
     }
 
-    /// For how long each shard has been inside its handlers without a look at its sockets; zero for
-    /// one that waits. A handler that blocks shows here.
+    /// For how long each shard, and each stream listener behind them, has been inside its handlers; zero
+    /// for one that waits. A handler that blocks shows here.
     pub fn busy(&self) -> Vec<Duration> {
         self.control.busy()
     }
@@ -189,10 +190,19 @@ pub(crate) struct Seat {
 
 impl Seat {
     fn run(self, control: &Control) {
-        if let Err(error) = self.shard.run() {
-            let address = format!("shard {}", self.number);
-            control.hooks().report(&crate::ServerError::Receive { address, source: error });
-            control.stop(None);
+        let Self { number, shard } = self;
+        match contain(|| shard.run()) {
+            Ok(Ok(())) => {}
+            Ok(Err(source)) => {
+                let address = format!("shard {number}");
+                control.hooks().report(&crate::ServerError::Receive { address, source });
+                control.stop(None);
+            }
+            // A panic of the engine itself is a bug, and not hidden; a server without a shard is none.
+            Err(panic) => {
+                control.stop(None);
+                std::panic::resume_unwind(panic);
+            }
         }
     }
 }
@@ -201,9 +211,20 @@ impl Parts {
     /// Gives each shard its thread.
     pub(crate) fn spawn(&mut self, control: &Arc<Control>, seats: Vec<Seat>) -> io::Result<()> {
         for seat in seats {
-            let control = Arc::clone(control);
+            let own = Arc::clone(control);
             let thread = thread::Builder::new().name(format!("squall-shard-{}", seat.number));
-            self.shards.push(thread.spawn(move || seat.run(&control))?);
+            let started = thread.spawn(move || {
+                let _end = PartEnd(&own);
+                seat.run(&own);
+            });
+            match started {
+                Ok(thread) => self.shards.push(thread),
+                Err(error) => {
+                    // Nothing that was started goes on.
+                    control.stop(Some(Duration::ZERO));
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }
@@ -212,16 +233,32 @@ impl Parts {
         if let Some(workers) = self.workers {
             workers.finish(control);
         }
-        for shard in self.shards {
-            // A panic of the engine itself is a bug, and not hidden.
-            if let Err(panic) = shard.join() {
+        // A handler that does not come back holds its thread, and nothing can end that from outside: after
+        // the deadline it is left alone.
+        let mut threads = self.shards;
+        control.wait_for_parts(threads.len(), LEAVE);
+        if let Some((thread, drained)) = self.runtime {
+            // Asynchronous handlers answer their shards to the last.
+            let _ = drained.send(());
+            threads.push(thread);
+            control.wait_for_parts(threads.len(), LEAVE);
+        }
+        for thread in threads {
+            if !thread.is_finished() && !control.has_ended(thread.thread().id()) {
+                control.add_unfinished(1);
+            } else if let Err(panic) = thread.join() {
                 std::panic::resume_unwind(panic);
             }
         }
-        if let Some((thread, drained)) = self.runtime {
-            let _ = drained.send(());
-            let _ = thread.join();
-        }
+    }
+}
+
+/// Tells that a thread of the server has come to its end, however it did.
+struct PartEnd<'a>(&'a Control);
+
+impl Drop for PartEnd<'_> {
+    fn drop(&mut self) {
+        self.0.end_part();
     }
 }
 
@@ -373,6 +410,7 @@ pub(crate) fn assemble(
                     transport: bound.transport,
                     bound: bound.address.ip(),
                     v6: bound.v6(),
+                    dual_stack: bound.v6() && matches!(socket.only_v6(), Ok(false)),
                     wildcard: bound.wildcard,
                     rules: Rules { answers_anything },
                     app,
@@ -458,6 +496,7 @@ fn start_runtime(
     let (drained, until_drained) = oneshot::channel();
     let control = Arc::clone(control);
     let serve = move || {
+        let _end = PartEnd(&control);
         runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();
             for listener in listeners {
@@ -485,3 +524,6 @@ pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }
+
+/// How long after the deadline the threads of a server may take to see that it is over.
+const LEAVE: Duration = Duration::from_millis(250);

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::{StreamApp, StreamService};
-use crate::control::Control;
+use crate::control::{Busy, Control};
 use crate::engine::returns::Outcome;
 use crate::hooks::{ServerError, panic_message};
 use crate::offload::OwnedRequest;
@@ -58,6 +58,8 @@ pub(crate) struct Context {
     pub(crate) control: Arc<Control>,
     pub(crate) service: StreamService,
     pub(crate) stats: Arc<SocketStats>,
+    /// Since when a handler runs; one for all connections, which share a thread.
+    busy: Arc<Busy>,
     /// One buffer for all: it is used between two waits only, so that connections that wait cost none.
     scratch: Mutex<Scratch>,
 }
@@ -71,7 +73,16 @@ impl Context {
     pub(crate) fn new(control: Arc<Control>, service: StreamService, stats: Arc<SocketStats>) -> Self {
         let outbox = Outbox::with_limits(OUTPUT, 4096);
         let scratch = Mutex::new(Scratch { input: vec![0; INPUT].into_boxed_slice(), outbox });
-        Self { control, service, stats, scratch }
+        let busy = control.add_busy();
+        Self { control, service, stats, busy, scratch }
+    }
+
+    /// Runs a handler where the watchdog sees for how long.
+    fn timed<T>(&self, now: Time, handle: impl FnOnce() -> T) -> T {
+        self.busy.set(now);
+        let result = handle();
+        self.busy.clear();
+        result
     }
 }
 
@@ -144,18 +155,13 @@ impl Connection<'_> {
         };
         self.write().await?;
         let mut rest = rest.as_slice();
-        while let Some(frame) = self.deframer.next(&mut rest).map_err(|_| End::BadFrame)? {
+        while self.context.control.stopping().is_none() {
+            let Some(frame) = self.deframer.next(&mut rest).map_err(|_| End::BadFrame)? else { break };
             let frame = frame.to_vec();
             self.begun = None;
             self.answer(frame).await?;
-            if self.context.control.stopping().is_some() {
-                break;
-            }
         }
-        self.begun = match self.deframer.held() {
-            0 => None,
-            _ => self.begun.or_else(|| Some(Instant::now())),
-        };
+        self.begun = self.deframer.is_within().then(|| self.begun.unwrap_or_else(Instant::now));
         Ok(true)
     }
 
@@ -183,10 +189,12 @@ impl Connection<'_> {
             self.begun = None;
             let request = Request::new(now, frame, self.origin);
             outbox.clear();
-            let verdict = if self.context.control.hooks().admits(&request) {
-                self.context.verdict(verdict::answer(&**handler, &request, outbox))
-            } else {
-                Verdict::NotAdmitted
+            let verdict = match self.context.control.hooks().admit(&request) {
+                Ok(()) => {
+                    let handled = self.context.timed(now, || verdict::answer(&**handler, &request, outbox));
+                    self.context.verdict(handled)
+                }
+                Err(verdict) => verdict,
             };
             let frames = outbox.frames().map(|frame| frame.payload);
             let wrapped = wrap(self.context.service.framing, frames, &mut self.replies);
@@ -211,8 +219,8 @@ impl Connection<'_> {
     async fn answer(&mut self, frame: Vec<u8>) -> Result<(), End> {
         let now = self.context.control.now();
         let request = Request::new(now, &frame, self.origin);
-        if !self.context.control.hooks().admits(&request) {
-            self.context.settle(&request, Verdict::NotAdmitted);
+        if let Err(verdict) = self.context.control.hooks().admit(&request) {
+            self.context.settle(&request, verdict);
             return Ok(());
         }
         let Outcome { replies, verdict, panic } = self.handle(now, &frame).await;
@@ -229,7 +237,9 @@ impl Connection<'_> {
                 let mut scratch = self.context.scratch.lock().unwrap_or_else(PoisonError::into_inner);
                 scratch.outbox.clear();
                 let request = Request::new(now, frame, origin);
-                Outcome::of(verdict::answer(&**handler, &request, &mut scratch.outbox), &scratch.outbox)
+                let answer = || verdict::answer(&**handler, &request, &mut scratch.outbox);
+                let handled = self.context.timed(now, answer);
+                Outcome::of(handled, &scratch.outbox)
             }
             StreamApp::Pool(pool, handler) => {
                 let (sender, answer) = oneshot::channel();

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use squall_proto::Origin;
 use std::net::Shutdown;
@@ -24,12 +26,12 @@ use crate::verdict::contain;
 /// reads come to the end of the stream.
 ///
 /// ```
-/// use std::io::{self, BufRead, Write};
+/// use std::io::{self, BufRead, Read, Write};
 /// use squall::Conversation;
 ///
 /// fn greet(conversation: &mut Conversation) -> io::Result<()> {
 ///     let mut name = String::new();
-///     conversation.read_line(&mut name)?;
+///     Read::take(&mut *conversation, 100).read_line(&mut name)?;
 ///     writeln!(conversation, "hello {}", name.trim())
 /// }
 /// # let _ = squall::Service::conversation("greet", greet);
@@ -62,7 +64,16 @@ pub struct Conversation {
 
 /// One socket for both directions and for the server, who shuts it down.
 #[derive(Clone, Debug)]
-struct Shared(Arc<Socket>);
+struct Shared {
+    socket: Arc<Socket>,
+    opened: Instant,
+    limits: StreamLimits,
+}
+
+/// A conversation has lasted for as long as any may.
+#[derive(Debug, thiserror::Error)]
+#[error("the conversation has lasted for its whole lifetime")]
+struct LifetimeOver;
 
 impl Conversation {
     /// Who is at the other end, and where it connected to.
@@ -106,16 +117,33 @@ impl Write for Conversation {
     }
 }
 
+impl Shared {
+    /// What is left of the lifetime.
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.limits.lifetime.saturating_sub(self.opened.elapsed());
+        if left.is_zero() { Err(io::Error::other(LifetimeOver)) } else { Ok(left) }
+    }
+}
+
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self.0).read(buffer)
+        let left = self.left()?;
+        if left >= self.limits.idle {
+            return (&*self.socket).read(buffer);
+        }
+        self.socket.set_read_timeout(Some(left))?;
+        (&*self.socket).read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => io::Error::other(LifetimeOver),
+            _ => error,
+        })
     }
 }
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left()?;
         // The system says `WouldBlock` for a time-out of either kind.
-        (&*self.0).write(bytes).map_err(|error| match error.kind() {
+        (&*self.socket).write(bytes).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
             _ => error,
         })
@@ -130,6 +158,7 @@ impl Write for Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Conversations {
     open: Mutex<HashMap<u64, Arc<Socket>>>,
+    next: AtomicU64,
     ended: Notify,
 }
 
@@ -148,7 +177,7 @@ impl Conversations {
         let socket = Arc::new(socket);
         let number = {
             let mut open = self.lock();
-            let number = open.keys().max().map_or(0, |last| last + 1);
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
             open.insert(number, Arc::clone(&socket));
             number
         };
@@ -215,8 +244,9 @@ fn converse(
     socket.set_nonblocking(false)?;
     socket.set_read_timeout(Some(limits.idle))?;
     socket.set_write_timeout(Some(limits.write))?;
-    let input = BufReader::new(Shared(Arc::clone(socket)));
-    let output = BufWriter::new(Shared(Arc::clone(socket)));
+    let shared = Shared { socket: Arc::clone(socket), opened: Instant::now(), limits };
+    let input = BufReader::new(shared.clone());
+    let output = BufWriter::new(shared);
     let mut conversation = Conversation { origin, input, output };
     handler.handle(&mut conversation)?;
     conversation.flush()
@@ -224,6 +254,7 @@ fn converse(
 
 fn ending(error: &io::Error) -> Counter {
     match error.kind() {
+        _ if error.get_ref().is_some_and(|reason| reason.is::<LifetimeOver>()) => Counter::Lifetime,
         io::ErrorKind::WouldBlock => Counter::Idle,
         io::ErrorKind::TimedOut => Counter::SlowReader,
         _ => Counter::ConnectionFailed,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use squall_proto::{Origin, Peer, Transport};
 use squall_socket::Socket;
-use squall_socket::errno::{EMFILE, ENFILE, ENOBUFS};
+use squall_socket::errno::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
@@ -50,7 +50,7 @@ pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Resu
             Ok(accepted) => accepted,
             Err(error) => {
                 stats.add(Counter::AcceptFailed, 1);
-                let lasting = matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS));
+                let lasting = matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM));
                 let address = stats.address().to_owned();
                 control.hooks().report(&ServerError::Accept { address, source: error });
                 // A connection that was gone before it was accepted says nothing of the next; without
