@@ -189,14 +189,14 @@ impl File {
         Ok(Config {
             services,
             model: read("model", self.model, units::parse_model)?,
-            deadline: read("deadline", self.deadline, units::parse_duration)?,
+            deadline: read("deadline", self.deadline, units::parse_time_limit)?,
             shards: self.shards,
             drop: read("drop", self.drop, units::parse_ratio)?,
             trust_networks: networks.collect::<Result<_, _>>()?,
             gso: read("gso", self.gso, units::parse_offload)?,
             gro: read("gro", self.gro, units::parse_offload)?,
             receive_buffer: self.receive_buffer,
-            idle: read("idle", self.idle, units::parse_duration)?,
+            idle: read("idle", self.idle, units::parse_time_limit)?,
             rate_limit: self.rate_limit,
         })
     }
@@ -250,6 +250,15 @@ mod tests {
         let flags = Config { drop: Some(0.5), ..Config::default() };
         let merged = flags.or(config);
         assert_eq!((merged.drop, merged.gso), (Some(0.5), Some(Offload::Off)), "a flag beats the file");
+    }
+
+    #[test]
+    fn the_file_of_the_guide_can_be_read() {
+        let guide = include_str!("../../../docs/configuration.md");
+        let file = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let config = Config::from_toml(file).unwrap();
+        assert_eq!(config.services.len(), 3);
+        assert_eq!(config.receive_buffer, Some(4 * 1024 * 1024));
     }
 
     #[test]

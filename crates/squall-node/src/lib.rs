@@ -15,4 +15,4 @@ mod units;
 pub use config::{Config, ConfigError, ServiceConfig};
 pub use loss::Loss;
 pub use node::{Node, NodeError};
-pub use units::{parse_duration, parse_framing, parse_model, parse_offload, parse_ratio};
+pub use units::{parse_duration, parse_framing, parse_model, parse_offload, parse_ratio, parse_time_limit};

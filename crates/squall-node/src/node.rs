@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use squall::guard::{DEFAULT_PORTS, Trust};
 use squall::{
-    BindError, Model, Report, Request, Running, Server, ServerError, Service, StreamLimits, Transport, Uri,
-    UriError, Verdict,
+    BindError, Counter, Model, Report, Request, Running, Server, ServerError, Service, StreamLimits,
+    Transport, Uri, UriError, Verdict,
 };
 
 use crate::config::{Config, ServiceConfig};
@@ -131,40 +131,60 @@ impl Node {
                 let udp = if uri.transport() == Transport::Udp { "-u " } else { "-N " };
                 let host = match address.ip() {
                     ip if !ip.is_unspecified() => ip.to_string(),
-                    ip if ip.is_ipv4() => "127.0.0.1".into(),
-                    _ => "::1".into(),
+                    // The IPv6 wildcard takes IPv4 too, or the service has a socket for that beside it.
+                    _ => "127.0.0.1".to_owned(),
                 };
                 Some(
                     format!("echo {text} | nc {udp}-w1 {host} {}", address.port())
                         .replace("echo  |", "echo |"),
                 )
             }
-            Transport::Unix => Some(format!("echo {text} | nc -N -U {}", uri.unix()?.as_path()?.display())),
+            Transport::Unix if uri.unix()?.as_path().is_some() => {
+                Some(format!("echo {text} | nc -N -U {}", uri.unix()?))
+            }
             _ => Some(format!("squall ask {uri} {}", if text.is_empty() { "\"\"" } else { text })),
         }
     }
 
     /// What a node did, in one line.
     pub fn summary(report: &Report) -> String {
-        let mut line = format!(
-            "answered {} and left {} unanswered in {:.1} s",
-            requests(report.handled),
-            report.unanswered,
-            report.elapsed.as_secs_f64()
-        );
-        let pretended = report.stats.total(squall::Counter::Pretended);
-        if pretended > 0 {
-            line += &format!(", {pretended} of them dropped on purpose");
-        }
+        let stats = &report.stats;
+        let mut line =
+            format!("answered {} and left {} unanswered", requests(report.handled), report.unanswered);
+        line += &reasons(stats.unanswered_by());
+        line += &format!(" in {:.1} s", report.elapsed.as_secs_f64());
         if report.unfinished > 0 {
             line += &format!("; {} not finished in time", report.unfinished);
         }
-        let drops = report.stats.kernel_drops();
+        if stats.unsent() > 0 {
+            line += &format!("; {} replies could not be sent", stats.unsent());
+        }
+        let closed: u64 = stats.closed_by().map(|(_, count)| count).sum();
+        if closed > 0 {
+            line += &format!("; ended {closed} connections{}", reasons(stats.closed_by()));
+        }
+        let restarts = stats.total(Counter::WorkerRestarts);
+        if restarts > 0 {
+            line += &format!(
+                "; replaced {restarts} workers, whose last quarter of a second is not in these counts"
+            );
+        }
+        let drops = stats.kernel_drops();
         if drops > 0 {
             line += &format!("; the kernel dropped {drops} before they were read");
         }
         line
     }
+}
+
+/// ` (3 loop, 1 too long)`, or nothing.
+fn reasons(counts: impl Iterator<Item = (Counter, u64)>) -> String {
+    let word = |counter: Counter| {
+        let name = counter.name();
+        name.trim_start_matches("refused_").trim_start_matches("closed_").replace('_', " ")
+    };
+    let reasons: Vec<String> = counts.map(|(counter, count)| format!("{count} {}", word(counter))).collect();
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
 }
 
 fn requests(count: u64) -> String {

@@ -18,6 +18,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     span.try_into().map_err(|_| format!("{text:?} is negative"))
 }
 
+/// A time limit: a length of time that is not zero.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_time_limit(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("a time limit of zero lets nothing happen".into()),
+        limit => Ok(limit),
+    }
+}
+
 /// A share of the whole: `50%` or `0.5`.
 ///
 /// # Errors
@@ -105,6 +116,7 @@ mod tests {
         for text in ["", "x", "-1", "-2s", "nan", "inf"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+        assert!(parse_time_limit("0").is_err());
         for text in ["", "101%", "-1%", "x%", "nan", "2"] {
             assert!(parse_ratio(text).is_err(), "{text}");
         }

@@ -16,7 +16,7 @@ use core::fmt::{self, Write as _};
 /// assert_eq!(sanitize(b"a long text").max_len(6).to_string(), "a long…");
 /// ```
 pub fn sanitize(bytes: &[u8]) -> Sanitized<'_> {
-    Sanitized { bytes, max_len: usize::MAX }
+    Sanitized { bytes, max_len: usize::MAX, quoted: false }
 }
 
 /// See [`sanitize`].
@@ -24,9 +24,17 @@ pub fn sanitize(bytes: &[u8]) -> Sanitized<'_> {
 pub struct Sanitized<'a> {
     bytes: &'a [u8],
     max_len: usize,
+    quoted: bool,
 }
 
 impl Sanitized<'_> {
+    /// Escapes `"` and `\` as well, so that what stands between quotes ends where it seems to and no
+    /// escape can be forged.
+    pub fn quoted(mut self) -> Self {
+        self.quoted = true;
+        self
+    }
+
     /// Shows at most `characters`, those of escapes counted, and an ellipsis after them if that is not all.
     /// Without this, all is shown: up to eight characters for each of the bytes.
     pub fn max_len(mut self, characters: usize) -> Self {
@@ -39,10 +47,15 @@ impl fmt::Display for Sanitized<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut room = self.max_len;
         for piece in pieces(self.bytes) {
+            let piece = match piece {
+                Piece::Character(character @ ('"' | '\\')) if self.quoted => Piece::Escaped(character),
+                piece => piece,
+            };
             let Some(left) = room.checked_sub(piece.len()) else { return f.write_char('…') };
             room = left;
             match piece {
                 Piece::Character(character) => f.write_char(character)?,
+                Piece::Escaped(character) => write!(f, "\\{character}")?,
                 Piece::Byte(byte) => write!(f, "\\x{byte:02x}")?,
                 Piece::Hidden(character) => write!(f, "{}", character.escape_unicode())?,
             }
@@ -55,6 +68,8 @@ impl fmt::Display for Sanitized<'_> {
 enum Piece {
     /// A character, as it is.
     Character(char),
+    /// A character behind a backslash.
+    Escaped(char),
     /// A byte that is no UTF-8, or an ASCII control character, as `\x1b`.
     Byte(u8),
     /// Another character that must not reach a terminal, as `\u{202e}`.
@@ -66,6 +81,7 @@ impl Piece {
     fn len(&self) -> usize {
         match self {
             Piece::Character(_) => 1,
+            Piece::Escaped(_) => 2,
             Piece::Byte(_) => 4,
             Piece::Hidden(character) => character.escape_unicode().len(),
         }
@@ -108,6 +124,14 @@ mod tests {
 
     fn shown(bytes: &[u8]) -> String {
         sanitize(bytes).to_string()
+    }
+
+    #[test]
+    fn what_stands_between_quotes_cannot_end_them() {
+        let quoted = |text: &str| sanitize(text.as_bytes()).quoted().to_string();
+        assert_eq!(quoted(r#"x": answered \x0a"#), r#"x\": answered \\x0a"#);
+        assert_eq!(quoted("x\n"), r"x\x0a");
+        assert_eq!(sanitize(b"a\"b").quoted().max_len(2).to_string(), "a…");
     }
 
     #[test]

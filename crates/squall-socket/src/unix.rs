@@ -25,7 +25,7 @@ pub enum PathError {
     #[error("{} exists and is not a socket", .0.display())]
     NotASocket(PathBuf),
     /// The system refused.
-    #[error("cannot {what} {}", .path.display())]
+    #[error("cannot {what} {}: {source}", .path.display())]
     System {
         /// What was tried.
         what: &'static str,

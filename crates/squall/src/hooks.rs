@@ -21,7 +21,7 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// Connections cannot be accepted for the moment; it is tried again.
-    #[error("cannot accept connections on {address}: {source}")]
+    #[error("cannot accept connections on {address}: {source}{}", accept_remedy(source))]
     Accept {
         /// The listener's address.
         address: String,
@@ -63,6 +63,14 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// What helps against a lack of descriptors.
+fn accept_remedy(source: &std::io::Error) -> &'static str {
+    match source.raw_os_error() {
+        Some(squall_socket::errno::EMFILE) => "; raise the limit (ulimit -n)",
+        _ => "",
+    }
 }
 
 /// When another worker starts, for a sentence.

@@ -275,7 +275,12 @@ impl Snapshot {
     /// Requests that got no answer though they could have had one: refused, shed, lost or dropped on
     /// purpose.
     pub fn unanswered(&self) -> u64 {
-        let lost = [
+        self.unanswered_by().map(|(_, count)| count).sum()
+    }
+
+    /// The same, by reason; those that are not zero.
+    pub fn unanswered_by(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        const LOST: &[Counter] = &[
             Counter::Amplification,
             Counter::Loop,
             Counter::TooLong,
@@ -289,7 +294,30 @@ impl Snapshot {
             Counter::Panicked,
             Counter::Late,
         ];
-        lost.into_iter().map(|counter| self.total(counter)).sum()
+        self.totals(LOST)
+    }
+
+    /// Replies that did not leave: the kernel refused them or had no room, or their peer has no address.
+    pub fn unsent(&self) -> u64 {
+        const UNSENT: &[Counter] = &[Counter::SendFailed, Counter::SendBufferFull, Counter::NoReturnAddress];
+        self.totals(UNSENT).map(|(_, count)| count).sum()
+    }
+
+    /// Connections that the server ended or refused, by reason; those that are not zero.
+    pub fn closed_by(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        const CLOSED: &[Counter] = &[
+            Counter::ConnectionsFull,
+            Counter::Idle,
+            Counter::SlowFrame,
+            Counter::SlowReader,
+            Counter::BadFrame,
+            Counter::Lifetime,
+        ];
+        self.totals(CLOSED)
+    }
+
+    fn totals(&self, counters: &'static [Counter]) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        counters.iter().map(|counter| (*counter, self.total(*counter))).filter(|(_, count)| *count > 0)
     }
 }
 

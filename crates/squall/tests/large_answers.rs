@@ -14,7 +14,7 @@ use squall::{
 };
 use squall::{Service, Time};
 
-const LARGE: [u8; 60_000] = [b'x'; 60_000];
+static LARGE: [u8; 60_000] = [b'x'; 60_000];
 
 fn three(reply: &mut Reply<'_>) -> Result<(), Refusal> {
     for _ in 0..3 {

@@ -127,6 +127,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     } else {
         writeln!(out, "{}", report.to_string().trim_end())?;
     }
+    if report.replies == 0 && report.strays > 0 {
+        return Err(Exit::Failed
+            .with(format_args!("{} replies came without their requests' tokens: try --any", report.strays)));
+    }
+    if report.replies == 0 && report.refused > 0 {
+        return Err(Exit::NoAnswer
+            .with(format_args!("no answer from {uri}; its host says that nobody listens there")));
+    }
     if report.replies == 0 {
         return Err(Exit::NoAnswer.with(format_args!("no answer from {uri}; the server may be down")));
     }

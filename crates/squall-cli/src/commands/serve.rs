@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "SQUALL_MODEL", value_parser = squall_node::parse_model)]
     model: Option<Model>,
     /// Time limit of a handler (threads, processes) or command: 250ms, 2s
-    #[arg(long, value_name = "TIME", env = "SQUALL_DEADLINE", value_parser = squall_node::parse_duration)]
+    #[arg(long, value_name = "TIME", env = "SQUALL_DEADLINE", value_parser = squall_node::parse_time_limit)]
     deadline: Option<Duration>,
     /// Threads that receive datagrams [default: one for each processor]
     #[arg(long, value_name = "N", env = "SQUALL_SHARDS", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -96,7 +96,8 @@ const EXAMPLES: &str = "Examples:
   squall serve exec --on tcp://127.0.0.1:7000 --command 'wc -c'
   squall serve length --drop 50%                   loses every other request, about
 
-Ends with 0 when asked to by SIGINT or SIGTERM.";
+Ends with 0 when asked to by SIGINT or SIGTERM; a second one ends it at once with 130. Other exit
+codes: 1 the system refused an address; 2 wrong usage. docs/configuration.md describes the file.";
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     start_log(arguments.log, arguments.verbose);
@@ -142,6 +143,9 @@ fn config(arguments: Arguments) -> Result<Config, Exit> {
             "--on, --framing, --text, --command and --pool go with one service; several with addresses of their own go into a file (--config)",
         ));
     }
+    if let Some(twice) = services.iter().enumerate().find(|(index, name)| services[..*index].contains(name)) {
+        return Err(Exit::Usage.with(format_args!("service {} is named twice", twice.1)));
+    }
     let service = |name| ServiceConfig {
         name,
         on: on.clone(),
@@ -165,7 +169,23 @@ fn config(arguments: Arguments) -> Result<Config, Exit> {
     match arguments.config {
         None => Ok(flags),
         Some(path) => match Config::from_file(&path) {
-            Ok(file) => Ok(flags.or(file)),
+            Ok(file) => {
+                let mut merged = flags.or(file.clone());
+                if !special {
+                    // A name alone means what the file says of it.
+                    let named = merged.services.iter().flat_map(|service| {
+                        let own: Vec<_> = file
+                            .services
+                            .iter()
+                            .filter(|other| other.name == service.name)
+                            .cloned()
+                            .collect();
+                        if own.is_empty() { vec![service.clone()] } else { own }
+                    });
+                    merged.services = named.collect();
+                }
+                Ok(merged)
+            }
             Err(problem) => Err(Exit::Usage.with(problem)),
         },
     }
@@ -200,7 +220,7 @@ fn log_request(form: LogForm, service: &str, request: &Request<'_>, verdict: Ver
         Peer::Conn(number) => format!("{transport} peer {number}"),
     };
     let bytes = request.payload.len();
-    let payload = sanitize(request.payload).max_len(200);
+    let payload = sanitize(request.payload).quoted().max_len(200);
     let outcome = match verdict {
         Verdict::Answered(1) => "answered".to_owned(),
         Verdict::Answered(replies) => format!("answered with {replies}"),

@@ -97,7 +97,7 @@ impl Link {
         };
         let mut failure = None;
         for (uri, address) in targets {
-            match connect(&uri, address, from) {
+            match connect(&uri, address, from, !link.servers.is_empty()) {
                 Ok((socket, file)) => {
                     link.poller.add(&socket, link.servers.len()).map_err(open("wait for", &uri))?;
                     link.servers.push(Server { uri, socket, _file: file });
@@ -197,7 +197,12 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ECONNREFUSED | ENOENT))
 }
 
-fn connect(uri: &Uri, to: Address, from: Option<Address>) -> Result<(Socket, Option<SocketFile>), AskError> {
+fn connect(
+    uri: &Uri,
+    to: Address,
+    from: Option<Address>,
+    join: bool,
+) -> Result<(Socket, Option<SocketFile>), AskError> {
     let unreachable = |source| AskError::System { what: "reach", server: uri.to_string(), source };
     let family = match to {
         Address::Ip(ip) => Family::of(&ip.ip()),
@@ -205,7 +210,7 @@ fn connect(uri: &Uri, to: Address, from: Option<Address>) -> Result<(Socket, Opt
     };
     let socket = Socket::open(family, Kind::Datagram).map_err(unreachable)?;
     let file = match from {
-        Some(from) => bind(&socket, from)?,
+        Some(from) => bind(&socket, from, join)?,
         None if uri.transport() == Transport::Unixgram => bind_return_path(&socket).map_err(unreachable)?,
         None => None,
     };

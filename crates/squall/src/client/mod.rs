@@ -317,8 +317,9 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Gives `socket` the local address that was asked for.
-fn bind(socket: &Socket, from: Address) -> Result<Option<SocketFile>, AskError> {
+/// Gives `socket` the local address that was asked for. The first of a client's sockets must have it
+/// alone, so that a port that another program shares is an error; the others then `join` it.
+fn bind(socket: &Socket, from: Address, join: bool) -> Result<Option<SocketFile>, AskError> {
     let path = match &from {
         Address::Unix(name) => name.as_path(),
         _ => None,
@@ -327,12 +328,17 @@ fn bind(socket: &Socket, from: Address) -> Result<Option<SocketFile>, AskError> 
         if let Some(path) = path {
             unix::claim_path(path).map_err(|error| io::Error::new(io::ErrorKind::AddrInUse, error))?;
         }
-        // The sockets of all servers share the port, and a stream's may be lingering from the last time.
-        if from.ip().is_some_and(|from| from.port() != 0) {
-            socket.set_reuse_port(true)?;
-            socket.set_reuse_address(socket.kind()? == Kind::Stream)?;
+        let port = from.ip().map_or(0, |from| from.port());
+        let stream = socket.kind()? == Kind::Stream;
+        if port != 0 {
+            socket.set_reuse_port(join)?;
+            // The connection of the last time may be lingering.
+            socket.set_reuse_address(stream)?;
         }
         socket.bind(from)?;
+        if port != 0 && !stream {
+            socket.set_reuse_port(true)?;
+        }
         path.map(SocketFile::at).transpose()
     };
     bind().map_err(|source| AskError::From { from: from.to_string(), source })

@@ -94,7 +94,7 @@ fn connect(
     };
     let socket = Socket::open(family, Kind::Stream).map_err(failed)?;
     let file = match from {
-        Some(from) => bind(&socket, from)?,
+        Some(from) => bind(&socket, from, false)?,
         None => None,
     };
     socket.connect_timeout(to, timeout).map_err(failed)?;

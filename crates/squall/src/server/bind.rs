@@ -69,6 +69,18 @@ pub enum BindError {
         /// The address.
         uri: String,
     },
+    /// This machine lacks the address family.
+    #[error(
+        "cannot listen on {uri} for {service}: this machine has no {family}; use an address of another family"
+    )]
+    NoFamily {
+        /// The service.
+        service: String,
+        /// The address.
+        uri: String,
+        /// The family's name.
+        family: &'static str,
+    },
     /// The path of a Unix socket cannot be had.
     #[error("cannot listen on {uri} for {service}: {source}")]
     Path {
@@ -105,8 +117,7 @@ impl BindError {
     }
 
     fn is_absence(&self) -> bool {
-        matches!(self, BindError::NotHere { .. })
-            || matches!(self, BindError::System { source, .. } if source.kind() == io::ErrorKind::Unsupported)
+        matches!(self, BindError::NotHere { .. } | BindError::NoFamily { .. })
     }
 }
 
@@ -362,7 +373,14 @@ impl Binder<'_> {
             socket.bind(address)?;
             Ok(socket)
         };
-        open().map_err(|error| self.error(error))
+        open().map_err(|error: io::Error| match (error.kind(), address) {
+            (io::ErrorKind::Unsupported, Address::Ip(ip)) => BindError::NoFamily {
+                service: self.name.to_owned(),
+                uri: self.uri.to_string(),
+                family: if ip.is_ipv4() { "IPv4" } else { "IPv6" },
+            },
+            _ => self.error(error),
+        })
     }
 
     fn path_error(&self, source: PathError) -> BindError {

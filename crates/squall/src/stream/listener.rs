@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use squall_proto::{Origin, Peer, Transport};
 use squall_socket::Socket;
@@ -37,6 +37,7 @@ pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Resu
     let open = Arc::new(AtomicUsize::new(0));
     let mut stop = control.stop_signal.subscribe();
     let mut tasks = JoinSet::new();
+    let mut reported = None;
     let conversations = Arc::new(Conversations::default());
     loop {
         // Tasks that have ended are forgotten.
@@ -51,8 +52,12 @@ pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Resu
             Err(error) => {
                 stats.add(Counter::AcceptFailed, 1);
                 let lasting = matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM));
-                let address = stats.address().to_owned();
-                control.hooks().report(&ServerError::Accept { address, source: error });
+                // Said once in a while, however often it is tried.
+                if reported.is_none_or(|last: Instant| last.elapsed() > REPORT_PAUSE) {
+                    reported = Some(Instant::now());
+                    let address = stats.address().to_owned();
+                    control.hooks().report(&ServerError::Accept { address, source: error });
+                }
                 // A connection that was gone before it was accepted says nothing of the next; without
                 // descriptors the next would fail as well, for as long as none is closed.
                 if lasting {
@@ -150,6 +155,8 @@ impl Acceptor {
 /// Numbers for Unix peers, which have no address.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// The pause between two reports that accepting fails.
+const REPORT_PAUSE: Duration = Duration::from_secs(10);
 /// The pause after a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
