@@ -140,7 +140,7 @@ impl Running {
     pub fn wait(mut self) -> Report {
         self.control.wait_for_stop();
         if let Some(parts) = self.parts.take() {
-            parts.finish(&self.control);
+            parts.finish();
         }
         let stats = self.stats();
         Report {
@@ -208,9 +208,9 @@ impl Parts {
         Ok(())
     }
 
-    pub(crate) fn finish(self, control: &Control) {
+    pub(crate) fn finish(self) {
         if let Some(workers) = self.workers {
-            workers.finish(control);
+            workers.finish();
         }
         for shard in self.shards {
             // A panic of the engine itself is a bug, and not hidden.
