@@ -189,3 +189,18 @@ fn a_server_that_is_dropped_stops_its_workers() {
     }
     assert!(server.child.try_wait().unwrap().is_none(), "its parent stays");
 }
+
+#[test]
+fn a_worker_outlives_ctrl_c_and_what_it_starts_does_not() {
+    let server = start();
+    let peer = server.udp();
+    let worker = ask(&peer, b"who");
+    // As it is for this program's own children, whatever that is.
+    let ours = Command::new("grep").args(["SigIgn", "/proc/self/status"]).output().unwrap();
+    assert_eq!(ask(&peer, b"ignored"), String::from_utf8_lossy(&ours.stdout));
+    for name in ["INT", "TERM"] {
+        signal(name, &worker);
+    }
+    assert_eq!(ask(&peer, b"who"), worker);
+    assert!(stop(server).ends_with("late 0 restarts 0"));
+}
