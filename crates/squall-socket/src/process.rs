@@ -70,6 +70,24 @@ pub fn inherit(command: &mut Command, descriptors: &[BorrowedFd<'_>]) {
     unsafe { command.pre_exec(keep) };
 }
 
+/// As [`end_with_parent`], for the program that `command` starts, from its very start. The system forgets it for a
+/// program with privileges of its own, such as file capabilities, which then calls [`end_with_parent`].
+pub fn end_with_this_process(command: &mut Command) {
+    let this = std::process::id();
+    let bind = move || {
+        end_with_parent()?;
+        // It may have ended before.
+        if std::os::unix::process::parent_id() == this {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESRCH))
+        }
+    };
+    // SAFETY: between fork and exec the closure calls only prctl and getppid, which are system calls
+    // without a lock, and allocates nothing (an `io::Error` of an error number does not).
+    unsafe { command.pre_exec(bind) };
+}
+
 /// Takes over the descriptor `number`, which the parent process let this one inherit, and keeps it from
 /// programs that this one starts.
 ///

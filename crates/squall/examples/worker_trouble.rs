@@ -2,7 +2,7 @@
 //! standard input ends, and prints what came of it.
 //!
 //! Arguments: `patient` sets no deadline and shuts down within one second; `drop` drops the server instead and
-//! stays.
+//! stays; `once` starts and stops.
 
 use std::io::Read;
 use std::net::UdpSocket;
@@ -18,6 +18,10 @@ fn main() -> Result<(), Failure> {
     let server = thread::spawn(serve).join().map_err(|_| "the server panicked")??;
     for local in server.locals() {
         println!("listening on {}", local.uri);
+    }
+    if is_told("once") {
+        server.shutdown(Duration::ZERO);
+        return Ok(());
     }
     io::stdin().read_to_end(&mut Vec::new())?;
     if is_told("drop") {
@@ -40,6 +44,11 @@ fn serve() -> Result<Running, Failure> {
                 thread::park();
             },
             b"abort" => process::abort(),
+            b"another" => {
+                let program = env::current_exe().unwrap();
+                let told = process::Command::new(program).arg("once").output();
+                return reply.write(&told.unwrap().stdout);
+            }
             b"ignored" => {
                 let told = process::Command::new("grep").args(["SigIgn", "/proc/self/status"]).output();
                 return reply.write(&told.unwrap().stdout);

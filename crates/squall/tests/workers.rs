@@ -204,3 +204,11 @@ fn a_worker_outlives_ctrl_c_and_what_it_starts_does_not() {
     assert_eq!(ask(&peer, b"who"), worker);
     assert!(stop(server).ends_with("late 0 restarts 0"));
 }
+
+#[test]
+fn a_program_that_a_worker_starts_can_be_a_server_of_its_own() {
+    let server = start_told(&["patient"]);
+    let answer = ask(&server.udp(), b"another");
+    assert!(answer.starts_with("listening on udp://127.0.0.1:"), "{answer}");
+    assert!(!answer.contains(&server.uri), "{answer}");
+}

@@ -4,7 +4,7 @@ use std::env;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -308,7 +308,7 @@ impl Patience {
 
 fn start_worker(worker: usize, share: &Share) -> io::Result<(Child, Socket)> {
     let (ours, theirs) = Socket::pair(Kind::Stream)?;
-    let mut inheritance = format!("{worker} {}", theirs.as_raw_fd());
+    let mut inheritance = format!("{} {worker} {}", process::id(), theirs.as_raw_fd());
     let mut descriptors = vec![theirs.as_fd()];
     for socket in &share.sockets {
         let number = socket.socket.as_raw_fd();
@@ -322,6 +322,8 @@ fn start_worker(worker: usize, share: &Share) -> io::Result<(Child, Socket)> {
     }
     command.args(arguments).env(VARIABLE, inheritance).stdin(Stdio::null());
     os::inherit(&mut command, &descriptors);
+    // One that begins without its parent would take itself for a server of its own.
+    os::end_with_this_process(&mut command);
     Ok((command.spawn()?, ours))
 }
 

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io;
+use std::os::unix::process::parent_id;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,10 @@ pub(crate) struct Inheritance {
 pub(crate) fn inheritance() -> io::Result<Option<Inheritance>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let Ok(text) = env::var(VARIABLE) else { return Ok(None) };
+    let (parent, text) = text.split_once(' ').unwrap_or_default();
+    if parent.parse() != Ok(parent_id()) {
+        return Ok(None);
+    }
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Ok(None);
     }
