@@ -70,6 +70,24 @@ pub fn inherit(command: &mut Command, descriptors: &[BorrowedFd<'_>]) {
     unsafe { command.pre_exec(keep) };
 }
 
+/// As [`end_with_parent`], for the program that `command` starts, from its very start. The system forgets it for a
+/// program with privileges of its own, such as file capabilities, which then calls [`end_with_parent`].
+pub fn end_with_this_process(command: &mut Command) {
+    let this = std::process::id();
+    let bind = move || {
+        end_with_parent()?;
+        // It may have ended before.
+        if std::os::unix::process::parent_id() == this {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESRCH))
+        }
+    };
+    // SAFETY: between fork and exec the closure calls only prctl and getppid, which are system calls
+    // without a lock, and allocates nothing (an `io::Error` of an error number does not).
+    unsafe { command.pre_exec(bind) };
+}
+
 /// Takes over the descriptor `number`, which the parent process let this one inherit, and keeps it from
 /// programs that this one starts.
 ///
@@ -110,14 +128,32 @@ pub fn end_with_parent() -> io::Result<()> {
 }
 
 /// Lets SIGINT and SIGTERM pass by, for a process whose parent tells it when to stop
-/// ([signal(2)](https://man7.org/linux/man-pages/man2/signal.2.html)).
+/// ([sigaction(2)](https://man7.org/linux/man-pages/man2/sigaction.2.html)). Programs that it starts get them as
+/// ever.
 ///
 /// # Errors
 /// The system's.
 pub fn ignore_termination() -> io::Result<()> {
+    extern "C" fn pass(_signal: libc::c_int) {}
+
     for signal in [libc::SIGINT, libc::SIGTERM] {
-        // SAFETY: ignoring a signal installs no code.
-        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+        // SAFETY: all zero is an action with an empty mask, no flags and the default handler.
+        let (mut action, mut before) = unsafe { std::mem::zeroed::<(libc::sigaction, libc::sigaction)>() };
+        // A signal that is ignored stays so in programs that are started; one with a handler does not
+        // (signal(7)).
+        action.sa_sigaction = pass as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        // SAFETY: the pointers are good for one action each; the handler takes what it is given without
+        // SA_SIGINFO, does nothing, and is never unloaded.
+        let result = unsafe {
+            match libc::sigaction(signal, std::ptr::null(), &raw mut before) {
+                // Ignored by whoever started all this, and by intent: see nohup(1).
+                0 if before.sa_sigaction == libc::SIG_IGN => 0,
+                0 => libc::sigaction(signal, &raw const action, std::ptr::null_mut()),
+                error => error,
+            }
+        };
+        if result < 0 {
             return Err(io::Error::last_os_error());
         }
     }

@@ -1,9 +1,13 @@
 //! For the tests of worker processes: three of them, whose handler does what it is told. It stops when its
 //! standard input ends, and prints what came of it.
+//!
+//! Arguments: `patient` sets no deadline and shuts down within one second; `drop` drops the server instead and
+//! stays; `once` starts and stops.
 
 use std::io::Read;
+use std::net::UdpSocket;
 use std::time::Duration;
-use std::{io, process, thread};
+use std::{env, io, process, thread};
 
 use squall::{Counter, Model, Reply, Request, Running, Server, Service};
 
@@ -15,8 +19,19 @@ fn main() -> Result<(), Failure> {
     for local in server.locals() {
         println!("listening on {}", local.uri);
     }
+    if is_told("once") {
+        server.shutdown(Duration::ZERO);
+        return Ok(());
+    }
     io::stdin().read_to_end(&mut Vec::new())?;
-    let report = server.shutdown(Duration::from_secs(10));
+    if is_told("drop") {
+        drop(server);
+        println!("dropped");
+        loop {
+            thread::park();
+        }
+    }
+    let report = server.shutdown(Duration::from_secs(if is_told("patient") { 1 } else { 10 }));
     let (late, restarts) = (report.stats.total(Counter::Late), report.stats.total(Counter::WorkerRestarts));
     println!("handled {} unfinished {} late {late} restarts {restarts}", report.handled, report.unfinished);
     Ok(())
@@ -29,12 +44,33 @@ fn serve() -> Result<Running, Failure> {
                 thread::park();
             },
             b"abort" => process::abort(),
+            b"another" => {
+                let program = env::current_exe().unwrap();
+                let told = process::Command::new(program).arg("once").output();
+                return reply.write(&told.unwrap().stdout);
+            }
+            b"ignored" => {
+                let told = process::Command::new("grep").args(["SigIgn", "/proc/self/status"]).output();
+                return reply.write(&told.unwrap().stdout);
+            }
             _ => {}
+        }
+        if let Some(witness) = request.payload.strip_prefix(b"block and tell ") {
+            let witness = std::str::from_utf8(witness).unwrap();
+            UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"blocked", witness).unwrap();
+            loop {
+                thread::park();
+            }
         }
         reply.write(process::id().to_string().as_bytes())
     };
-    let model = Model::Processes { workers: 3, deadline: Some(Duration::from_millis(300)) };
+    let deadline = (!is_told("patient")).then_some(Duration::from_millis(300));
+    let model = Model::Processes { workers: 3, deadline };
     let service = Service::new("trouble", trouble).at("udp://127.0.0.1:0")?;
     let server = Server::new().service(service).model(model);
     Ok(server.on_error(|error| eprintln!("{error}")).start()?)
+}
+
+fn is_told(word: &str) -> bool {
+    env::args().skip(1).any(|argument| argument == word)
 }

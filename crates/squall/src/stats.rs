@@ -192,8 +192,18 @@ impl SocketStats {
     }
 
     pub(crate) fn send_error(&self, errno: i32) {
+        self.add_send_errors(errno, 1);
+    }
+
+    pub(crate) fn add_send_errors(&self, errno: i32, count: u64) {
         let index = usize::try_from(errno).unwrap_or(0).min(ERRNOS - 1);
-        self.send_errors[index].fetch_add(1, Relaxed);
+        self.send_errors[index].fetch_add(count, Relaxed);
+    }
+
+    /// Failed sends by error number, of those that occurred.
+    pub(crate) fn send_errors(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
+        let counts = self.send_errors.iter().enumerate();
+        counts.map(|(errno, count)| (errno as i32, count.load(Relaxed))).filter(|(_, count)| *count > 0)
     }
 
     pub(crate) fn counts(&self) -> [u64; COUNTERS] {
@@ -211,13 +221,7 @@ impl SocketStats {
             transport: self.transport,
             shard: self.shard,
             counts: self.counts(),
-            send_errors: self
-                .send_errors
-                .iter()
-                .enumerate()
-                .map(|(errno, count)| (errno as i32, count.load(Relaxed)))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
+            send_errors: self.send_errors().collect(),
             memory: *self.memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
         }
     }

@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Example, LONG, ask, hear, state, until};
 
@@ -32,7 +32,11 @@ fn stop(mut server: Example) -> String {
 }
 
 fn start() -> Example {
-    Example::start_with("worker_trouble", &[], Stdio::piped())
+    start_told(&[])
+}
+
+fn start_told(what: &[&str]) -> Example {
+    Example::start_with("worker_trouble", what, Stdio::piped())
 }
 
 fn signal(name: &str, process: &str) {
@@ -157,4 +161,54 @@ fn workers_stop_with_their_server_and_their_counts_are_told() {
     // A server that is stopped at once.
     let report = stop(start());
     assert_eq!(report, "handled 0 unfinished 0 late 0 restarts 0");
+}
+
+#[test]
+fn a_worker_that_hangs_does_not_hold_the_shutdown_up() {
+    let server = start_told(&["patient"]);
+    let peers = peers(&server);
+    let witness = UdpSocket::bind("127.0.0.1:0").unwrap();
+    witness.set_read_timeout(Some(LONG)).unwrap();
+    peers[0].0.send(format!("block and tell {}", witness.local_addr().unwrap()).as_bytes()).unwrap();
+    assert_eq!(hear(&witness), "blocked");
+    let begun = Instant::now();
+    let report = stop(server);
+    let taken = begun.elapsed();
+    assert!(report.ends_with("unfinished 1 late 0 restarts 0"), "{report}");
+    assert!(taken >= Duration::from_secs(1) && taken < Duration::from_secs(5), "{taken:?} of one second");
+}
+
+#[test]
+fn a_server_that_is_dropped_stops_its_workers() {
+    let mut server = start_told(&["drop"]);
+    let peers = peers(&server);
+    drop(server.child.stdin.take());
+    assert_eq!(server.lines.next().unwrap().unwrap(), "dropped");
+    for (_, worker) in &peers {
+        until("the worker has ended", || state(worker).is_none());
+    }
+    assert!(server.child.try_wait().unwrap().is_none(), "its parent stays");
+}
+
+#[test]
+fn a_worker_outlives_ctrl_c_and_what_it_starts_does_not() {
+    let server = start();
+    let peer = server.udp();
+    let worker = ask(&peer, b"who");
+    // As it is for this program's own children, whatever that is.
+    let ours = Command::new("grep").args(["SigIgn", "/proc/self/status"]).output().unwrap();
+    assert_eq!(ask(&peer, b"ignored"), String::from_utf8_lossy(&ours.stdout));
+    for name in ["INT", "TERM"] {
+        signal(name, &worker);
+    }
+    assert_eq!(ask(&peer, b"who"), worker);
+    assert!(stop(server).ends_with("late 0 restarts 0"));
+}
+
+#[test]
+fn a_program_that_a_worker_starts_can_be_a_server_of_its_own() {
+    let server = start_told(&["patient"]);
+    let answer = ask(&server.udp(), b"another");
+    assert!(answer.starts_with("listening on udp://127.0.0.1:"), "{answer}");
+    assert!(!answer.contains(&server.uri), "{answer}");
 }

@@ -93,8 +93,6 @@ impl Exec {
                 .env("SQUALL_LOCAL", origin.local.map(|local| local.to_string()).unwrap_or_default())
                 .env("SQUALL_TRANSPORT", origin.transport.name());
         }
-        // Of no concern to the command, and misleading if it is a Squall server itself.
-        command.env_remove("SQUALL_WORKER");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
         command.spawn().map(Group)
     }

@@ -141,7 +141,7 @@ impl Running {
     pub fn wait(mut self) -> Report {
         self.control.wait_for_stop();
         if let Some(parts) = self.parts.take() {
-            parts.finish(&self.control);
+            parts.finish();
         }
         let stats = self.stats();
         Report {
@@ -229,9 +229,9 @@ impl Parts {
         Ok(())
     }
 
-    pub(crate) fn finish(self, control: &Control) {
+    pub(crate) fn finish(self) {
         if let Some(workers) = self.workers {
-            workers.finish(control);
+            workers.finish();
         }
         // A handler that does not come back holds its thread, and nothing can end that from outside: after
         // the deadline it is left alone.

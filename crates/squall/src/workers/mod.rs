@@ -12,6 +12,7 @@ mod worker;
 pub(crate) use parent::{Plan, Supervisor};
 pub(crate) use worker::{inheritance, run_as_worker};
 
-/// What names a worker's inheritance: number, line to the parent, and for each address
-/// `service:transport:descriptor`.
+/// What names a worker's inheritance: the parent's process, number, line to the parent, and for each address
+/// `service:transport:descriptor`. The process tells a worker from a program that a worker started, which
+/// has the variable too and nothing to inherit.
 const VARIABLE: &str = "SQUALL_WORKER";

@@ -4,19 +4,20 @@ use std::env;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use squall_socket::{Kind, Socket, process as os};
+use squall_proto::Time;
+use squall_socket::{Kind, Poller, Socket, Waker, process as os};
 
 use super::VARIABLE;
-use super::line::{self, Status};
+use super::line::{self, Counts, Status, Statuses};
 use crate::control::Control;
 use crate::hooks::ServerError;
 use crate::server::{Bound, Service};
-use crate::stats::{COUNTERS, Counter, SocketStats};
+use crate::stats::{Counter, SocketStats};
 
 /// What each worker inherits, in order, and where its counts go.
 pub(crate) struct Plan {
@@ -71,16 +72,13 @@ impl Plan {
 /// Keeps a worker running for each share of the plan.
 pub(crate) struct Supervisor {
     keepers: Vec<JoinHandle<()>>,
-    lines: Vec<Arc<Mutex<Option<Arc<Socket>>>>>,
 }
 
 impl Supervisor {
     pub(crate) fn start(control: Arc<Control>, plan: Plan, deadline: Option<Duration>) -> io::Result<Self> {
-        let mut supervisor = Self { keepers: Vec::new(), lines: Vec::new() };
+        let mut supervisor = Self { keepers: Vec::new() };
         for (worker, share) in plan.workers.into_iter().enumerate() {
-            let line = Arc::new(Mutex::new(None));
-            supervisor.lines.push(Arc::clone(&line));
-            let keeper = Keeper { control: Arc::clone(&control), worker, share, deadline, line };
+            let keeper = Keeper::new(Arc::clone(&control), worker, share, deadline)?;
             let name = format!("squall-keeper-{worker}");
             // The first start is waited for, so that a program that cannot be started is an error.
             let (tell, started) = mpsc::channel();
@@ -90,22 +88,15 @@ impl Supervisor {
                 spawned.and_then(|()| started.recv().unwrap_or_else(|error| Err(io::Error::other(error))));
             if let Err(error) = first {
                 control.stop(Some(Duration::ZERO));
-                supervisor.finish(&control);
+                supervisor.finish();
                 return Err(error);
             }
         }
         Ok(supervisor)
     }
 
-    /// Tells the workers to stop and waits for them; those that are not done by the deadline are killed.
-    pub(crate) fn finish(self, control: &Control) {
-        let grace = control.stopping().map_or(Duration::ZERO, |until| until.since(control.now()));
-        for line in &self.lines {
-            if let Some(line) = &*line.lock().unwrap_or_else(PoisonError::into_inner) {
-                // A worker that is ending needs no order.
-                let _ = line::order_stop(&**line, grace);
-            }
-        }
+    /// Waits for the workers, once the server stops; those that are not done by the deadline are killed.
+    pub(crate) fn finish(self) {
         for keeper in self.keepers {
             let _ = keeper.join();
         }
@@ -118,11 +109,24 @@ struct Keeper {
     worker: usize,
     share: Share,
     deadline: Option<Duration>,
-    /// The line to the worker of the moment.
-    line: Arc<Mutex<Option<Arc<Socket>>>>,
+    poller: Poller,
+    /// Woken by an order to stop.
+    waker: Waker,
 }
 
 impl Keeper {
+    fn new(
+        control: Arc<Control>,
+        worker: usize,
+        share: Share,
+        deadline: Option<Duration>,
+    ) -> io::Result<Self> {
+        let (mut poller, waker) = (Poller::new()?, Waker::new()?);
+        poller.add(&waker, ORDER)?;
+        control.add_waker(waker.clone());
+        Ok(Self { control, worker, share, deadline, poller, waker })
+    }
+
     /// Starts the first worker, tells how that went, and looks after it and those that follow. All are
     /// started from this thread: the kernel ends a worker when the thread that started it ends.
     fn run(self, started: &mpsc::Sender<io::Result<()>>) {
@@ -137,7 +141,7 @@ impl Keeper {
         }
     }
 
-    fn keep(self, first: (Child, Socket)) {
+    fn keep(mut self, first: (Child, Socket)) {
         let mut next = Some(first);
         // Ends in a row, each soon after its start.
         let mut failures = 0;
@@ -156,19 +160,10 @@ impl Keeper {
                     continue;
                 }
             };
-            let line = Arc::new(line);
-            *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&line));
-            if let Some(until) = self.control.stopping() {
-                // The order came before there was a line to give it on; a second one does no harm.
-                let _ = line::order_stop(&*line, until.since(self.control.now()));
-            }
             let started = Instant::now();
             let verdict = self.follow(&line);
-            *self.line.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            if verdict.is_some() {
-                // Whatever it does, it is over; an error means that it has ended by itself.
-                let _ = child.kill();
-            }
+            // Whatever it does, it is over. One that has ended by itself keeps its status.
+            let _ = child.kill();
             let status = child.wait();
             if self.control.stopping().is_some() {
                 return;
@@ -188,51 +183,95 @@ impl Keeper {
         }
     }
 
-    /// Takes a worker's status until it ends; says why it must be killed, if it must.
-    fn follow(&self, line: &Socket) -> Option<String> {
-        let sockets = self.share.sockets.len();
-        let mut counted = vec![[0; COUNTERS]; sockets];
-        loop {
-            let patience = match self.control.stopping() {
-                Some(until) => until.since(self.control.now()) + FAREWELL,
-                None => SILENCE,
-            };
-            if let Err(error) = line.set_read_timeout(Some(patience)) {
-                return Some(format!("cannot be heard ({error})"));
-            }
-            let status = match Status::read(line, sockets) {
-                Ok(status) => status,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    if self.control.stopping().is_some() {
-                        self.control.add_unfinished(1);
-                        return Some("did not stop in time".into());
-                    }
-                    return Some(format!("said nothing for {SILENCE:?} and was killed"));
-                }
-                Err(_) => return None,
-            };
-            for ((socket, now), before) in self.share.sockets.iter().zip(&status.counts).zip(&mut counted) {
-                for (counter, value) in Counter::ALL.iter().zip(now) {
-                    socket.stats.add(*counter, value - before[*counter as usize]);
-                }
-                for (counter, value) in
-                    Counter::ALL.iter().zip(now).filter(|(counter, _)| counter.is_handled())
-                {
-                    self.control.count_handled_elsewhere(value - before[*counter as usize]);
-                }
-                *before = *now;
-            }
-            self.control.add_unfinished(status.unfinished);
-            if let Some(deadline) = self.deadline
-                && status.busy > deadline
-                && self.control.stopping().is_none()
+    /// Takes a worker's status until it ends, and passes the order to stop on; says why it must be killed,
+    /// if it must.
+    fn follow(&mut self, line: &Socket) -> Option<String> {
+        if let Err(error) = self.poller.add(line, STATUS) {
+            return Some(format!("cannot be heard ({error})"));
+        }
+        let verdict = self.listen(line);
+        // It was added, and the worker's end does not remove it.
+        let _ = self.poller.remove(line);
+        match verdict {
+            Ok(reason) => Some(reason),
+            // A line is reset when the worker ends with an order unread.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) =>
             {
-                if let Some(socket) = self.share.sockets.first() {
-                    socket.stats.add(Counter::Late, 1);
+                None
+            }
+            Err(error) => Some(format!("cannot be heard ({error})")),
+        }
+    }
+
+    fn listen(&mut self, line: &Socket) -> io::Result<String> {
+        let mut statuses = Statuses::new(self.share.sockets.len());
+        let mut told =
+            Status { sockets: vec![Counts::default(); self.share.sockets.len()], ..Status::default() };
+        let mut patience = Patience { started: self.control.now(), heard: None, stopping: None };
+        let mut ready = Vec::new();
+        loop {
+            let stopping = self.control.stopping();
+            if let Some(until) = stopping
+                && stopping != patience.stopping
+            {
+                // A worker that is ending needs no order.
+                let _ = line::order_stop(line, until.since(self.control.now()));
+                patience.stopping = stopping;
+            }
+            let left = patience.until().since(self.control.now());
+            self.poller.wait(&mut ready, Some(left))?;
+            if ready.contains(&ORDER) {
+                self.waker.clear();
+            }
+            if ready.contains(&STATUS) {
+                statuses.fill(line)?;
+                while let Some(status) = statuses.next()? {
+                    patience.heard = Some(self.control.now());
+                    self.take(&status, &mut told);
+                    if let Some(reason) = self.overdue(&status) {
+                        return Ok(reason);
+                    }
                 }
-                return Some(format!("was inside one handler for {:?} and was killed", status.busy));
+            } else if ready.is_empty() && self.control.now() >= patience.until() {
+                if patience.stopping.is_some() && patience.heard.is_some() {
+                    self.control.add_unfinished(1);
+                }
+                return Ok(patience.reason());
             }
         }
+    }
+
+    /// Adds what came since `told` to the server's counts.
+    fn take(&self, status: &Status, told: &mut Status) {
+        let sockets = self.share.sockets.iter().zip(&status.sockets).zip(&mut told.sockets);
+        for ((socket, now), before) in sockets {
+            for counter in Counter::ALL {
+                let count = now.counts[*counter as usize] - before.counts[*counter as usize];
+                socket.stats.add(*counter, count);
+                if counter.is_handled() {
+                    self.control.count_handled_elsewhere(count);
+                }
+            }
+            for (errno, count) in &now.send_errors {
+                let known = before.send_errors.iter().find(|(before, _)| before == errno);
+                socket.stats.add_send_errors(*errno, count - known.map_or(0, |(_, count)| *count));
+            }
+            before.clone_from(now);
+        }
+        self.control.add_unfinished(status.unfinished - told.unfinished);
+        told.unfinished = status.unfinished;
+    }
+
+    /// Why a worker must be killed that is inside a handler for too long.
+    fn overdue(&self, status: &Status) -> Option<String> {
+        if self.deadline.is_none_or(|deadline| status.busy <= deadline) || self.control.stopping().is_some() {
+            return None;
+        }
+        if let Some(socket) = self.share.sockets.first() {
+            socket.stats.add(Counter::Late, 1);
+        }
+        Some(format!("was inside one handler for {:?} and was killed", status.busy))
     }
 
     fn pause(&self, delay: Duration) {
@@ -240,9 +279,36 @@ impl Keeper {
     }
 }
 
+/// How long a worker is waited for.
+struct Patience {
+    started: Time,
+    /// When it last told its status.
+    heard: Option<Time>,
+    /// By when it was told to have stopped.
+    stopping: Option<Time>,
+}
+
+impl Patience {
+    fn until(&self) -> Time {
+        match (self.stopping, self.heard) {
+            (Some(until), _) => until + FAREWELL,
+            (None, Some(heard)) => heard + SILENCE,
+            (None, None) => self.started + START,
+        }
+    }
+
+    fn reason(&self) -> String {
+        match (self.stopping, self.heard) {
+            (Some(_), _) => "did not stop in time".into(),
+            (None, Some(_)) => format!("said nothing for {SILENCE:?} and was killed"),
+            (None, None) => format!("did not start its server within {START:?} and was killed"),
+        }
+    }
+}
+
 fn start_worker(worker: usize, share: &Share) -> io::Result<(Child, Socket)> {
     let (ours, theirs) = Socket::pair(Kind::Stream)?;
-    let mut inheritance = format!("{worker} {}", theirs.as_raw_fd());
+    let mut inheritance = format!("{} {worker} {}", process::id(), theirs.as_raw_fd());
     let mut descriptors = vec![theirs.as_fd()];
     for socket in &share.sockets {
         let number = socket.socket.as_raw_fd();
@@ -256,6 +322,8 @@ fn start_worker(worker: usize, share: &Share) -> io::Result<(Child, Socket)> {
     }
     command.args(arguments).env(VARIABLE, inheritance).stdin(Stdio::null());
     os::inherit(&mut command, &descriptors);
+    // One that begins without its parent would take itself for a server of its own.
+    os::end_with_this_process(&mut command);
     Ok((command.spawn()?, ours))
 }
 
@@ -271,5 +339,28 @@ fn back_off(failures: u32) -> Duration {
 const STEADY: Duration = Duration::from_secs(10);
 /// A worker tells its status four times a second; one that is silent for so long is not running.
 const SILENCE: Duration = Duration::from_secs(10);
+/// How long a program may take to its `Server::start`; it says nothing before.
+const START: Duration = Duration::from_secs(60);
 /// How long after the deadline a worker may take to say its last counts.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What a keeper's poller tells.
+const STATUS: usize = 0;
+const ORDER: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_waited_for_as_long_as_its_part_takes() {
+        let at = |seconds: u64| Time::from_nanos(seconds * 1_000_000_000);
+        let patience = |heard, stopping| Patience { started: at(100), heard, stopping }.until();
+        assert_eq!(patience(None, None), at(160), "the program begins");
+        assert_eq!(patience(Some(at(120)), None), at(130), "it serves");
+        // Work that the grace allows goes on, and what hangs is not waited for longer than that.
+        assert_eq!(patience(Some(at(120)), Some(at(150))), at(150) + FAREWELL);
+        assert_eq!(patience(Some(at(120)), Some(at(121))), at(121) + FAREWELL);
+        assert_eq!(patience(None, Some(at(121))), at(121) + FAREWELL);
+    }
+}

@@ -2,9 +2,10 @@
 
 use std::env;
 use std::io;
+use std::os::unix::process::parent_id;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub(crate) struct Inheritance {
 pub(crate) fn inheritance() -> io::Result<Option<Inheritance>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let Ok(text) = env::var(VARIABLE) else { return Ok(None) };
+    let (parent, text) = text.split_once(' ').unwrap_or_default();
+    if parent.parse() != Ok(parent_id()) {
+        return Ok(None);
+    }
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Ok(None);
     }
@@ -94,25 +99,37 @@ fn serve(
     let (control, mut parts, _meters, seats) =
         server::assemble(services, config, bound, worker, deadline.is_some())?;
     parts.spawn(&control, seats)?;
-    let line = Arc::new(line);
+    let line = Arc::new(Line { socket: line, write: Mutex::new(()) });
     let (control2, line2) = (Arc::clone(&control), Arc::clone(&line));
     thread::Builder::new().name("squall-line".into()).spawn(move || listen(&control2, &line2, deadline))?;
     control.wait_for_stop();
-    parts.finish(&control);
-    status(&control).write(&*line)
+    parts.finish();
+    line.tell(&control)
 }
 
-/// Sends the status at intervals and waits for the order to stop. Without a parent there is nothing to do.
-fn listen(control: &Control, line: &Socket, deadline: Option<Duration>) {
+/// The line to the parent.
+struct Line {
+    socket: Socket,
+    /// Held while a status is written, so that none is inside another.
+    write: Mutex<()>,
+}
+
+impl Line {
+    fn tell(&self, control: &Control) -> io::Result<()> {
+        let _write = self.write.lock().unwrap_or_else(PoisonError::into_inner);
+        status(control).write(&self.socket)
+    }
+}
+
+/// Sends the status at intervals, also while the server stops, and waits for orders to stop. Without a parent
+/// there is nothing to do.
+fn listen(control: &Control, line: &Line, deadline: Option<Duration>) {
     let interval =
         deadline.map_or(INTERVAL, |deadline| (deadline / 4).clamp(Duration::from_millis(5), INTERVAL));
     loop {
-        let sent = line.set_read_timeout(Some(interval)).and_then(|()| status(control).write(line));
-        match sent.and_then(|()| line::read_stop(line)) {
-            Ok(grace) => {
-                control.stop(Some(grace));
-                return;
-            }
+        let sent = line.socket.set_read_timeout(Some(interval)).and_then(|()| line.tell(control));
+        match sent.and_then(|()| line::read_stop(&line.socket)) {
+            Ok(grace) => control.stop(Some(grace)),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
             Err(_) => process::exit(1),
         }
