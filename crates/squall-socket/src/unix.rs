@@ -238,6 +238,9 @@ mod tests {
     #[test]
     fn an_error_says_what_was_tried_and_where() {
         let error = bind("/nonexistent/socket", Kind::Stream).unwrap_err();
-        assert_eq!(error.to_string(), "cannot bind a socket to /nonexistent/socket");
+        assert_eq!(
+            error.to_string(),
+            "cannot bind a socket to /nonexistent/socket: No such file or directory (os error 2)"
+        );
     }
 }

@@ -40,7 +40,8 @@ pub enum Model {
     /// In worker processes, each a shard with sockets of its own. The program starts itself again with
     /// the same arguments for each worker, so `main` runs in each up to [`Server::start`], which in a
     /// worker takes the sockets that it inherits. A handler that blocks, aborts or corrupts memory costs
-    /// its own worker alone, which is ended and started again.
+    /// its own worker alone, which is ended and started again. A program has a minute to reach
+    /// [`Server::start`].
     Processes {
         /// How many; one at least.
         workers: usize,

@@ -141,7 +141,7 @@ impl Running {
     pub fn wait(mut self) -> Report {
         self.control.wait_for_stop();
         if let Some(parts) = self.parts.take() {
-            parts.finish();
+            parts.finish(&self.control);
         }
         let stats = self.stats();
         Report {
@@ -229,7 +229,7 @@ impl Parts {
         Ok(())
     }
 
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(self, control: &Control) {
         if let Some(workers) = self.workers {
             workers.finish();
         }
@@ -244,7 +244,7 @@ impl Parts {
             control.wait_for_parts(threads.len(), LEAVE);
         }
         for thread in threads {
-            if !thread.is_finished() && !control.has_ended(thread.thread().id()) {
+            if !control.has_ended(thread.thread().id()) {
                 control.add_unfinished(1);
             } else if let Err(panic) = thread.join() {
                 std::panic::resume_unwind(panic);

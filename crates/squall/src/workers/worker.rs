@@ -103,7 +103,7 @@ fn serve(
     let (control2, line2) = (Arc::clone(&control), Arc::clone(&line));
     thread::Builder::new().name("squall-line".into()).spawn(move || listen(&control2, &line2, deadline))?;
     control.wait_for_stop();
-    parts.finish();
+    parts.finish(&control);
     line.tell(&control)
 }
 
