@@ -164,7 +164,7 @@ class Life(TestCase):
         tcp.send(b"hello")
         until(lambda: "pretending to drop" in node.log(), "-v says so")
         self.assertEqual(node.stop(), 0)
-        self.assertIn("1 of them dropped on purpose", node.last_line())
+        self.assertIn("(1 pretended to drop)", node.last_line())
 
     def test_it_starts_again_at_once_where_connections_of_the_last_run_linger(self):
         node = self.node("stamp", "--on", "tcp://127.0.0.1:0", verbose=None)
