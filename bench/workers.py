@@ -2,7 +2,7 @@
 """What a server in worker processes does with its peers while a worker is killed and replaced.
 
     cargo build --release --example process_server -p squall
-    bench/workers.py [--workers 4] [--peers 10000] [--rate 20000] [--seconds 6]
+    bench/workers.py [--workers 4] [--peers 10000] [--rate 20000] [--seconds 6] [--program PATH]
 
 Two runs against the example process_server, which answers each request with its worker's process id. All traffic
 stays on loopback; each peer is an address of its own, 127.1.A.B.
@@ -27,12 +27,12 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "target" / "release" / "examples" / "process_server"
 # What a worker takes from its socket with one call.
 BATCH = 64
 
 
-def start(workers):
-    program = ROOT / "target" / "release" / "examples" / "process_server"
+def start(program, workers):
     if not program.exists():
         sys.exit("build it first: cargo build --release --example process_server -p squall")
     server = subprocess.Popen([program, str(workers)], stdout=subprocess.PIPE, text=True)
@@ -68,8 +68,8 @@ def ask(peer, address, text=b"?"):
     raise SystemExit("a peer got no answer")
 
 
-def stickiness(workers, peers):
-    server, address = start(workers)
+def stickiness(program, workers, peers):
+    server, address = start(program, workers)
     try:
         port = 21000
         heard = []
@@ -103,8 +103,8 @@ def stickiness(workers, peers):
         stop(server)
 
 
-def loss(workers, peers, rate, seconds):
-    server, address = start(workers)
+def loss(program, workers, peers, rate, seconds):
+    server, address = start(program, workers)
     try:
         sockets = [open_socket(number, 22000) for number in range(peers)]
         waiting = selectors.DefaultSelector()
@@ -159,9 +159,10 @@ def main():
     parser.add_argument("--peers", type=int, default=10000)
     parser.add_argument("--rate", type=int, default=20000)
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--program", type=pathlib.Path, default=PROGRAM)
     options = parser.parse_args()
-    good = stickiness(options.workers, options.peers)
-    good &= loss(options.workers, min(options.peers, 256), options.rate, options.seconds)
+    good = stickiness(options.program, options.workers, options.peers)
+    good &= loss(options.program, options.workers, min(options.peers, 256), options.rate, options.seconds)
     sys.exit(0 if good else 1)
 
 
