@@ -147,6 +147,14 @@ impl Outbox {
         })
     }
 
+    /// The destination of a frame, by its [`destination_index`](Frame::destination_index).
+    ///
+    /// # Panics
+    /// When no frame has this index.
+    pub fn destination_at(&self, index: u32) -> &Origin {
+        &self.destinations[index as usize]
+    }
+
     /// The payloads, one behind the other.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -46,6 +46,12 @@ impl Address {
     /// The address as the kernel's structure.
     pub(crate) fn to_raw(self) -> RawAddress {
         let mut raw = RawAddress::default();
+        self.write_to(&mut raw);
+        raw
+    }
+
+    /// Writes the address over another, of which nothing behind its length is left to be read.
+    pub(crate) fn write_to(self, raw: &mut RawAddress) {
         match self {
             Address::Ip(SocketAddr::V4(v4)) => raw.write(libc::sockaddr_in {
                 sin_family: libc::AF_INET as libc::sa_family_t,
@@ -93,7 +99,6 @@ impl Address {
             #[cfg(not(target_os = "linux"))]
             Address::Vsock { .. } | Address::Netlink { .. } => {}
         }
-        raw
     }
 
     pub(crate) fn to_socket2(self) -> SockAddr {

@@ -125,6 +125,9 @@ impl ReceiveBatch {
         self.received = 0;
         let limit = limit.min(self.slots());
         self.received = receive_messages(socket.as_fd(), &mut self.headers[..limit])?;
+        for (header, name) in self.headers[..self.received].iter().zip(&mut self.names) {
+            name.len = header.message_ref().msg_namelen;
+        }
         Ok(self.received)
     }
 
@@ -141,11 +144,10 @@ impl ReceiveBatch {
         }
         let header = &self.headers[slot];
         let message = header.message_ref();
-        let raw = RawAddress { storage: self.names[slot].storage, len: message.msg_namelen };
         let start = slot * self.stride;
         Some(Message {
             payload: &self.buffers[start..start + header.len().min(self.size)],
-            from: raw.parse().ok()?,
+            from: self.names[slot].parse().ok()?,
             truncated: message.msg_flags & libc::MSG_TRUNC != 0,
             ancillary: ancillary::parse(&self.controls[slot], message.msg_controllen as usize),
         })
@@ -244,7 +246,7 @@ impl SendBatch {
                 return Err(io::Error::new(io::ErrorKind::NotConnected, "an unnamed peer has no address"));
             }
             Some(address) => {
-                self.names[slot] = for_family(address, v6_socket).to_raw();
+                for_family(address, v6_socket).write_to(&mut self.names[slot]);
                 message.msg_name = (&raw mut self.names[slot].storage).cast();
                 message.msg_namelen = self.names[slot].len;
             }

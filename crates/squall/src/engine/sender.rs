@@ -40,6 +40,8 @@ pub(crate) struct Sender {
 pub(crate) struct Exit<'a> {
     pub(crate) socket: &'a Socket,
     pub(crate) v6: bool,
+    /// Whether it is a Unix socket.
+    pub(crate) unix: bool,
     /// Whether the socket is bound to no address of its own, so that each reply says where it leaves from.
     pub(crate) wildcard: bool,
     pub(crate) unix_peers: &'a UnixPeers,
@@ -55,11 +57,19 @@ impl std::fmt::Debug for Batch {
     }
 }
 
+impl Exit<'_> {
+    /// Where `origin` is reached; `None` for a Unix peer without a name, or one forgotten since.
+    fn address(&self, origin: &Origin) -> Option<Address> {
+        match origin.peer {
+            Peer::Ip(address) => Some(Address::Ip(address)),
+            Peer::Conn(number) => self.unix_peers.address(number).map(|(_, address)| Address::Unix(address)),
+        }
+    }
+}
+
 /// Consecutive frames to one destination that go as one segmented datagram; a single frame, too.
 #[derive(Clone, Copy, Debug)]
 struct Train {
-    origin: Origin,
-    to: Option<Address>,
     destination: u32,
     start: usize,
     end: usize,
@@ -113,19 +123,11 @@ impl Sender {
                 train.closed = len < train.segment;
                 continue;
             }
-            let to = match frame.destination.peer {
-                Peer::Ip(address) => Some(Address::Ip(address)),
-                Peer::Conn(number) => {
-                    exit.unix_peers.address(number).map(|(_, address)| Address::Unix(address))
-                }
-            };
-            if to.is_none() {
+            if exit.address(frame.destination).is_none() {
                 tally.add(Counter::NoReturnAddress, 1);
                 continue;
             }
             self.trains.push(Train {
-                origin: *frame.destination,
-                to,
                 destination: frame.destination_index,
                 start: frame.start,
                 end: frame.start + len,
@@ -138,7 +140,7 @@ impl Sender {
         let mut patience = PATIENCE;
         while at < self.trains.len() {
             let rest = &self.trains[at..];
-            let outgoing = rest.iter().map(|train| train.outgoing(outbox.bytes(), exit.wildcard));
+            let outgoing = rest.iter().map(|train| train.outgoing(outbox, exit));
             match self.batch.0.send(exit.socket, exit.v6, outgoing) {
                 Ok(count) => {
                     for train in &rest[..count] {
@@ -150,7 +152,7 @@ impl Sender {
                 }
                 Err(error) => {
                     let train = rest[0];
-                    match remedy(&error, &train, &mut patience, exit.socket) {
+                    match remedy(&error, &train, &mut patience, exit) {
                         Remedy::Again => continue,
                         Remedy::Unsegmented => {
                             if self.gso == Offload::Auto && error.raw_os_error() == Some(EIO) {
@@ -174,7 +176,7 @@ impl Sender {
         let payload = &outbox.bytes()[train.start..train.end];
         for frame in payload.chunks(train.segment) {
             let single = Train { frames: 1, ..*train };
-            let outgoing = Outgoing { payload: frame, ..single.outgoing(outbox.bytes(), exit.wildcard) };
+            let outgoing = Outgoing { payload: frame, ..single.outgoing(outbox, exit) };
             let mut patience = PATIENCE;
             loop {
                 let Err(error) = self.batch.0.send(exit.socket, exit.v6, [outgoing].into_iter()) else {
@@ -182,7 +184,7 @@ impl Sender {
                     tally.add(Counter::ReplyBytes, frame.len() as u64);
                     break;
                 };
-                match remedy(&error, &single, &mut patience, exit.socket) {
+                match remedy(&error, &single, &mut patience, exit) {
                     Remedy::Again => {}
                     Remedy::Unsegmented => unreachable!("a single frame is not segmented"),
                     Remedy::Drop(counter) => {
@@ -208,11 +210,12 @@ impl Train {
             && self.end - self.start + len <= MAX_DATAGRAM
     }
 
-    fn outgoing<'a>(&self, bytes: &'a [u8], wildcard: bool) -> Outgoing<'a> {
+    fn outgoing<'a>(&self, outbox: &'a Outbox, exit: &Exit<'_>) -> Outgoing<'a> {
+        let origin = outbox.destination_at(self.destination);
         Outgoing {
-            payload: &bytes[self.start..self.end],
-            to: self.to,
-            source: self.origin.local.filter(|_| wildcard),
+            payload: &outbox.bytes()[self.start..self.end],
+            to: exit.address(origin),
+            source: origin.local.filter(|_| exit.wildcard),
             segment_size: (self.frames > 1).then_some(self.segment as u16),
         }
     }
@@ -225,7 +228,7 @@ enum Remedy {
 }
 
 /// What to do when the kernel refused `train`.
-fn remedy(error: &io::Error, train: &Train, patience: &mut u32, socket: &Socket) -> Remedy {
+fn remedy(error: &io::Error, train: &Train, patience: &mut u32, exit: &Exit<'_>) -> Remedy {
     match error.raw_os_error() {
         Some(EINVAL | EMSGSIZE | EIO) if train.frames > 1 => Remedy::Unsegmented,
         Some(EINTR) => Remedy::Again,
@@ -235,14 +238,14 @@ fn remedy(error: &io::Error, train: &Train, patience: &mut u32, socket: &Socket)
             Remedy::Again
         }
         // A Unix peer's queue is full: its fault alone, and the socket would seem writable.
-        Some(EAGAIN | ENOBUFS) if train.origin.local.is_none() => Remedy::Drop(Counter::SendBufferFull),
+        Some(EAGAIN | ENOBUFS) if exit.unix => Remedy::Drop(Counter::SendBufferFull),
         Some(EAGAIN | ENOBUFS) => {
             if *patience == 0 {
                 return Remedy::Drop(Counter::SendBufferFull);
             }
             *patience -= 1;
             // A socket that polls writable can still lack buffers (ENOBUFS): patience bounds that too.
-            let _ = wait_writable(socket, Duration::from_millis(1));
+            let _ = wait_writable(exit.socket, Duration::from_millis(1));
             Remedy::Again
         }
         _ => Remedy::Drop(Counter::SendFailed),

@@ -444,6 +444,7 @@ impl Shard {
         let exit = Exit {
             socket: &endpoint.socket,
             v6: endpoint.v6,
+            unix: endpoint.bound.is_none(),
             wildcard: endpoint.wildcard,
             unix_peers: &self.unix_peers,
             stats: &endpoint.stats,
