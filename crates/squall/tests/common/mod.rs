@@ -79,7 +79,13 @@ pub(crate) fn ask(socket: &UdpSocket, request: &[u8]) -> String {
 /// The next datagram.
 pub(crate) fn hear(socket: &UdpSocket) -> String {
     let mut buffer = vec![0; 65_536];
-    let count = socket.recv(&mut buffer).unwrap();
+    let count = loop {
+        // A process that is stopped and goes on finds its call interrupted (signal(7)).
+        match socket.recv(&mut buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => break result.unwrap(),
+        }
+    };
     String::from_utf8_lossy(&buffer[..count]).into_owned()
 }
 
