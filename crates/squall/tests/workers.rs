@@ -136,7 +136,7 @@ fn load(peer: &UdpSocket, worker: &str, hit: bool, stop: &AtomicBool) -> u32 {
         peer.set_read_timeout(Some(if hit { Duration::from_secs(1) } else { LONG })).unwrap();
         peer.send(b"who").unwrap();
         let mut buffer = [0; 16];
-        match peer.recv(&mut buffer) {
+        match common::receive(peer, &mut buffer) {
             Ok(count) => {
                 let answer = std::str::from_utf8(&buffer[..count]).unwrap();
                 if answer != worker {

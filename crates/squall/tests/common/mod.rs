@@ -1,7 +1,7 @@
 //! What the tests of whole programs share.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{self, BufRead, BufReader, Lines};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -79,14 +79,19 @@ pub(crate) fn ask(socket: &UdpSocket, request: &[u8]) -> String {
 /// The next datagram.
 pub(crate) fn hear(socket: &UdpSocket) -> String {
     let mut buffer = vec![0; 65_536];
-    let count = loop {
-        // A process that is stopped and goes on finds its call interrupted (signal(7)).
-        match socket.recv(&mut buffer) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            result => break result.unwrap(),
-        }
-    };
+    let count = receive(socket, &mut buffer).unwrap();
     String::from_utf8_lossy(&buffer[..count]).into_owned()
+}
+
+/// `recv` that goes on after an interruption: with a time-out a call is not restarted by itself, whatever
+/// interrupts it (signal(7)).
+pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.recv(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 /// Waits for what another thread or process is about to do.
