@@ -24,7 +24,6 @@ mod handler;
 mod origin;
 mod outbox;
 mod protocol;
-pub mod random;
 mod refusal;
 mod request;
 pub mod retry;
@@ -37,7 +36,7 @@ pub use outbox::{Frame, Mark, Outbox, Reply};
 pub use protocol::{Input, Protocol, Stateless};
 pub use refusal::Refusal;
 pub use request::Request;
-pub use squall_time::Time;
+pub use squall_time::{Time, random};
 
 /// The largest payload of a UDP datagram over IPv4: 65,535 bytes less 20 of IP header and 8 of UDP
 /// header ([RFC 768](https://www.rfc-editor.org/rfc/rfc768), [RFC 791](https://www.rfc-editor.org/rfc/rfc791)).

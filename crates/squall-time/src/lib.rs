@@ -1,10 +1,13 @@
-//! One type: a point in time that nobody reads from a clock.
+//! What a state machine is given, since it may not fetch it itself: points in time, and numbers that
+//! follow from a seed ([`random`]).
 //!
 //! State machines take the present as a parameter and give their deadlines as `Option<Time>`. Whoever
 //! drives them decides what time means: a server takes it from the monotonic clock, the simulator
 //! counts it in steps. Two points are comparable only when the same driver made both.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod random;
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};

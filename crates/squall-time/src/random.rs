@@ -7,7 +7,7 @@
 /// sees one output knows all that follow.
 ///
 /// ```
-/// use squall_proto::random::SplitMix64;
+/// use squall_time::random::SplitMix64;
 ///
 /// let (mut one, mut other) = (SplitMix64::new(7), SplitMix64::new(7));
 /// assert_eq!(one.next_u64(), other.next_u64());
@@ -42,8 +42,8 @@ impl SplitMix64 {
     }
 }
 
-/// SplitMix64's output function: a permutation in which each bit of the input moves half of the output's.
-pub(crate) const fn mix(mut word: u64) -> u64 {
+/// SplitMix64's output function, for hashes that need no secrecy: a permutation in which each bit of the input moves half of the output's.
+pub const fn mix(mut word: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)

@@ -1,0 +1,3 @@
+//! What a network does to datagrams: a datagram goes in, copies with delivery times come out.
+#![no_std]
+#![forbid(unsafe_code)]
