@@ -209,6 +209,20 @@ fn a_protocol_talks_with_connections_and_datagrams_alike() {
 }
 
 #[test]
+fn a_peer_that_says_its_last_word_hears_the_answer() {
+    let (server, _heard, _folder) = hub();
+    for round in 0..50 {
+        let mut tcp = std::net::TcpStream::connect(server.local_addrs()[1]).unwrap();
+        tcp.set_read_timeout(Some(common::LONG)).unwrap();
+        std::io::Write::write_all(&mut tcp, b"hello").unwrap();
+        tcp.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = String::new();
+        std::io::Read::read_to_string(&mut tcp, &mut all).unwrap();
+        assert_eq!(all, "hello\n", "round {round}");
+    }
+}
+
+#[test]
 fn a_connection_that_leaves_is_told_once() {
     let (server, heard, _folder) = hub();
     let tcp = std::net::TcpStream::connect(server.local_addrs()[1]).unwrap();

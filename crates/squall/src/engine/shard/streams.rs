@@ -1,5 +1,7 @@
 //! A shard's part in the connections of its protocols.
 
+use std::sync::Arc;
+
 use squall_proto::{Input, Request, Time};
 
 use super::Shard;
@@ -19,15 +21,19 @@ impl Shard {
             connections.bridge.waker.clear();
             connections.take(&mut told);
             let now = self.control.now();
+            let mut taken = Vec::new();
             for event in told.drain(..) {
-                self.take_event(index, now, event, takes);
+                taken.extend(self.take_event(index, now, event, takes));
             }
             self.flush_protocol(index, now);
+            // A peer that has said its last word gets the answer to it: that is in its line now.
+            taken.iter().for_each(|line| line.taken.notify_one());
         }
     }
 
-    fn take_event(&mut self, index: usize, now: Time, event: Told, takes: bool) {
-        let Some(connections) = &mut self.protocols[index].connections else { return };
+    /// The line whose frames were taken, if this was about frames.
+    fn take_event(&mut self, index: usize, now: Time, event: Told, takes: bool) -> Option<Arc<Line>> {
+        let connections = self.protocols[index].connections.as_mut()?;
         match event {
             Told::Opened(line) => {
                 connections.open(&line);
@@ -40,7 +46,7 @@ impl Shard {
                         self.take_frame(index, now, &line, payload);
                     }
                 }
-                line.taken.notify_one();
+                return Some(line);
             }
             Told::Writable(line) => {
                 if connections.is_open(&line) {
@@ -52,6 +58,7 @@ impl Shard {
                 self.input(index, now, Input::Closed(line.origin));
             }
         }
+        None
     }
 
     fn take_frame(&mut self, index: usize, now: Time, line: &Line, payload: &[u8]) {
