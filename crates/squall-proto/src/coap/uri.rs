@@ -259,7 +259,8 @@ mod tests {
     #[test]
     fn the_parts_become_options() {
         // (URI, Uri-Host, Uri-Path, Uri-Query, written again)
-        let table: [(&str, &[&str], &[&str], &[&str], &str); 9] = [
+        type Texts = &'static [&'static str];
+        let table: [(&str, Texts, Texts, Texts, &str); 9] = [
             ("coap://example.com", &["example.com"], &[], &[], "coap://example.com/"),
             ("COAP://Example.COM:5683/", &["example.com"], &[], &[], "coap://example.com/"),
             ("coap://192.0.2.1/time", &[], &["time"], &[], "coap://192.0.2.1/time"),
