@@ -9,6 +9,7 @@ mod address;
 mod ancillary;
 mod batch;
 pub mod errno;
+mod interface_changes;
 mod interfaces;
 pub mod names;
 mod options;
@@ -21,6 +22,7 @@ mod zone;
 pub use address::{Address, UnixAddress};
 pub use ancillary::{Ancillary, ReportedError, next_error};
 pub use batch::{Message, Outgoing, ReceiveBatch, SEGMENTED_SENDS, Segments, SendBatch};
+pub use interface_changes::InterfaceChanges;
 pub use interfaces::{
     Interface, InterfaceAddress, InterfaceError, InterfaceFlags, interface_index, interface_name, interfaces,
 };
