@@ -91,13 +91,15 @@ impl State {
         machine.downcast_ref()
     }
 
-    /// The socket that a message for `peer` leaves from: the one that its origin names, or else the
-    /// first of the peer's family.
+    /// The socket that a message for `peer` leaves from: the one that its origin names. For an unspecified
+    /// address, and for none, the first of the peer's family, of the same port if there is one.
     pub(crate) fn socket_for(&self, local: Option<SocketAddr>, peer: SocketAddr) -> Option<&Socket> {
-        self.sockets.iter().find(|socket| match local {
-            Some(local) => socket.local == local,
-            None => socket.local.is_ipv4() == peer.is_ipv4(),
-        })
+        let Some(local) = local.filter(|local| !local.ip().is_unspecified()) else {
+            let family = || self.sockets.iter().filter(|socket| socket.local.is_ipv4() == peer.is_ipv4());
+            let port = local.map(|local| local.port());
+            return family().find(|socket| Some(socket.local.port()) == port).or_else(|| family().next());
+        };
+        self.sockets.iter().find(|socket| socket.local == local)
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Received {
     pub at: Time,
     /// Where it came from, and where it was sent to.
     pub origin: Origin,
+    /// Whether it was sent to a multicast group that the host is a member of.
+    pub group: bool,
     /// Its bytes.
     pub payload: Vec<u8>,
 }
@@ -75,7 +77,7 @@ impl Protocol for Mailbox {
             self.dropped += 1;
         } else {
             let payload = request.payload.to_vec();
-            self.received.push(Received { at: now, origin: request.origin, payload });
+            self.received.push(Received { at: now, origin: request.origin, group: request.group, payload });
         }
     }
 

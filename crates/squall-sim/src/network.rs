@@ -43,6 +43,8 @@ pub(crate) struct Flight {
     /// The host at the end of its path.
     pub(crate) host: u32,
     pub(crate) bytes: Vec<u8>,
+    /// Whether a bit of it turned over on the way.
+    pub(crate) corrupted: bool,
 }
 
 /// Both directions between two hosts.
@@ -181,7 +183,7 @@ impl Network {
             // What a host sends to itself meets no weather.
             note(Outcome::Passes { delay: now.since(now), copies: 1 });
             let bytes = self.copy(payload);
-            self.fly(now, Flight { from, to, host: receiver, bytes });
+            self.fly(now, Flight { from, to, host: receiver, bytes, corrupted: false });
             return;
         }
         let (seed, default) = (self.seed, (&self.default, self.since));
@@ -200,7 +202,8 @@ impl Network {
                     if let Some(corruption) = copy.corruption {
                         corruption.apply(&mut bytes);
                     }
-                    self.fly(copy.at, Flight { from, to, host: receiver, bytes });
+                    let corrupted = copy.corruption.is_some();
+                    self.fly(copy.at, Flight { from, to, host: receiver, bytes, corrupted });
                 }
             }
         }

@@ -65,6 +65,8 @@ pub enum Outcome {
     Nobody,
     /// It came to a host that is down.
     Down,
+    /// It comes with a wrong bit, which its [checksum](crate::Sim::checksums) shows.
+    Corrupted,
     /// Its sender has no socket of this origin, or no connection to this peer.
     NoSocket,
     /// The host's machine refused what arrived.
@@ -196,6 +198,7 @@ impl fmt::Display for Outcome {
             Outcome::Arrives => f.write_str("arrives"),
             Outcome::Nobody => f.write_str("nobody there"),
             Outcome::Down => f.write_str("host down"),
+            Outcome::Corrupted => f.write_str("fails its checksum"),
             Outcome::NoSocket => f.write_str("no socket to send it"),
             Outcome::Refuses(refusal) => write!(f, "refuses: {refusal}"),
             Outcome::Timeout => f.write_str("timeout"),
@@ -241,6 +244,7 @@ fn fold_outcome(hash: u64, outcome: &Outcome) -> u64 {
         Outcome::Stops => (12, 0),
         Outcome::Starts => (13, 0),
         Outcome::Moves => (14, 0),
+        Outcome::Corrupted => (15, 0),
     };
     fold(fold(hash, kind), detail)
 }

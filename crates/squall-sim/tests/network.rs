@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use common::{CLIENT, SERVER, Ticker, echo, to};
@@ -286,7 +285,9 @@ fn a_datagram_to_a_group_reaches_each_member_by_its_own_path() {
     let mut sim = Sim::new(1);
     let client = sim.host(CLIENT, Mailbox::default());
     let members =
-        ["192.0.2.11:5683", "192.0.2.12:5683", "192.0.2.13:5683"].map(|address| sim.host(address, echo()));
+        ["192.0.2.11:5683", "192.0.2.12:1", "192.0.2.13:5683"].map(|address| sim.host(address, echo()));
+    // Answers leave from the group's port where a host has it.
+    sim.add_address(members[1], "192.0.2.12:5683");
     let stranger = sim.host("192.0.2.14:5683", Mailbox::default());
     for (member, delay) in members.into_iter().zip(["delay=1ms", "delay=2ms", "loss=100%"]) {
         sim.join(member, GROUP);
@@ -295,15 +296,21 @@ fn a_datagram_to_a_group_reaches_each_member_by_its_own_path() {
     }
     sim.send(client, GROUP, b"who is there?");
     sim.run_until_idle(SECOND);
-    let from = |sim: &Sim| -> Vec<IpAddr> {
-        sim.machine(client).received().iter().map(|received| received.from().unwrap().ip()).collect()
+    let from = |sim: &Sim| -> Vec<String> {
+        sim.machine(client).received().iter().map(|received| received.from().unwrap().to_string()).collect()
     };
-    assert_eq!(from(&sim), ["192.0.2.11", "192.0.2.12"].map(|ip| ip.parse::<IpAddr>().unwrap()));
+    assert_eq!(from(&sim), ["192.0.2.11:5683", "192.0.2.12:5683"]);
     assert_eq!(sim.machine(stranger).received(), []);
+    let hears = sim.host("192.0.2.15:5683", Mailbox::default());
+    sim.join(hears, GROUP);
+    sim.send(client, "192.0.2.15:5683", b"you alone");
     sim.leave(members[0], GROUP);
     sim.send(client, GROUP, b"and now?");
     sim.run_until_idle(SECOND);
     assert_eq!(from(&sim).len(), 3);
+    let heard = sim.machine(hears).received().iter().map(|received| (received.group, received.origin.local));
+    let [own, any] = ["192.0.2.15:5683", "0.0.0.0:5683"].map(|address| Some(address.parse().unwrap()));
+    assert_eq!(heard.collect::<Vec<_>>(), [(false, own), (true, any)]);
 }
 
 #[test]
@@ -336,6 +343,25 @@ fn what_is_too_long_for_a_path_is_lost_headers_counted() {
     assert_eq!(sim.machine(server).payloads().map(<[u8]>::len).collect::<Vec<_>>(), [1372]);
     let lost = sim.trace().entries().find(|entry| matches!(entry.outcome, Outcome::Lost(_))).unwrap();
     assert_eq!(lost.outcome, Outcome::Lost(Cause::TooBig { mtu: 1400, silent: false }));
+}
+
+#[test]
+fn a_corrupted_datagram_arrives_so_or_fails_its_checksum() {
+    for checksums in [false, true] {
+        let mut sim = Sim::new(1);
+        let server = sim.host(SERVER, Mailbox::default());
+        let client = sim.host(CLIENT, Mailbox::default());
+        sim.weather(&weather("corrupt=100%"));
+        sim.checksums(checksums);
+        sim.send(client, SERVER, [0; 8]);
+        sim.run_until_idle(SECOND);
+        let bits =
+            sim.machine(server).payloads().map(|payload| payload.iter().map(|byte| byte.count_ones()).sum());
+        let expected: &[u32] = if checksums { &[] } else { &[1] };
+        assert_eq!(bits.collect::<Vec<u32>>(), expected);
+        let outcome = if checksums { Outcome::Corrupted } else { Outcome::Arrives };
+        assert_eq!(sim.trace().entries().last().unwrap().outcome, outcome);
+    }
 }
 
 #[test]

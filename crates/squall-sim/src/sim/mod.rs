@@ -35,6 +35,7 @@ pub struct Sim {
     outbox: Outbox,
     trace: Trace,
     hostile: Option<Hostile>,
+    checksums: bool,
     random: SplitMix64,
     events: u64,
     max_events: u64,
@@ -53,6 +54,7 @@ impl Sim {
             outbox: Outbox::new(),
             trace: Trace::with_limit(TRACE),
             hostile: None,
+            checksums: false,
             random: SplitMix64::new(0),
             events: 0,
             max_events: MAX_EVENTS,
@@ -73,6 +75,7 @@ impl Sim {
         self.trace.clear();
         self.trace.set_limit(TRACE);
         self.hostile = None;
+        self.checksums = false;
         self.random = SplitMix64::new(mix(seed ^ 0x7465_7374));
         self.events = 0;
         self.max_events = MAX_EVENTS;
@@ -166,6 +169,13 @@ impl Sim {
     /// What a machine may not do is a panic. All of it follows from the seed.
     pub fn hostile(&mut self, late: Duration) {
         self.hostile = Some(Hostile::new(mix(self.seed ^ 0x6d65_616e), late));
+    }
+
+    /// Whether hosts check UDP's checksum, which shows every single wrong bit: what the weather corrupts
+    /// is then dropped at its receiver, as by a real system. Off by default: it arrives with its wrong
+    /// bit, as behind a relay, for a test of what a machine makes of it.
+    pub fn checksums(&mut self, check: bool) {
+        self.checksums = check;
     }
 
     /// How many events a run may have: a million by default. One more is a panic, since two machines that

@@ -1,5 +1,6 @@
 //! Time passes.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use squall_proto::{Input, Origin, Outbox, Peer, Protocol, Request, Transport};
@@ -114,7 +115,7 @@ impl Sim {
     }
 
     fn deliver(&mut self, flight: Flight) {
-        let Flight { from, to, host, bytes } = flight;
+        let Flight { from, to, host, bytes, corrupted } = flight;
         let group = is_group(to);
         // It may have moved, or left, since the datagram was sent.
         let there =
@@ -123,20 +124,25 @@ impl Sim {
         let outcome = match &state.machine {
             _ if !there => Outcome::Nobody,
             None => Outcome::Down,
+            Some(_) if corrupted && self.checksums => Outcome::Corrupted,
             Some(_) => Outcome::Arrives,
         };
         let arrives = outcome == Outcome::Arrives;
-        // Where it was sent to, as the machine knows the address; a group's request is answered from an
-        // address of the host.
-        let local = match group {
-            true => state.socket_for(None, from).map(|socket| socket.local),
-            false => state.sockets.iter().find(|socket| socket.public == to).map(|socket| socket.local),
+        // Where it was sent to, as the machine knows the address. Requests to a group are answered from the
+        // address that leads to the peer, which the system chooses.
+        let local = if group {
+            let any: IpAddr =
+                if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            Some(SocketAddr::new(any, to.port()))
+        } else {
+            state.sockets.iter().find(|socket| socket.public == to).map(|socket| socket.local)
         };
         let validated = state.trust.validated(from.ip());
         self.trace.datagram(self.now, Some(from), Peer::Ip(to), &bytes, outcome);
         if arrives {
             let origin = Origin { peer: Peer::Ip(from), local, transport: Transport::Udp, validated };
             let request = Request::new(self.now, &bytes, origin);
+            let request = if group { request.to_group() } else { request };
             self.call(host, |machine, now, out| machine.handle_input(now, Input::Message(request), out));
         }
         self.network.recycle(bytes);
