@@ -69,8 +69,8 @@ struct Faulty {
 impl Protocol for Faulty {
     fn handle_input(&mut self, now: Time, input: Input<'_>, out: &mut Outbox) {
         match (self.fault, input) {
-            (Fault::KnowsAll, Input::Closed(peer)) => {
-                panic!("a connection to {peer} closed that I do not have")
+            (Fault::KnowsAll, Input::Closed(origin)) => {
+                panic!("a connection to {} closed that I do not have", origin.peer)
             }
             (Fault::TrustsTheOrder, Input::Message(_)) => {
                 assert!(now <= self.next, "nobody told me of my timeout")
