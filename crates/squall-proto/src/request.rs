@@ -12,11 +12,18 @@ pub struct Request<'a> {
     pub payload: &'a [u8],
     /// Where it came from.
     pub origin: Origin,
+    /// Whether it was sent to a multicast group rather than to this host: others are asked too.
+    pub group: bool,
 }
 
 impl<'a> Request<'a> {
     /// A request of `payload` from `origin`, arrived at `now`.
     pub fn new(now: Time, payload: &'a [u8], origin: Origin) -> Self {
-        Self { now, payload, origin }
+        Self { now, payload, origin, group: false }
+    }
+
+    /// The same request, sent to a multicast group.
+    pub fn to_group(self) -> Self {
+        Self { group: true, ..self }
     }
 }

@@ -10,6 +10,7 @@ mod ancillary;
 mod batch;
 pub mod errno;
 mod holders;
+mod interface_changes;
 mod interfaces;
 pub mod names;
 mod options;
@@ -17,18 +18,17 @@ mod poll;
 pub mod process;
 mod socket;
 pub mod unix;
-mod watch;
 mod zone;
 
 pub use address::{Address, UnixAddress};
 pub use ancillary::{Ancillary, ReportedError, next_error};
 pub use batch::{Message, Outgoing, ReceiveBatch, SEGMENTED_SENDS, Segments, SendBatch};
 pub use holders::{PortHolder, udp_port_holders};
+pub use interface_changes::InterfaceChanges;
 pub use interfaces::{
     Interface, InterfaceAddress, InterfaceError, InterfaceFlags, interface_index, interface_name, interfaces,
 };
 pub use options::{Ecn, Memory, PathMtuDiscovery};
 pub use poll::{Poller, Waker, wait_writable};
 pub use socket::{ConnectError, Family, Kind, Received, Socket};
-pub use watch::InterfaceWatch;
 pub use zone::{ZoneError, display_address, parse_address, zone_index};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use squall_socket::errno::{EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT};
 use squall_socket::{
-    Family, Interface, InterfaceError, InterfaceWatch, Kind as SocketKind, PortHolder, Socket, Waker,
+    Family, Interface, InterfaceChanges, InterfaceError, Kind as SocketKind, PortHolder, Socket, Waker,
     display_address, interfaces, udp_port_holders,
 };
 
@@ -171,7 +171,7 @@ pub struct Listener {
     absent: Vec<Absent>,
     /// The numbers of the interfaces that were named; empty for all.
     only: Vec<u32>,
-    watch: Option<InterfaceWatch>,
+    watch: Option<InterfaceChanges>,
     passed_over: u64,
 }
 
@@ -195,7 +195,7 @@ impl Listener {
             addresses: Vec::new(),
             memberships: Vec::new(),
             absent,
-            watch: InterfaceWatch::new().ok(),
+            watch: InterfaceChanges::watch().ok(),
             passed_over: 0,
             ear: {
                 for (token, (socket, _)) in bound.iter().enumerate() {
@@ -294,7 +294,7 @@ impl Listener {
     /// Takes notice of interfaces that came and went.
     fn follow(&mut self) {
         if let Some(watch) = &self.watch {
-            watch.clear();
+            watch.drain();
         }
         // Without a list everything stays as it is until the next news.
         let Ok(all) = interfaces() else { return };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use squall_proto::{Input, Origin, Outbox, Peer, Protocol, Refusal, Request, Time, Transport};
 use squall_socket::{Address, Message, Poller, ReceiveBatch, Socket, Waker};
 
-use super::gate::{Gate, Rules};
+use super::gate::{Arrival, Gate, Rules};
 use super::returns::{Done, Returns};
 use super::sender::{Exit, FLUSH_AT, Offload, Sender};
 use super::unix_peers::UnixPeers;
@@ -267,14 +267,15 @@ impl Shard {
     /// One message of the kernel's, which may hold several datagrams.
     fn take(&mut self, token: usize, now: Time, received: &Message<'_>) {
         let endpoint = &mut self.endpoints[token];
-        let origin = match (received.from, endpoint.bound) {
-            (Address::Ip(from), Some(bound)) => self.gate.origin(from, bound, &received.ancillary),
-            (Address::Unix(from), _) => Some(Origin {
-                peer: self.unix_peers.intern(token, from),
-                local: None,
-                transport: Transport::Unixgram,
-                validated: true,
-            }),
+        let arrival = match (received.from, endpoint.bound) {
+            (Address::Ip(from), Some(bound)) => {
+                self.gate.arrival(endpoint.rules, from, bound, &received.ancillary)
+            }
+            (Address::Unix(from), _) => {
+                let peer = self.unix_peers.intern(token, from);
+                let origin = Origin { peer, local: None, transport: Transport::Unixgram, validated: true };
+                Some(Arrival { origin, group: false })
+            }
             _ => None,
         };
         for payload in received.segments() {
@@ -284,11 +285,12 @@ impl Shard {
             if received.truncated {
                 endpoint.tally.add(Counter::Truncated, 1);
             }
-            let Some(origin) = origin else {
+            let Some(Arrival { origin, group }) = arrival else {
                 endpoint.tally.add(Counter::Multicast, 1);
                 continue;
             };
-            let request = Request::new(now, payload, origin);
+            let mut request = Request::new(now, payload, origin);
+            request.group = group;
             let verdict = match self.gate.admit(endpoint.rules, &request) {
                 Ok(()) => self.handle(token, &request),
                 Err(verdict) => Some(verdict),

@@ -1,6 +1,7 @@
 //! A server: services on their addresses, one model, one life.
 
 mod bind;
+mod groups;
 mod running;
 mod service;
 

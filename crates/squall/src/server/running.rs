@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::bind::{self, BindError, Bound};
 use super::service::Application;
-use super::{Config, Model, Server, Service};
+use super::{Config, Model, Server, Service, groups};
 use crate::control::Control;
 use crate::engine::{App, Endpoint, Gate, Rules, Shard, ShardConfig};
 use crate::offload::Work;
@@ -294,10 +294,11 @@ fn open(server: Server, keep_first: bool) -> Result<(Running, Option<Seat>), Bin
         (None, None) => thread::available_parallelism().map_or(1, usize::from),
     };
     let (bound, left_out) = bind::bind_all(&services, &config, shards)?;
-    let locals = locals(&services, &bound);
+    let (locals, members) = (locals(&services, &bound), groups::members(&services, &bound));
     let (control, mut parts, meters, mut seats) =
         assemble(services, config, bound, 0, false).map_err(BindError::Start)?;
     let first = (keep_first && !seats.is_empty()).then(|| seats.remove(0));
+    groups::keep(&control, members).map_err(BindError::Start)?;
     parts.spawn(&control, seats).map_err(BindError::Start)?;
     let started = control.now();
     Ok((Running { control, locals, left_out, meters, parts: Some(parts), started }, first))
@@ -317,6 +318,7 @@ fn start_processes(
     let plan = workers::Plan::new(&control, &services, &bound, workers, &mut meters);
     let supervisor =
         workers::Supervisor::start(Arc::clone(&control), plan, deadline).map_err(BindError::Start)?;
+    groups::keep(&control, groups::members(&services, &bound)).map_err(BindError::Start)?;
     let started = control.now();
     let parts =
         Parts { shards: Vec::new(), runtime: None, workers: Some(supervisor), _bound: bound, pool: None };
@@ -371,7 +373,7 @@ pub(crate) fn assemble(
     let mut shards: Vec<_> = (0..shard_count).map(|_| (Vec::new(), Vec::new())).collect();
     let mut listeners = Vec::new();
     for (index, service) in services.into_iter().enumerate() {
-        let answers_anything = service.answers_anything;
+        let rules = Rules { answers_anything: service.answers_anything, groups: !service.groups.is_empty() };
         let (framing, limits) = (service.framing, config.stream_limits);
         let own: Vec<&Bound> = bound.iter().filter(|bound| bound.service == index).collect();
         let mut register = |bound: &Bound, shard: usize| {
@@ -385,6 +387,7 @@ pub(crate) fn assemble(
         };
         let app = match (service.app, &pool) {
             (Application::Protocol(protocol), _) => Shared::Protocol(Some(protocol)),
+            (Application::Protocols(make), _) => Shared::Protocols(make),
             (Application::Asynchronous(handler), _) => Shared::Asynchronous(handler),
             (Application::Conversation(handler), _) => Shared::Conversation(handler),
             (Application::Handler(handler), Some(pool)) => Shared::Pool(Arc::clone(pool), handler),
@@ -412,7 +415,7 @@ pub(crate) fn assemble(
                     v6: bound.v6(),
                     dual_stack: bound.v6() && matches!(socket.only_v6(), Ok(false)),
                     wildcard: bound.wildcard,
-                    rules: Rules { answers_anything },
+                    rules,
                     app,
                     stats: register(bound, shard),
                     tally: Tally::new(),
@@ -445,6 +448,7 @@ enum Shared {
     Pool(Arc<Pool>, Arc<dyn squall_proto::Handler>),
     Asynchronous(crate::offload::Asynchronous),
     Protocol(Option<Box<dyn Protocol>>),
+    Protocols(Arc<dyn Fn() -> Box<dyn Protocol> + Send + Sync>),
     Conversation(Arc<dyn stream::conversation::StreamHandler>),
 }
 
@@ -455,7 +459,7 @@ impl Shared {
             Shared::Pool(pool, handler) => Some(StreamApp::Pool(Arc::clone(pool), Arc::clone(handler))),
             Shared::Asynchronous(handler) => Some(StreamApp::Asynchronous(handler.clone())),
             Shared::Conversation(handler) => Some(StreamApp::Conversation(Arc::clone(handler))),
-            Shared::Protocol(_) => None,
+            Shared::Protocol(_) | Shared::Protocols(_) => None,
         }
     }
 
@@ -467,6 +471,7 @@ impl Shared {
         protocols: &mut Vec<Box<dyn Protocol>>,
         runtime: Option<&runtime::Runtime>,
     ) -> App {
+        let index = *hosted;
         let mut host = |protocol: Box<dyn Protocol>| {
             protocols.push(protocol);
             *hosted = Some(protocols.len() - 1);
@@ -476,8 +481,9 @@ impl Shared {
             Shared::Inline(handler) => host(Box::new(Stateless(Arc::clone(handler)))),
             Shared::Protocol(protocol) => match protocol.take() {
                 Some(protocol) => host(protocol),
-                None => App::Protocol(hosted.unwrap_or_default()),
+                None => App::Protocol(index.unwrap_or_default()),
             },
+            Shared::Protocols(make) => index.map_or_else(|| host(make()), App::Protocol),
             Shared::Pool(pool, handler) => App::Away(Work::Pool(Arc::clone(pool), Arc::clone(handler))),
             Shared::Asynchronous(handler) => match runtime {
                 Some(runtime) => App::Away(Work::Runtime(runtime.handle().clone(), handler.clone())),
