@@ -151,11 +151,11 @@ fn send(
     let sendings = match shouter.send(to, payload) {
         Ok(sendings) => sendings,
         Err(error) if arguments.json => {
-            let (exit, error) = (exit_of(&error), advised(&error));
+            let (exit, error) = (exit_of(&error), advised(&error, arguments.no_broadcast));
             write_json(out, &Record { error: Some(error), ..Record::new(to, bytes) })?;
             return Ok((exit, false));
         }
-        Err(error) => return Ok((exit_of(&error).with(advised(&error)), false)),
+        Err(error) => return Ok((exit_of(&error).with(advised(&error, arguments.no_broadcast)), false)),
     };
     let (mut exit, mut left) = (Exit::Done, false);
     for Sent { interface, source, result, .. } in sendings {
@@ -167,11 +167,11 @@ fn send(
             say(format_args!("sent {bytes} bytes to {}{by}{from}", display_address(&to)));
         }
         if arguments.json {
-            let error = result.as_ref().err().map(advised);
+            let error = result.as_ref().err().map(|error| advised(error, arguments.no_broadcast));
             write_json(out, &Record { interface, source, error, ..Record::new(to, bytes) })?;
             exit = exit.or(result.map_or_else(|error| exit_of(&error), |()| Exit::Done));
         } else if let Err(error) = result {
-            exit = exit.or(exit_of(&error).with(advised(&error)));
+            exit = exit.or(exit_of(&error).with(advised(&error, arguments.no_broadcast)));
         }
     }
     Ok((exit, left))
@@ -195,7 +195,7 @@ fn answers(
     if any {
         return Ok(Exit::Done);
     }
-    say(format_args!("squall: nobody answered within {:.1} s", wait.as_secs_f64()));
+    say(format_args!("squall: nobody answered within {wait:?}"));
     Ok(Exit::NoAnswer)
 }
 
@@ -245,12 +245,13 @@ fn is_bare_v6(text: &str) -> bool {
     text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
-/// What can be done about an error, on this command line.
-fn advised(error: &ShoutError) -> String {
+/// An error with what can be done about it on this command line.
+fn advised(error: &ShoutError, no_broadcast: bool) -> String {
     match error {
-        ShoutError::NoPermission { .. } => {
-            format!("{error}; --no-broadcast, if it is there, says so: leave it out")
+        ShoutError::NoPermission { .. } if no_broadcast => {
+            format!("{error}: leave out --no-broadcast to ask for it")
         }
+        ShoutError::Nowhere { .. } => format!("{error} (--interface lo)"),
         _ => error.to_string(),
     }
 }

@@ -236,6 +236,11 @@ impl Listener {
         &self.memberships
     }
 
+    /// The groups that were asked for.
+    pub fn groups(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.config.groups.iter().map(|(group, _)| *group)
+    }
+
     /// What this machine lacks.
     pub fn absent(&self) -> &[Absent] {
         &self.absent

@@ -2,8 +2,8 @@
 
 mod holder;
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,6 +112,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     });
     let waited = waited.map_err(|error| Exit::Failed.with(format_args!("cannot receive: {error}")))?;
     written?;
+    if waited == Waited::Woken && io::stderr().is_terminal() {
+        // The terminal shows ^C.
+        say("");
+    }
     // Whoever asked for some and got them knows it all.
     if waited != Waited::Enough || listener.dropped() + listener.passed_over() > 0 {
         say(counts.summary(&listener, begun.elapsed()));
@@ -211,8 +215,9 @@ fn announce(listener: &Listener, arguments: &Arguments) {
     for (group, interfaces) in groups {
         line += &format!("; in group {group} on {}", interfaces.join(" and "));
     }
-    if !arguments.group.is_empty() && listener.memberships().is_empty() {
-        line += "; in no group yet, since no interface but loopback can multicast";
+    let joined = |group: &IpAddr| listener.memberships().iter().any(|known| known.group == *group);
+    for group in listener.groups().filter(|group| !joined(group)) {
+        line += &format!("; in group {group} once an interface but loopback can multicast");
     }
     say(line);
     for absent in listener.absent() {
