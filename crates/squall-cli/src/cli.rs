@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{ask, bench, completions, lookup, man, serve};
+use crate::commands::{ask, bench, completions, listen, lookup, man, serve, shout};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -19,6 +19,8 @@ pub(crate) struct Cli {
 enum Command {
     Serve(Box<serve::Arguments>),
     Ask(ask::Arguments),
+    Shout(shout::Arguments),
+    Listen(listen::Arguments),
     Bench(bench::Arguments),
     Lookup(lookup::Arguments),
     Completions(completions::Arguments),
@@ -33,6 +35,8 @@ pub(crate) fn run() -> ExitCode {
     let result = match command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        Command::Shout(arguments) => shout::run(&arguments),
+        Command::Listen(arguments) => listen::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Lookup(arguments) => lookup::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
