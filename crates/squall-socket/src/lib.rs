@@ -9,6 +9,7 @@ mod address;
 mod ancillary;
 mod batch;
 pub mod errno;
+pub mod hosts;
 mod interfaces;
 pub mod names;
 mod options;
