@@ -5,6 +5,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+/// Numbers of signals ([signal(7)](https://man7.org/linux/man-pages/man7/signal.7.html)).
+pub use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+
 /// Raises the limit on open descriptors to what the process may have (`RLIMIT_NOFILE`,
 /// [getrlimit(2)](https://man7.org/linux/man-pages/man2/getrlimit.2.html)) and returns it.
 ///
