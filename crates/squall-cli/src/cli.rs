@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{ask, bench, completions, listen, lookup, man, serve, shout};
+use crate::commands::{ask, bench, completions, listen, lookup, man, serve, shout, under};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -23,6 +23,7 @@ enum Command {
     Listen(listen::Arguments),
     Bench(bench::Arguments),
     Lookup(lookup::Arguments),
+    Under(under::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -39,6 +40,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Listen(arguments) => listen::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Lookup(arguments) => lookup::run(&arguments),
+        // Its exit code is that of another program.
+        Command::Under(arguments) => return under::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };

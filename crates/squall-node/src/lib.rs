@@ -10,6 +10,7 @@ mod config;
 mod loss;
 mod node;
 pub mod services;
+pub mod under;
 mod units;
 
 pub use config::{Config, ConfigError, ServiceConfig};

@@ -10,6 +10,7 @@ mod ancillary;
 mod batch;
 pub mod errno;
 mod holders;
+pub mod hosts;
 mod interface_changes;
 mod interfaces;
 pub mod names;

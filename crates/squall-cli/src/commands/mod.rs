@@ -8,3 +8,4 @@ pub(crate) mod lookup;
 pub(crate) mod man;
 pub(crate) mod serve;
 pub(crate) mod shout;
+pub(crate) mod under;
