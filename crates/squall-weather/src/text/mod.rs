@@ -67,8 +67,27 @@ impl FromStr for Weather {
     type Err = TextError;
 
     fn from_str(text: &str) -> Result<Self, TextError> {
+        Weather::clear().changed_by(text)
+    }
+}
+
+impl Weather {
+    /// This weather, as `text` changes it: a preset that leads replaces it, each key sets its own value and
+    /// leaves the others. A key without a direction sets both.
+    ///
+    /// ```
+    /// # use squall_weather::Weather;
+    /// let weather: Weather = "delay=25ms,up.loss=1%".parse()?;
+    /// assert_eq!(weather.changed_by("loss=5%")?.to_string(), "delay=25ms,loss=5%");
+    /// assert_eq!(weather.changed_by("clear,rate=1mbit")?.to_string(), "rate=1mbit");
+    /// # Ok::<(), squall_weather::TextError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for reading a weather.
+    pub fn changed_by(&self, text: &str) -> Result<Self, TextError> {
         let mut parts = text.split(',').map(str::trim).peekable();
-        let mut weather = Weather::clear();
+        let mut weather = self.clone();
         if let Some(first) = parts.next_if(|part| !part.is_empty() && !part.contains('=')) {
             weather = match first {
                 "clear" => Weather::clear(),

@@ -2,6 +2,7 @@
 
 mod bind;
 mod groups;
+mod open;
 mod running;
 mod service;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use bind::BindError;
 pub(crate) use bind::{Bound, bind_datagrams};
+pub use open::{OpenSocket, open};
 pub use running::{Local, Report, Running, Stopper};
 pub(crate) use running::{assemble, seed};
 pub use service::Service;
