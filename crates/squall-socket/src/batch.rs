@@ -168,16 +168,24 @@ impl ReceiveBatch {
         (0..self.received).filter_map(|slot| self.get(slot))
     }
 
+    /// The bytes of the datagram number `slot` alone, for whoever has seen the rest; none in a slot that
+    /// holds no datagram.
+    pub fn payload(&self, slot: usize) -> &[u8] {
+        if slot >= self.received {
+            return &[];
+        }
+        let start = slot * self.stride;
+        &self.buffers[start..start + self.headers[slot].len().min(self.size)]
+    }
+
     /// The datagram number `slot` of the last [`receive`](Self::receive).
     pub fn get(&self, slot: usize) -> Option<Message<'_>> {
         if slot >= self.received {
             return None;
         }
-        let header = &self.headers[slot];
-        let message = header.message_ref();
-        let start = slot * self.stride;
+        let message = self.headers[slot].message_ref();
         Some(Message {
-            payload: &self.buffers[start..start + header.len().min(self.size)],
+            payload: self.payload(slot),
             from: self.names[slot].parse().ok()?,
             truncated: message.msg_flags & libc::MSG_TRUNC != 0,
             ancillary: ancillary::parse(&self.controls[slot], message.msg_controllen as usize),
