@@ -141,14 +141,14 @@ impl RelayHandle {
         self.state().weather.clone()
     }
 
-    /// Changes the weather by `text`, as [`Weather::changed_by`] does, and returns the weather in force. What is
+    /// Changes the weather by `text`, as [`Weather::changed`] does, and returns the weather in force. What is
     /// under way keeps its times; times in the weather begin anew.
     ///
     /// # Errors
     /// What is wrong with the text, or that the relay has ended.
     pub fn change(&self, text: &str) -> Result<Weather, String> {
         let mut state = self.state();
-        let weather = state.weather.changed_by(text).map_err(|error| error.to_string())?;
+        let weather = state.weather.changed(text).map_err(|error| error.to_string())?;
         self.send_weather(&weather, state.blackout)?;
         state.weather = weather.clone();
         Ok(weather)
@@ -187,7 +187,7 @@ impl RelayHandle {
         let weather = match rest.filter(|rest| !rest.is_zero()) {
             Some(rest) => {
                 let text = format!("blackout=0s+{}ns", rest.as_nanos());
-                weather.changed_by(&text).map_err(|error| error.to_string())?
+                weather.changed(&text).map_err(|error| error.to_string())?
             }
             None => weather.clone(),
         };

@@ -1,4 +1,5 @@
 use super::*;
+use alloc::string::ToString;
 
 #[test]
 fn every_preset_is_read_and_its_text_survives_the_way_there_and_back() {
