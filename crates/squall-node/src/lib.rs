@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod loss;
 mod node;
+pub mod relay;
 pub mod services;
 pub mod under;
 mod units;

@@ -50,7 +50,7 @@ pub use client::Client;
 pub use engine::Offload;
 pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};
-pub use server::{BindError, Local, Model, Report, Running, Server, Service, Stopper};
+pub use server::{BindError, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open};
 pub use squall_proto::{
     Effect, Handler, Input, MAX_DATAGRAM, Method, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request,
     Stateless, Status, Target, Transport, coap, framing, guard, random, retry, text,
