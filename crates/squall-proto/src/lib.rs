@@ -9,6 +9,7 @@
 //! - [`Protocol`]: a machine with time and state. [`Stateless`] makes one of a handler.
 //! - [`framing`]: how requests are cut out of a stream.
 //! - [`guard`]: what a server checks before it answers a datagram.
+//! - [`path_mtu`]: how large a datagram a path carries.
 //! - [`retry`]: when a client asks again, and whom.
 //! - [`sessions`]: datagrams sorted by peer.
 //! - [`random`]: numbers that follow from a seed.
@@ -23,6 +24,7 @@ pub mod guard;
 mod handler;
 mod origin;
 mod outbox;
+pub mod path_mtu;
 mod protocol;
 mod refusal;
 mod request;
