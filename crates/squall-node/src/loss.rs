@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use squall::{Handler, Refusal, Reply, Request, random::SplitMix64};
+use squall::{Effect, Handler, Method, Refusal, Reply, Request, random::SplitMix64};
 
 /// Drops each request with the same probability.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ impl<H: Handler> Handler for Lossy<H> {
             loss.check()?;
         }
         self.1.handle(request, reply)
+    }
+
+    fn effect(&self, method: Method) -> Effect {
+        self.1.effect(method)
     }
 }
 

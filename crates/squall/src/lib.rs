@@ -50,8 +50,8 @@ pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};
 pub use server::{BindError, Local, Model, Report, Running, Server, Service, Stopper};
 pub use squall_proto::{
-    Handler, Input, MAX_DATAGRAM, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request, Stateless,
-    Transport, framing, guard, random, retry, text,
+    Effect, Handler, Input, MAX_DATAGRAM, Method, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request,
+    Stateless, Status, Target, Transport, coap, framing, guard, random, retry, text,
 };
 pub use squall_socket as socket;
 pub use squall_time::Time;
