@@ -15,7 +15,6 @@ pub struct Request<'a> {
     /// What it is addressed to; [`Target::PLAIN`] on transports that have only bytes.
     pub target: Target<'a>,
     /// Whether it was sent to a multicast group and not to this host alone: others are asked too.
-    /// Whether it was sent to a group of hosts, by multicast or broadcast, and not to this one alone.
     pub group: bool,
 }
 
@@ -31,7 +30,6 @@ impl<'a> Request<'a> {
     }
 
     /// The same request, sent to a multicast group.
-    /// The same request, sent to a group of hosts.
     pub fn to_group(self) -> Self {
         Self { group: true, ..self }
     }
