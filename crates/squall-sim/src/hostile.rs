@@ -71,8 +71,8 @@ impl Prank {
                     after.1 - before.1
                 );
             }
-            Prank::Closed => machine.handle_input(now, Input::Closed(STRANGER), out),
-            Prank::Writable => machine.handle_input(now, Input::Writable(STRANGER), out),
+            Prank::Closed => machine.handle_input(now, Input::Closed(SOMEBODY_ELSE), out),
+            Prank::Writable => machine.handle_input(now, Input::Writable(SOMEBODY_ELSE), out),
         }
     }
 }

@@ -71,8 +71,8 @@ struct Faulty {
 impl Protocol for Faulty {
     fn handle_input(&mut self, now: Time, input: Input<'_>, out: &mut Outbox) {
         match (self.fault, input) {
-            (Fault::KnowsAll, Input::Closed(peer)) => {
-                panic!("a connection to {peer} closed that I do not have")
+            (Fault::KnowsAll, Input::Closed(origin)) => {
+                panic!("a connection to {} closed that I do not have", origin.peer)
             }
             (Fault::WritesOn, Input::Writable(peer)) => {
                 panic!("{peer} takes bytes again and I have none for it")
