@@ -74,8 +74,8 @@ impl Protocol for Faulty {
             (Fault::KnowsAll, Input::Closed(origin)) => {
                 panic!("a connection to {} closed that I do not have", origin.peer)
             }
-            (Fault::WritesOn, Input::Writable(peer)) => {
-                panic!("{peer} takes bytes again and I have none for it")
+            (Fault::WritesOn, Input::Writable(origin)) => {
+                panic!("{} takes bytes again and I have none for it", origin.peer)
             }
             (Fault::TrustsTheOrder, Input::Message(_)) => {
                 assert!(now <= self.next, "nobody told me of my timeout")
