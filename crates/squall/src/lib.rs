@@ -23,6 +23,7 @@
 //! - [`Server`]: services under one [`Model`], with limits, hooks and a graceful end.
 //! - [`sessions`]: `accept()` for datagrams.
 //! - [`Client`]: asks again until it is answered, and says how often it had to.
+//! - [`path_mtu`]: how large a datagram a path carries.
 //! - `load`, with the feature of that name: a load generator.
 //! - [`socket`]: the sockets below, with every option typed.
 #![forbid(unsafe_code)]
@@ -35,6 +36,7 @@ mod hooks;
 #[cfg(feature = "load")]
 pub mod load;
 mod offload;
+pub mod path_mtu;
 mod pool;
 mod server;
 pub mod sessions;

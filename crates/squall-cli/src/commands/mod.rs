@@ -5,4 +5,5 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod lookup;
 pub(crate) mod man;
+pub(crate) mod mtu;
 pub(crate) mod serve;
