@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{ask, bench, completions, listen, lookup, man, serve, shout, under};
+use crate::commands::{ask, bench, completions, listen, lookup, man, mtu, serve, shout, under};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -24,6 +24,7 @@ enum Command {
     Bench(bench::Arguments),
     Lookup(lookup::Arguments),
     Under(under::Arguments),
+    Mtu(mtu::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -42,6 +43,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Lookup(arguments) => lookup::run(&arguments),
         // Its exit code is that of another program.
         Command::Under(arguments) => return under::run(&arguments),
+        Command::Mtu(arguments) => mtu::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };
