@@ -103,7 +103,7 @@ class Host:
                 host.ip("address", "add", address, *extra, "dev", end)
             host.ip("link", "set", end, "up")
             if any(":" in address for address in addresses):
-                host.ip("-6", "route", "add", "multicast", "ff00::/8", "dev", end, "table", "local")
+                host.ip("-6", "route", "append", "multicast", "ff00::/8", "dev", end, "table", "local")
         return ends
 
     def udp_counters(self):

@@ -9,7 +9,9 @@ mod clock;
 mod config;
 mod loss;
 mod node;
+pub mod relay;
 pub mod services;
+pub mod under;
 mod units;
 
 pub use config::{Config, ConfigError, ServiceConfig};
