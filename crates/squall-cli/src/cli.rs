@@ -21,7 +21,7 @@ enum Command {
     Ask(ask::Arguments),
     Bench(bench::Arguments),
     Lookup(lookup::Arguments),
-    Under(under::Arguments),
+    Under(Box<under::Arguments>),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
