@@ -25,6 +25,7 @@ enum Command {
     Lookup(lookup::Arguments),
     Under(under::Arguments),
     Mtu(mtu::Arguments),
+    Under(Box<under::Arguments>),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
