@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{ask, bench, completions, lookup, man, serve};
+use crate::commands::{ask, bench, completions, lookup, man, relay, serve};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -21,6 +21,7 @@ enum Command {
     Ask(ask::Arguments),
     Bench(bench::Arguments),
     Lookup(lookup::Arguments),
+    Relay(Box<relay::Arguments>),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -35,6 +36,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Ask(arguments) => ask::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Lookup(arguments) => lookup::run(&arguments),
+        Command::Relay(arguments) => relay::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };

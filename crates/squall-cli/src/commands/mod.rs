@@ -5,4 +5,5 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod lookup;
 pub(crate) mod man;
+pub(crate) mod relay;
 pub(crate) mod serve;
