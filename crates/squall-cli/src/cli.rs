@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{ask, bench, completions, listen, lookup, man, mtu, serve, shout, under};
+use crate::commands::{ask, bench, completions, listen, lookup, man, mtu, relay, serve, shout, under};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -26,6 +26,7 @@ enum Command {
     Under(under::Arguments),
     Mtu(mtu::Arguments),
     Under(Box<under::Arguments>),
+    Relay(Box<relay::Arguments>),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -45,6 +46,7 @@ pub(crate) fn run() -> ExitCode {
         // Its exit code is that of another program.
         Command::Under(arguments) => return under::run(&arguments),
         Command::Mtu(arguments) => mtu::run(&arguments),
+        Command::Relay(arguments) => relay::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };
