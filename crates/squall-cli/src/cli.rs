@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{ask, bench, completions, listen, lookup, man, serve, shout};
+use crate::commands::{ask, bench, completions, discover, listen, lookup, man, serve, shout};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -21,6 +21,7 @@ enum Command {
     Ask(ask::Arguments),
     Shout(shout::Arguments),
     Listen(listen::Arguments),
+    Discover(discover::Arguments),
     Bench(bench::Arguments),
     Lookup(lookup::Arguments),
     Completions(completions::Arguments),
@@ -37,6 +38,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Ask(arguments) => ask::run(&arguments),
         Command::Shout(arguments) => shout::run(&arguments),
         Command::Listen(arguments) => listen::run(&arguments),
+        Command::Discover(arguments) => discover::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Lookup(arguments) => lookup::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
