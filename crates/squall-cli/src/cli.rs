@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{ask, bench, completions, listen, lookup, man, mtu, relay, serve, shout, under};
+use crate::commands::{
+    ask, bench, completions, discover, listen, lookup, man, mtu, relay, serve, shout, under,
+};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -21,6 +23,7 @@ enum Command {
     Ask(ask::Arguments),
     Shout(shout::Arguments),
     Listen(listen::Arguments),
+    Discover(discover::Arguments),
     Bench(bench::Arguments),
     Lookup(lookup::Arguments),
     Under(under::Arguments),
@@ -41,6 +44,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Ask(arguments) => ask::run(&arguments),
         Command::Shout(arguments) => shout::run(&arguments),
         Command::Listen(arguments) => listen::run(&arguments),
+        Command::Discover(arguments) => discover::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Lookup(arguments) => lookup::run(&arguments),
         // Its exit code is that of another program.
