@@ -26,7 +26,6 @@ enum Command {
     Discover(discover::Arguments),
     Bench(bench::Arguments),
     Lookup(lookup::Arguments),
-    Under(under::Arguments),
     Mtu(mtu::Arguments),
     Under(Box<under::Arguments>),
     Relay(Box<relay::Arguments>),
