@@ -198,3 +198,60 @@ fn a_connection_breaks_when_nothing_passes_for_ten_minutes() {
     assert_eq!(sim.machine(server).told(), ["opened", "closed"]);
     assert!((600..660).contains(&sim.now().since(Time::ZERO).as_secs()), "{}", sim.now());
 }
+
+#[test]
+fn what_is_written_behind_the_end_is_dropped() {
+    let mut sim = Sim::new(1);
+    let (client, server) = pair(&mut sim, "delay=10ms");
+    let connection = sim.connect(client, SERVER);
+    sim.run_until_idle(SECOND);
+    sim.act(client, |_, _, out| out.close(&connection)).unwrap();
+    write(&mut sim, client, &connection, b"one more thing");
+    assert_eq!(sim.trace().entries().last().unwrap().outcome, Outcome::NoRoom);
+    sim.run_until_idle(SECOND);
+    assert_eq!(sim.machine(server).told(), ["opened", "closed"]);
+}
+
+#[test]
+fn a_segment_with_a_wrong_bit_is_sent_again() {
+    let mut sim = Sim::new(1);
+    let (client, server) = pair(&mut sim, "delay=10ms");
+    let connection = sim.connect(client, SERVER);
+    sim.run_until_idle(SECOND);
+    sim.link(client, server, &"up.corrupt=100%".parse().unwrap());
+    write(&mut sim, client, &connection, b"a bit turns over");
+    sim.run_for(SECOND / 2);
+    sim.link(client, server, &Weather::clear());
+    sim.run_for(SECOND / 4);
+    assert_eq!(sim.machine(server).told(), ["opened"]);
+    sim.run_until_idle(SECOND);
+    assert_eq!(sim.machine(server).messages, [b"a bit turns over"]);
+}
+
+#[test]
+fn a_host_that_crashed_sends_nothing_again() {
+    let mut sim = Sim::new(1);
+    let (client, server) = pair(&mut sim, "delay=10ms");
+    let connection = sim.connect(client, SERVER);
+    sim.run_until_idle(SECOND);
+    sim.link(client, server, &"blackout=0s+500ms".parse().unwrap());
+    write(&mut sim, client, &connection, b"lost, and nobody remembers it");
+    sim.crash(client);
+    sim.run_until_idle(10 * SECOND);
+    assert_eq!(sim.machine(server).told(), ["opened"]);
+}
+
+#[test]
+fn connections_of_an_earlier_run_are_forgotten() {
+    let mut sim = Sim::new(1);
+    let run = |sim: &mut Sim| {
+        let (client, _) = pair(sim, STORM);
+        let connection = sim.connect(client, SERVER);
+        sim.run_for(10 * SECOND);
+        write(sim, client, &connection, b"under way when the run ends");
+        sim.fingerprint()
+    };
+    let first = run(&mut sim);
+    sim.reset(1);
+    assert_eq!(run(&mut sim), first);
+}
