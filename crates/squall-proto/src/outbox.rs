@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::{MAX_DATAGRAM, Origin, Peer, Refusal, Request, Status};
+use crate::{MAX_DATAGRAM, Origin, Refusal, Request, Status};
 
 /// The datagrams and frames that wait to be sent, with their destinations.
 ///
@@ -16,7 +16,7 @@ pub struct Outbox {
     bytes: Vec<u8>,
     frames: Vec<Entry>,
     destinations: Vec<Origin>,
-    closes: Vec<Peer>,
+    closes: Vec<Origin>,
     refusal: Option<Refusal>,
     max_bytes: usize,
     max_frames: usize,
@@ -117,16 +117,16 @@ impl Outbox {
         Ok(())
     }
 
-    /// Ends the connection to `peer` once what was written to it before is sent. Means nothing for a
+    /// Ends the connection `origin` once what was written to it before is sent. Means nothing for a
     /// peer without a connection.
     ///
     /// # Errors
     /// [`Refusal::Full`] when as many connections as frames are allowed wait to be ended.
-    pub fn close(&mut self, peer: Peer) -> Result<(), Refusal> {
+    pub fn close(&mut self, origin: &Origin) -> Result<(), Refusal> {
         if self.closes.len() == self.max_frames {
             return Err(Refusal::Full);
         }
-        self.closes.push(peer);
+        self.closes.push(*origin);
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Outbox {
     }
 
     /// The connections to end after the frames are sent.
-    pub fn closes(&self) -> &[Peer] {
+    pub fn closes(&self) -> &[Origin] {
         &self.closes
     }
 
@@ -490,7 +490,7 @@ mod tests {
     use core::net::SocketAddr;
 
     use super::*;
-    use crate::{Time, Transport};
+    use crate::{Peer, Time, Transport};
 
     fn origin(peer: &str, validated: bool) -> Origin {
         let peer: SocketAddr = peer.parse().unwrap();

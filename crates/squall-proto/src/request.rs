@@ -14,7 +14,7 @@ pub struct Request<'a> {
     pub origin: Origin,
     /// What it is addressed to; [`Target::PLAIN`] on transports that have only bytes.
     pub target: Target<'a>,
-    /// Whether it was sent to a group of hosts, by multicast or broadcast, and not to this one alone.
+    /// Whether it was sent to a multicast group and not to this host alone: others are asked too.
     pub group: bool,
 }
 
@@ -29,7 +29,7 @@ impl<'a> Request<'a> {
         Self { target, ..self }
     }
 
-    /// The same request, sent to a group of hosts.
+    /// The same request, sent to a multicast group.
     pub fn to_group(self) -> Self {
         Self { group: true, ..self }
     }
