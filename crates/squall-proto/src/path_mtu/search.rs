@@ -230,8 +230,8 @@ impl Search {
         let record = &mut self.records[id];
         let (size, sent) = (record.size, record.sent);
         let after = now.since(sent);
-        if matches!(record.result, ProbeResult::Answered { .. }) {
-            // The network made two of one.
+        if matches!(record.result, ProbeResult::Answered { .. } | ProbeResult::Unsendable) {
+            // The network made two of one, or somebody made one of none.
             self.ignored = self.ignored.saturating_add(1);
             return;
         }
@@ -345,6 +345,9 @@ impl Search {
 
     fn handle_unsendable(&mut self, id: u32, mtu: Option<u32>) {
         let Some(record) = self.records.get_mut(id as usize) else { return };
+        if record.result != ProbeResult::Waiting {
+            return;
+        }
         record.result = ProbeResult::Unsendable;
         let size = record.size;
         if self.on_its_way.is_some_and(|probe| probe.id == id) {
