@@ -80,8 +80,9 @@ pub(super) fn silence(report: &Report) -> String {
         })
         .collect();
     let (target, probes) = (display_address(&report.target), report.probes.len());
+    let word = if probes == 1 { "probe" } else { "probes" };
     let said = if said.is_empty() { "; try another port with -p".to_owned() } else { said.concat() };
-    format!("no answer from {target} to {probes} probes in {}{said}", seconds(report.elapsed))
+    format!("no answer from {target} to {probes} {word} in {}{said}", seconds(report.elapsed))
 }
 
 fn limit_words(report: &Report, limit: Limit, certain: bool) -> String {
