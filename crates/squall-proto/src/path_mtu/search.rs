@@ -142,7 +142,7 @@ impl Search {
             _ => self.control.losses + self.control.floor_losses,
         };
         // An answer that tells whose it is counts however late it comes: there is no need to wait for it.
-        let losses = if self.is_loose || self.passes == 0 { losses } else { losses / 2 };
+        let losses = if self.is_loose || self.passes == 0 { losses } else { (losses / 2).min(1) };
         if self.odds.has_losses() {
             // Each probe may have used up an answer that was lost on its way.
             self.pace.spend(now);
@@ -230,8 +230,8 @@ impl Search {
         let record = &mut self.records[id];
         let (size, sent) = (record.size, record.sent);
         let after = now.since(sent);
-        if matches!(record.result, ProbeResult::Answered { .. }) {
-            // The network made two of one.
+        if matches!(record.result, ProbeResult::Answered { .. } | ProbeResult::Unsendable) {
+            // The network made two of one, or somebody made one of none.
             self.ignored = self.ignored.saturating_add(1);
             return;
         }
@@ -345,6 +345,9 @@ impl Search {
 
     fn handle_unsendable(&mut self, id: u32, mtu: Option<u32>) {
         let Some(record) = self.records.get_mut(id as usize) else { return };
+        if record.result != ProbeResult::Waiting {
+            return;
+        }
         record.result = ProbeResult::Unsendable;
         let size = record.size;
         if self.on_its_way.is_some_and(|probe| probe.id == id) {
@@ -507,14 +510,14 @@ impl Search {
         if self.failures.is_empty() {
             return Some(self.ceiling);
         }
+        if COMMON.binary_search(&passes).is_ok() {
+            // Often the end; and what passes costs one round trip, what does not costs several waits.
+            return Some(passes + 1);
+        }
         let first = COMMON.partition_point(|size| *size <= passes);
         let end = COMMON.partition_point(|size| *size < bound);
         if first < end {
             return Some(COMMON[first + (end - first) / 2]);
-        }
-        if COMMON.binary_search(&passes).is_ok() {
-            // Nearly always the end: only what is just above is left to ask about.
-            return Some(passes + 1);
         }
         Some(passes + (bound - passes) / 2)
     }
