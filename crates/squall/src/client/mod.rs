@@ -344,6 +344,20 @@ fn bind(socket: &Socket, from: Address, join: bool) -> Result<Option<SocketFile>
     bind().map_err(|source| AskError::From { from: from.to_string(), source })
 }
 
+/// Gives a datagram socket the IP address that was asked for, as [`bind`] does.
+pub(crate) fn bind_ip(socket: &Socket, from: std::net::SocketAddr, join: bool) -> io::Result<()> {
+    match bind(socket, from.into(), join) {
+        Err(AskError::From { source, .. }) => Err(source),
+        _ => Ok(()),
+    }
+}
+
+/// A number that nobody can guess: SipHash of a constant under a key that the system gave.
+pub(crate) fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
 fn names(servers: &[Uri]) -> String {
     servers.iter().map(Uri::to_string).collect::<Vec<_>>().join(", ")
 }
