@@ -25,6 +25,7 @@
 //! - [`broadcast`]: one datagram for many, sent and heard on all interfaces.
 //! - [`Client`]: asks again until it is answered, and says how often it had to.
 //! - [`coap`]: requests that are answered once, or known to have failed.
+//! - [`path_mtu`]: how large a datagram a path carries.
 //! - `load`, with the feature of that name: a load generator.
 //! - [`socket`]: the sockets below, with every option typed.
 #![forbid(unsafe_code)]
@@ -39,6 +40,7 @@ mod hooks;
 #[cfg(feature = "load")]
 pub mod load;
 mod offload;
+pub mod path_mtu;
 mod pool;
 mod server;
 pub mod sessions;

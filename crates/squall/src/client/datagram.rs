@@ -10,7 +10,7 @@ use squall_socket::errno::{ECONNREFUSED, ENOENT};
 use squall_socket::unix::SocketFile;
 use squall_socket::{Address, Family, Kind, Poller, ReceiveBatch, Socket, UnixAddress};
 
-use super::{Answer, AskError, Client, Event, Silence, bind, seed};
+use super::{Answer, AskError, Client, Event, Silence, bind};
 use crate::clock::Clock;
 use crate::uri::Uri;
 
@@ -230,4 +230,10 @@ fn bind_return_path(socket: &Socket) -> io::Result<Option<SocketFile>> {
     let path: PathBuf = std::env::temp_dir().join(name);
     socket.bind(UnixAddress::from_path(&path)?)?;
     SocketFile::at(&path).map(Some)
+}
+
+/// A number that nobody can guess: SipHash of a constant under a key that the system gave.
+pub(crate) fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
 }

@@ -6,6 +6,8 @@ mod stream;
 use std::io;
 use std::time::Duration;
 
+pub(crate) use datagram::seed;
+
 use squall_proto::Transport;
 use squall_proto::retry::{RetryPolicy, RetryPolicyError};
 use squall_socket::unix::{self, SocketFile};
@@ -350,12 +352,6 @@ pub(crate) fn bind_ip(socket: &Socket, from: std::net::SocketAddr, join: bool) -
         Err(AskError::From { source, .. }) => Err(source),
         _ => Ok(()),
     }
-}
-
-/// A number that nobody can guess: SipHash of a constant under a key that the system gave.
-pub(crate) fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }
 
 fn names(servers: &[Uri]) -> String {
