@@ -6,6 +6,7 @@
 //! - [`options`]: what stands between a message's token and its payload.
 //! - [`server`]: handlers as resources, each request with effect run at most once.
 //! - [`block`]: bodies in blocks ([RFC 7959](https://www.rfc-editor.org/rfc/rfc7959)).
+//! - [`content_format`]: what payloads are made of.
 //! - [`transmission`]: the times that everything else follows from.
 //! - [`link_format`]: what a server lists under `/.well-known/core`
 //!   ([RFC 6690](https://www.rfc-editor.org/rfc/rfc6690)).
@@ -13,6 +14,7 @@
 
 pub mod block;
 pub mod client;
+pub mod content_format;
 pub mod link_format;
 pub mod message;
 pub mod options;

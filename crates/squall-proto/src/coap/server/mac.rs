@@ -5,20 +5,20 @@ use core::net::IpAddr;
 use crate::{Origin, Peer};
 
 /// SipHash-2-4 (Aumasson, Bernstein: [SipHash: a fast short-input PRF](https://www.aumasson.jp/siphash/siphash.pdf)).
-/// Echo values rest on it, and the marks of requests, with which nobody shall be able to make another's
+/// Echo values and a client's tokens rest on it, and the marks of requests, with which nobody shall be able to make another's
 /// request look like a repeated one.
 #[derive(Clone, Debug)]
-pub(super) struct Mac {
+pub(in crate::coap) struct Mac {
     key: [u64; 2],
 }
 
 impl Mac {
-    pub(super) const fn new(key: u128) -> Self {
+    pub(in crate::coap) const fn new(key: u128) -> Self {
         Self { key: [key as u64, (key >> 64) as u64] }
     }
 
     /// The hash of the parts, one behind the other.
-    pub(super) fn hash(&self, parts: &[&[u8]]) -> u64 {
+    pub(in crate::coap) fn hash(&self, parts: &[&[u8]]) -> u64 {
         let [low, high] = self.key;
         let mut state = State([
             low ^ 0x736f_6d65_7073_6575,
@@ -80,7 +80,7 @@ impl State {
 }
 
 /// A peer as bytes: its address, port and zone.
-pub(super) fn peer(origin: &Origin) -> [u8; 23] {
+pub(in crate::coap) fn peer(origin: &Origin) -> [u8; 23] {
     let mut bytes = [0; 23];
     match origin.peer {
         Peer::Ip(address) => {
@@ -99,7 +99,7 @@ pub(super) fn peer(origin: &Origin) -> [u8; 23] {
 }
 
 /// The address that a peer sent to, as bytes; zeroes where it is not known.
-pub(super) fn local(origin: &Origin) -> [u8; 18] {
+pub(in crate::coap) fn local(origin: &Origin) -> [u8; 18] {
     let mut bytes = [0; 18];
     if let Some(local) = origin.local {
         let ip = match local.ip() {

@@ -40,7 +40,7 @@ mod echo;
 mod give;
 mod group;
 mod later;
-mod mac;
+pub(super) mod mac;
 mod observers;
 mod once;
 mod quota;
