@@ -10,6 +10,7 @@
 //! - [`coap`]: requests that are answered once, or known to have failed.
 //! - [`framing`]: how requests are cut out of a stream.
 //! - [`guard`]: what a server checks before it answers a datagram.
+//! - [`path_mtu`]: how large a datagram a path carries.
 //! - [`retry`]: when a client asks again, and whom.
 //! - [`sessions`]: datagrams sorted by peer.
 //! - [`random`]: numbers that follow from a seed.
@@ -26,6 +27,7 @@ mod handler;
 mod method;
 mod origin;
 mod outbox;
+pub mod path_mtu;
 mod protocol;
 mod refusal;
 mod request;

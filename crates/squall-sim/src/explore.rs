@@ -104,6 +104,13 @@ struct Failure {
 }
 
 impl Failure {
+    /// Of two failures the one with the smaller seed is kept.
+    fn keep_in(self, failed: &mut Option<Failure>) {
+        if failed.as_ref().is_none_or(|failed| self.seed < failed.seed) {
+            *failed = Some(self);
+        }
+    }
+
     fn report(&self, again: &str) -> String {
         let Self { seed, message, trace } = self;
         format!("seed {seed} fails: {message}\nits network, at the end:\n{trace}run it alone: {again}")
@@ -137,10 +144,8 @@ fn run<T: Send>(
                 Err(panic) => {
                     end.fetch_min(seed, Ordering::Relaxed);
                     let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    if failed.as_ref().is_none_or(|failed| seed < failed.seed) {
-                        let trace = sim.trace().to_string();
-                        *failed = Some(Failure { seed, message: message(&*panic), trace });
-                    }
+                    let trace = sim.trace().to_string();
+                    Failure { seed, message: message(&*panic), trace }.keep_in(&mut failed);
                     // Its machines may be in any state.
                     sim = Sim::new(0);
                 }

@@ -168,7 +168,7 @@ impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left_out = self.events - self.entries.len() as u64;
         if left_out > 0 {
-            writeln!(f, "({left_out} events before these)")?;
+            writeln!(f, "({left_out} event(s) before these)")?;
         }
         self.entries.iter().try_for_each(|entry| writeln!(f, "{entry}"))
     }

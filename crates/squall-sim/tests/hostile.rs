@@ -55,6 +55,8 @@ enum Fault {
     Clears,
     /// It knows all connections that ever close.
     KnowsAll,
+    /// It knows all connections that ever take bytes again.
+    WritesOn,
     /// It thinks that a timeout always comes before what arrives later.
     TrustsTheOrder,
 }
@@ -71,6 +73,9 @@ impl Protocol for Faulty {
         match (self.fault, input) {
             (Fault::KnowsAll, Input::Closed(origin)) => {
                 panic!("a connection to {} closed that I do not have", origin.peer)
+            }
+            (Fault::WritesOn, Input::Writable(origin)) => {
+                panic!("{} takes bytes again and I have none for it", origin.peer)
             }
             (Fault::TrustsTheOrder, Input::Message(_)) => {
                 assert!(now <= self.next, "nobody told me of my timeout")
@@ -107,6 +112,7 @@ fn each_fault_is_found_by_a_hostile_driver_and_by_no_other() {
         (Fault::Wavers, "asked twice when it wants to be woken, the machine said two things"),
         (Fault::Clears, "the machine took away what was in the outbox before it was called"),
         (Fault::KnowsAll, "a connection to #4294967295 closed that I do not have"),
+        (Fault::WritesOn, "#4294967295 takes bytes again and I have none for it"),
         (Fault::TrustsTheOrder, "nobody told me of my timeout"),
     ];
     for (fault, complaint) in expected {

@@ -96,14 +96,41 @@ fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
 fn a_network_that_was_used_before_is_as_new() {
     let mut used = Sim::new(3);
     storm(&mut used);
+    used.reset(4);
+    used.host(SERVER, Ticker::new(Duration::from_millis(5), 100));
+    used.weather(&weather("delay=1s"));
     used.max_events(1);
     used.hostile(SECOND);
+    used.checksums(true);
+    used.keep_trace(1);
+    used.random().next_u64();
     used.forge(CLIENT, SERVER, b"under way");
     used.reset(7);
     storm(&mut used);
     let mut fresh = Sim::new(7);
     storm(&mut fresh);
     assert_eq!(used.trace().to_string(), fresh.trace().to_string());
+    assert_eq!(used.random(), fresh.random());
+}
+
+#[test]
+fn a_fingerprint_follows_from_each_byte_and_a_trace_keeps_the_last_events() {
+    let run = |payload: &[u8]| {
+        let mut sim = Sim::new(1);
+        sim.keep_trace(2);
+        sim.host(SERVER, Mailbox::default());
+        sim.forge(CLIENT, SERVER, b"first");
+        sim.forge(CLIENT, SERVER, payload);
+        sim.trace().clone()
+    };
+    let (one, other) = (run(b"12345678x"), run(b"12345678y"));
+    assert_ne!(one.fingerprint(), other.fingerprint());
+    assert_eq!(one.entries().map(|entry| entry.size).collect::<Vec<_>>(), [5, 9]);
+    assert_eq!(one.events(), 3);
+    assert!(
+        one.to_string().starts_with("(1 event(s) before these)\n0.000000000 192.0.2.2:40000 > "),
+        "{one}"
+    );
 }
 
 /// Two clients and a server in bad weather.
@@ -276,6 +303,9 @@ fn behind_a_new_nat_mapping_a_host_is_seen_elsewhere_and_knows_nothing_of_it() {
         (b"seen".as_slice(), Some(CLIENT.parse().unwrap()))
     );
     assert_eq!(sim.address(client), "192.0.2.77:1234".parse().unwrap());
+    sim.act(client, |_, _, out| out.to(&to(SERVER)).write(b"by the machine")).unwrap();
+    sim.run_until_idle(5 * SECOND);
+    assert_eq!(sim.machine(client).received().len(), 2);
     assert!(sim.trace().to_string().contains("192.0.2.1:5683 > 192.0.2.77:1234"));
 }
 
@@ -362,6 +392,30 @@ fn a_corrupted_datagram_arrives_so_or_fails_its_checksum() {
         let outcome = if checksums { Outcome::Corrupted } else { Outcome::Arrives };
         assert_eq!(sim.trace().entries().last().unwrap().outcome, outcome);
     }
+}
+
+#[test]
+fn a_machine_that_wants_to_be_woken_at_another_time_is_not_woken_at_the_old_one() {
+    let mut sim = Sim::new(1);
+    let ticker = sim.host(CLIENT, Ticker::new(SECOND, 1));
+    for seconds in [5, 3, 4] {
+        sim.act(ticker, |ticker, _, _| ticker.next = Some(Time::from_epoch(seconds * SECOND)));
+    }
+    sim.run_until_idle(10 * SECOND);
+    let woken = sim.trace().entries().filter(|entry| entry.outcome == Outcome::Timeout);
+    assert_eq!(woken.map(|entry| entry.at).collect::<Vec<_>>(), [Time::from_epoch(4 * SECOND)]);
+}
+
+#[test]
+fn a_full_mailbox_counts_what_it_drops() {
+    let mut sim = Sim::new(1);
+    let mailbox = sim.host(SERVER, Mailbox::with_limit(2));
+    ["a", "b", "c"].into_iter().for_each(|text| sim.forge(CLIENT, SERVER, text));
+    sim.run_until_idle(SECOND);
+    assert_eq!(sim.machine(mailbox).payloads().collect::<Vec<_>>(), [b"a", b"b"]);
+    assert_eq!(sim.machine(mailbox).dropped(), 1);
+    let taken = sim.act(mailbox, |mailbox, _, _| mailbox.take());
+    assert_eq!((taken.len(), sim.machine(mailbox).received().len()), (2, 0));
 }
 
 #[test]

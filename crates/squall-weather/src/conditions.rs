@@ -1,14 +1,17 @@
 //! What one direction does to datagrams.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::jitter::JitterShape;
 use crate::probability::Probability;
+use crate::rule::Rule;
+use crate::times::{Blackouts, Schedule};
 
 /// What one direction of a link does to datagrams. The default is clear: all arrives at once.
 ///
-/// A datagram meets, in this order: a blackout, the MTU, loss and bursts, the bottleneck with its queue,
-/// delay and jitter, reordering, duplication, corruption. So what is lost does not use the bottleneck, as with
+/// A datagram meets, in this order: a blackout, the MTU, a rule that drops, loss and bursts, the bottleneck
+/// with its queue, delay and jitter, reordering, duplication, corruption. So what is lost does not use the bottleneck, as with
 /// [tc-netem(8)](https://man7.org/linux/man-pages/man8/tc-netem.8.html).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conditions {
@@ -32,6 +35,9 @@ pub struct Conditions {
     pub(crate) queue: Option<u64>,
     pub(crate) mtu: Option<u32>,
     pub(crate) mtu_icmp: bool,
+    pub(crate) blackouts: Blackouts,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) schedule: Schedule,
 }
 
 /// Whether jitter lets datagrams overtake one another.
@@ -66,6 +72,9 @@ impl Default for Conditions {
             queue: None,
             mtu: None,
             mtu_icmp: true,
+            blackouts: Blackouts::default(),
+            rules: Vec::new(),
+            schedule: Schedule::default(),
         }
     }
 }
@@ -173,9 +182,63 @@ impl Conditions {
         self
     }
 
+    /// Adds a time at which the link is down and drops all that is sent: from `start` after its beginning,
+    /// for `length`, both up to [`MAX_SPAN`]. What is under way then arrives. The text form has room for 64.
+    /// Default: none.
+    pub fn blackout(mut self, start: Duration, length: Duration) -> Self {
+        self.blackouts.once.push((nanos(start), nanos(length)));
+        self
+    }
+
+    /// Has the link down again and again: first at `period` after its beginning, then at each further
+    /// `period`, for `length` each time, both up to [`MAX_SPAN`]. A `period` of 0 is none. Default: none.
+    pub fn blackout_every(mut self, period: Duration, length: Duration) -> Self {
+        self.blackouts.every = (!period.is_zero()).then_some((nanos(period), nanos(length)));
+        self
+    }
+
+    /// Adds a rule for certain datagrams, behind those there are. Each costs a comparison for every
+    /// datagram. The text form has room for 64. Default: none.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Has `conditions` in force from `time` after the link's beginning, until the next such time. They
+    /// replace these ones as a whole; a schedule of their own does not count. Default: none.
+    pub fn then(mut self, time: Duration, mut conditions: Conditions) -> Self {
+        conditions.schedule = Schedule::default();
+        let (time, later) = (span_nanos(time), &mut self.schedule.later);
+        match later.binary_search_by_key(&time, |(time, _)| *time) {
+            Ok(same) => later[same].1 = conditions,
+            Err(place) => later.insert(place, (time, conditions)),
+        }
+        self
+    }
+
+    /// Lets all times, those of blackouts too, begin anew each `period` after the link's beginning. 0 is
+    /// never, the default.
+    pub fn repeat(mut self, period: Duration) -> Self {
+        self.schedule.repeat = (!period.is_zero()).then_some(span_nanos(period));
+        self
+    }
+
     /// Whether this does nothing to any datagram.
     pub fn is_clear(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether anything depends on the time since the link's beginning.
+    pub(crate) fn is_timed(&self) -> bool {
+        !self.blackouts.is_empty() || !self.schedule.later.is_empty()
+    }
+
+    /// These conditions, or the later ones of the schedule of which `stage` have begun.
+    pub(crate) fn at_stage(&self, stage: usize) -> &Conditions {
+        match stage.checked_sub(1) {
+            None => self,
+            Some(later) => &self.schedule.later[later].1,
+        }
     }
 
     pub(crate) fn queue_bytes(&self) -> u64 {
@@ -194,6 +257,11 @@ pub const MAX_QUEUE: u64 = 16_000_000_000;
 const MIN_DEFAULT_QUEUE: u64 = 64 * 1024;
 pub(crate) const DEFAULT_REORDER_BY: u64 = 10_000_000;
 
-fn nanos(span: Duration) -> u64 {
+/// For times of a schedule, which may lie as far ahead as time goes.
+fn span_nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn nanos(span: Duration) -> u64 {
     span.min(MAX_SPAN).as_nanos() as u64
 }

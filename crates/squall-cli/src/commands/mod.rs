@@ -7,5 +7,8 @@ pub(crate) mod discover;
 pub(crate) mod listen;
 pub(crate) mod lookup;
 pub(crate) mod man;
+pub(crate) mod mtu;
+pub(crate) mod relay;
 pub(crate) mod serve;
 pub(crate) mod shout;
+pub(crate) mod under;

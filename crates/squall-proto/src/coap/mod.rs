@@ -1,6 +1,7 @@
 //! The Constrained Application Protocol: requests that are answered once, or known to have failed
 //! ([RFC 7252](https://www.rfc-editor.org/rfc/rfc7252)).
 //!
+//! - [`client`]: the end that asks.
 //! - [`message`]: one datagram, read without allocating; [`writer`] writes one.
 //! - [`options`]: what stands between a message's token and its payload.
 //! - [`block`]: bodies in blocks ([RFC 7959](https://www.rfc-editor.org/rfc/rfc7959)).
@@ -10,6 +11,7 @@
 //! - [`uri`]: `coap://host/path` and the options that it stands for.
 
 pub mod block;
+pub mod client;
 pub mod link_format;
 pub mod message;
 pub mod options;

@@ -17,8 +17,23 @@ fn failure<T: Send>(
 
 #[test]
 fn results_come_in_the_order_of_the_seeds() {
-    let results = run(&Seeds(3..30), 4, &property).ok().unwrap();
-    assert_eq!(results, (3..30).map(|seed| seed * 2).collect::<Vec<_>>());
+    // Two threads meet for each pair of seeds, so that both have some of the first and some of the last.
+    let meet = std::sync::Barrier::new(2);
+    let double = |sim: &mut Sim| {
+        meet.wait();
+        sim.seed() * 2
+    };
+    let results = run(&Seeds(3..13), 2, &double).ok().unwrap();
+    assert_eq!(results, (3..13).map(|seed| seed * 2).collect::<Vec<_>>());
+}
+
+#[test]
+fn of_two_failures_the_one_with_the_smaller_seed_is_kept() {
+    let mut failed = None;
+    for seed in [41, 37, 40] {
+        Failure { seed, message: String::new(), trace: String::new() }.keep_in(&mut failed);
+    }
+    assert_eq!(failed.unwrap().seed, 37);
 }
 
 #[test]

@@ -212,17 +212,17 @@ impl Service {
     }
 }
 
-struct Binder<'a> {
-    name: &'a str,
-    index: usize,
-    uri: &'a Uri,
-    config: &'a Config,
-    shards: usize,
-    v4_wildcards: &'a [(Transport, Address)],
+pub(super) struct Binder<'a> {
+    pub(super) name: &'a str,
+    pub(super) index: usize,
+    pub(super) uri: &'a Uri,
+    pub(super) config: &'a Config,
+    pub(super) shards: usize,
+    pub(super) v4_wildcards: &'a [(Transport, Address)],
 }
 
 impl Binder<'_> {
-    fn bind(&self) -> Result<Vec<Bound>, BindError> {
+    pub(super) fn bind(&self) -> Result<Vec<Bound>, BindError> {
         let service = || self.name.to_owned();
         let addresses = self
             .uri

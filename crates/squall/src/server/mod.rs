@@ -3,6 +3,7 @@
 mod assemble;
 mod bind;
 mod groups;
+mod open;
 mod running;
 mod service;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub(crate) use assemble::assemble;
 pub use bind::BindError;
 pub(crate) use bind::{Bound, bind_datagrams};
+pub use open::{OpenSocket, open};
 pub(crate) use running::seed;
 pub use running::{Local, Report, Running, Stopper};
 pub use service::Service;
