@@ -2,10 +2,12 @@
 
 import json
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
+import unittest
 
 from harness import PATIENCE, SQUALL, TestCase, needs_hosts, until
 
@@ -340,3 +342,24 @@ class Coap(Network):
         [node] = self.found(CoapServer(self, host, "10.77.0.2", "</light>"))
         self.assertEqual([(service["name"], service["by"]) for service in node["services"]],
                          [("/light", "coap"), ("time", "dns-sd")])
+
+    @unittest.skipUnless(shutil.which("coap-server-notls"), "needs libcoap's coap-server-notls (libcoap3-bin)")
+    def test_libcoap_s_server_is_found_with_its_resources(self):
+        host = self.plug_in("libcoap")
+        # It joins a group where the routes say.
+        host.ip("route", "add", "default", "via", "10.77.0.1")
+        with host.entered():
+            server = subprocess.Popen(["coap-server-notls", "-g", ALL_COAP], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+
+        def is_member():
+            # 224.0.1.187 as the kernel writes it.
+            with host.entered(), open("/proc/thread-self/net/igmp") as groups:
+                return "BB0100E0" in groups.read()
+
+        until(is_member, "the server is a member of the group")
+        # It takes its leisure, which is five seconds.
+        found = self.uris(self.discover("--for", "7s"))
+        self.assertEqual(found["10.77.0.2"]["/time", "coap"], ["coap://10.77.0.2:5683/time"])
