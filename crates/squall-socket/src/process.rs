@@ -163,6 +163,18 @@ pub fn ignore_termination() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets a process in the background try to read from its terminal: the read fails with `EIO`, where it would stop
+/// the whole process otherwise (SIGTTIN, [signal(7)](https://man7.org/linux/man-pages/man7/signal.7.html)). Programs
+/// that it starts ignore the signal too.
+///
+/// # Errors
+/// The system's.
+pub fn ignore_background_reads() -> io::Result<()> {
+    // SAFETY: ignoring a signal runs no code of ours.
+    let before = unsafe { libc::signal(libc::SIGTTIN, libc::SIG_IGN) };
+    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Gives the calling thread a name of up to 15 bytes, and, called by the first thread, the process
 /// ([prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html), `PR_SET_NAME`), as `ps` shows it. Elsewhere than on
 /// Linux it does nothing.

@@ -24,6 +24,7 @@
 //! - [`sessions`]: `accept()` for datagrams.
 //! - [`broadcast`]: one datagram for many, sent and heard on all interfaces.
 //! - [`Client`]: asks again until it is answered, and says how often it had to.
+//! - [`path_mtu`]: how large a datagram a path carries.
 //! - `load`, with the feature of that name: a load generator.
 //! - [`socket`]: the sockets below, with every option typed.
 #![forbid(unsafe_code)]
@@ -37,6 +38,7 @@ mod hooks;
 #[cfg(feature = "load")]
 pub mod load;
 mod offload;
+pub mod path_mtu;
 mod pool;
 mod server;
 pub mod sessions;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use squall_node::under::{
     Carried, Ended, GREATEST_MTU, LEAST_MTU, Outcome, Ready, Under, UnderError, guard_if_asked,
 };
-use squall_weather::{Direction, Weather};
+use squall_weather::{Direction, Record, RecordError, Weather};
 
 use crate::exit::Exit;
 use crate::output::write_json;
@@ -47,6 +47,12 @@ pub(crate) struct Arguments {
     /// Repeat the chances of an earlier run, which told its seed
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Write each decision into this file, a line each
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Decide as the record in this file says, in place of a weather
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["weather", "seed"])]
+    replay: Option<PathBuf>,
     /// MTU of the hosts' interfaces, in bytes; mtu=… of the weather is that of a link further on
     #[arg(long, value_name = "BYTES", default_value_t = 1500,
           value_parser = clap::value_parser!(u32).range(i64::from(LEAST_MTU)..=i64::from(GREATEST_MTU)))]
@@ -84,14 +90,21 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(true) => return Exit::Done.into(),
         Err(error) => return Exit::Failed.with(error).into(),
     }
-    // Opened first: a file that cannot be written is told before anything runs.
-    let summary = match arguments.summary.as_ref().map(|path| (path, File::create(path))) {
-        None => None,
-        Some((_, Ok(file))) => Some(file),
-        Some((path, Err(error))) => {
-            return Exit::Failed.with(format_args!("cannot write {}: {error}", path.display())).into();
-        }
+    match run_as_asked(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(exit) => exit.into(),
+    }
+}
+
+fn run_as_asked(arguments: &Arguments) -> Result<u8, Exit> {
+    // Files come first: one that cannot be opened is told before anything runs.
+    let create = |path: &PathBuf| {
+        File::create(path)
+            .map_err(|error| Exit::Failed.with(format_args!("cannot write {}: {error}", path.display())))
     };
+    let summary = arguments.summary.as_ref().map(create).transpose()?;
+    let record = arguments.record.as_ref().map(create).transpose()?;
+    let replay = arguments.replay.as_ref().map(read_record).transpose()?;
     let seed = arguments.seed.unwrap_or_else(|| RandomState::new().hash_one(0) >> 32);
     let mut under = Under::new(arguments.command.clone())
         .weather(arguments.weather.clone())
@@ -102,32 +115,39 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(server) = &arguments.server {
         under = under.server(server);
     }
+    if let Some(file) = record {
+        under = under.record(file);
+    }
+    if let Some(record) = replay {
+        under = under.replay(record);
+    }
     let outcome = match under.run() {
         Ok(outcome) => outcome,
         Err(error) => return refuse(&error),
     };
-    let told = match summary {
-        Some(mut file) => tell(&mut file, arguments, seed, &outcome),
-        None => tell(&mut io::stderr().lock(), arguments, seed, &outcome),
-    };
-    match told {
-        // Standard error that is closed has nobody to tell.
-        Err(error) if arguments.summary.is_some() => {
-            Exit::Failed.with(format_args!("--summary: {error}")).into()
-        }
-        _ => ExitCode::from(outcome.code()),
+    match summary {
+        Some(mut file) => tell(&mut file, arguments, seed, &outcome)
+            .map_err(|error| Exit::Failed.with(format_args!("--summary: {error}")))?,
+        // Nobody is left to tell when standard error is closed.
+        None => drop(tell(&mut io::stderr().lock(), arguments, seed, &outcome)),
     }
+    Ok(outcome.code())
 }
 
-fn refuse(error: &UnderError) -> ExitCode {
-    let failed = ExitCode::from(Exit::Failed.with(error));
+fn read_record(path: &PathBuf) -> Result<Record, Exit> {
+    let failed =
+        |exit: Exit, error: &dyn Display| exit.with(format_args!("--replay {}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| failed(Exit::Failed, &error))?;
+    text.parse().map_err(|error: RecordError| failed(Exit::Usage, &error))
+}
+
+/// As a shell has it, where the command is not there.
+fn refuse(error: &UnderError) -> Result<u8, Exit> {
+    let failed = Exit::Failed.with(error);
     match error {
-        // As a shell has it.
-        UnderError::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => ExitCode::from(127),
-        UnderError::Start { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            ExitCode::from(126)
-        }
-        _ => failed,
+        UnderError::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => Ok(127),
+        UnderError::Start { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Ok(126),
+        _ => Err(failed),
     }
 }
 
@@ -135,8 +155,11 @@ fn tell(out: &mut impl Write, arguments: &Arguments, seed: u64, outcome: &Outcom
     if arguments.json {
         return write_json(out, &object(arguments, seed, outcome));
     }
-    let (weather, seconds) = (&arguments.weather, outcome.elapsed.as_secs_f64());
-    writeln!(out, "squall: {weather} for {seconds:.1} s, --seed {seed}")?;
+    let seconds = outcome.elapsed.as_secs_f64();
+    match &arguments.replay {
+        Some(path) => writeln!(out, "squall: replay of {} for {seconds:.1} s", path.display())?,
+        None => writeln!(out, "squall: {} for {seconds:.1} s, --seed {seed}", arguments.weather)?,
+    }
     for direction in Direction::ALL {
         writeln!(out, "{:<6} {}", direction.to_string(), Line(outcome.carried(direction)))?;
     }
@@ -234,8 +257,8 @@ fn object(arguments: &Arguments, seed: u64, outcome: &Outcome) -> Value {
         })
     };
     json!({
-        "seed": seed,
-        "weather": arguments.weather.to_string(),
+        "seed": arguments.replay.is_none().then_some(seed),
+        "weather": arguments.replay.is_none().then(|| arguments.weather.to_string()),
         "seconds": outcome.elapsed.as_secs_f64(),
         "code": outcome.code(),
         "up": direction(&outcome.up),

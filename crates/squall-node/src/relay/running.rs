@@ -96,7 +96,7 @@ impl std::fmt::Debug for RelayHandle {
 #[non_exhaustive]
 pub enum Answer {
     /// It did so; this is the weather in force.
-    Weather(Weather),
+    Weather(Box<Weather>),
     /// This is what it did so far.
     Counts(Box<RelayCounts>),
     /// This is what can be said.
@@ -119,12 +119,13 @@ impl RelayHandle {
     /// # Errors
     /// What is wrong with the line, or that the relay has ended.
     pub fn obey(&self, line: &str) -> Result<Answer, String> {
+        let weather = |weather| Answer::Weather(Box::new(weather));
         match Order::parse(line)? {
             None => Ok(Answer::Nothing),
             Some(Order::Help) => Ok(Answer::Help(HELP)),
-            Some(Order::Tell) => Ok(Answer::Weather(self.weather())),
-            Some(Order::Weather(text)) => self.change(&text).map(Answer::Weather),
-            Some(Order::Blackout(length)) => self.blackout(length).map(Answer::Weather),
+            Some(Order::Tell) => Ok(weather(self.weather())),
+            Some(Order::Weather(text)) => self.change(&text).map(weather),
+            Some(Order::Blackout(length)) => self.blackout(length).map(weather),
             Some(Order::Counts) => match self.counts() {
                 Some(counts) => Ok(Answer::Counts(Box::new(counts))),
                 None => Err(ENDED.into()),

@@ -1,6 +1,7 @@
 //! The cable: takes packets from one host, has the weather decide, and gives them to the other in time.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use squall::Time;
 use squall::socket::hosts::{Offloads, Tun};
 use squall::socket::{Poller, Waker, process};
-use squall_weather::{Cause, Copies, Counts, Decision, Direction, Link, Packet, Queue, Weather};
+use squall_weather::{Cause, Copies, Counts, Decider, Decision, Direction, Packet, Queue, Recorder};
 
 use super::buffers::{Buffers, LONGEST};
 use super::hosts::ROUTER;
@@ -46,19 +47,25 @@ pub(super) struct Forwarder {
 impl Forwarder {
     /// Starts it. `client` and `server` stay open as long as it runs.
     pub(super) fn start(
-        weather: &Weather,
-        seed: u64,
+        deciders: [Decider; 2],
+        record: Option<Arc<File>>,
         client: Arc<Tun>,
         server: Arc<Tun>,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let waker = Waker::new()?;
-        let (up, down) = weather.links(seed);
+        let [up, down] = deciders;
+        let recording = record.map(|file| Recording {
+            recorder: Recorder::default(),
+            out: BufWriter::new(file),
+            failed: None,
+        });
         let mut cable = Cable {
             tuns: [client, server],
             ways: [Way::new(Direction::Up, up), Way::new(Direction::Down, down)],
             clock: Instant::now(),
-            hands: Hands { buffers: Buffers::default(), answer: vec![0; icmp::LONGEST_ANSWER] },
+            hands: Hands { buffers: Buffers::default(), answer: vec![0; icmp::LONGEST_ANSWER], recording },
+            lateness: Lateness { usual: MOST_LATE / 2 },
             stop: Arc::clone(&stop),
         };
         let mut poller = Poller::new()?;
@@ -88,19 +95,55 @@ struct Cable {
     ways: [Way; 2],
     clock: Instant,
     hands: Hands,
+    lateness: Lateness,
     stop: Arc<AtomicBool>,
+}
+
+/// How late sleeps end on this machine: 5 µs on some, 100 µs on a virtual one whose processor had nothing to do.
+struct Lateness {
+    usual: Duration,
+}
+
+impl Lateness {
+    /// Takes in another sleep's.
+    fn saw(&mut self, late: Duration) {
+        // An average over some eight sleeps, in which one that another program held up counts little.
+        self.usual = (self.usual * 7 + late.min(MOST_LATE) * 5 / 4) / 8;
+    }
 }
 
 /// What both ways use.
 struct Hands {
     buffers: Buffers,
     answer: Vec<u8>,
+    recording: Option<Recording>,
+}
+
+/// The file that each decision is written to.
+struct Recording {
+    recorder: Recorder,
+    out: BufWriter<Arc<File>>,
+    /// The first error; nothing is written after it.
+    failed: Option<io::Error>,
+}
+
+impl Recording {
+    fn add(&mut self, direction: Direction, now: Time, size: usize, decision: &Decision) {
+        let entry = self.recorder.entry(direction, now, size, decision);
+        if self.failed.is_none() {
+            self.failed = writeln!(self.out, "{entry}").err();
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.failed.take().map_or_else(|| self.out.flush(), Err)
+    }
 }
 
 /// One direction.
 struct Way {
     direction: Direction,
-    link: Link,
+    decider: Decider,
     queue: Queue<Item>,
     carried: Carried,
 }
@@ -118,7 +161,9 @@ impl Cable {
         process::set_timer_slack(1);
         let begin = self.now();
         for way in &mut self.ways {
-            way.link.begin(begin);
+            if let Decider::Link(link) = &mut way.decider {
+                link.begin(begin);
+            }
         }
         let mut ready = Vec::new();
         let mut scratch = self.hands.buffers.take(LONGEST);
@@ -141,9 +186,18 @@ impl Cable {
                 self.deliver();
             }
             if idle && let Some(wait) = self.wait() {
+                let until = wait.map(|wait| self.now() + wait);
                 poller.wait(&mut ready, wait)?;
+                if ready.is_empty()
+                    && let Some(until) = until
+                {
+                    self.lateness.saw(self.now() - until);
+                }
                 self.deliver();
             }
+        }
+        if let Some(recording) = &mut self.hands.recording {
+            recording.finish()?;
         }
         Ok([0, 1].map(|index| self.ways[index].result()))
     }
@@ -152,11 +206,12 @@ impl Cable {
         Time::from_epoch(self.clock.elapsed())
     }
 
-    /// How long there is nothing to do: `None` when there is, `Some(None)` until a packet comes.
+    /// How long to sleep: `Some(None)` until a packet comes, `None` not at all. That is also so shortly before
+    /// a packet is due: a sleep ends late, and by then it would be late, too.
     fn wait(&self) -> Option<Option<Duration>> {
         let next = self.ways.iter().filter_map(|way| way.queue.poll_timeout()).min();
         let Some(next) = next else { return Some(None) };
-        match next.since(self.now()) {
+        match next.since(self.now()).saturating_sub(self.lateness.usual) {
             Duration::ZERO => None,
             wait => Some(Some(wait)),
         }
@@ -203,30 +258,41 @@ impl Cable {
 }
 
 impl Way {
-    fn new(direction: Direction, link: Link) -> Self {
-        Self { direction, link, queue: Queue::new(MOST_PACKETS, MOST_BYTES), carried: Carried::default() }
+    fn new(direction: Direction, decider: Decider) -> Self {
+        Self { direction, decider, queue: Queue::new(MOST_PACKETS, MOST_BYTES), carried: Carried::default() }
     }
 
     fn result(&self) -> Carried {
-        let mut carried = Carried { weather: *self.link.counts(), ..self.carried };
+        let mut carried = Carried { weather: *self.decider.counts(), ..self.carried };
         // The weather called them too big before they were cut.
         carried.weather.too_big -= carried.fragmented;
         carried
     }
 
-    fn decide(&mut self, now: Time, size: usize, payload: &[u8], parts: Option<&Parts>) -> Decision {
+    fn decide(
+        &mut self,
+        now: Time,
+        size: usize,
+        payload: &[u8],
+        parts: Option<&Parts>,
+        hands: &mut Hands,
+    ) -> Decision {
         let peer = parts.map(|parts| match self.direction {
             Direction::Up => parts.source,
             Direction::Down => parts.destination,
         });
-        self.link.decide(now, &Packet { size, payload, peer })
+        let decision = self.decider.decide(now, &Packet { size, payload, peer });
+        if let Some(recording) = &mut hands.recording {
+            recording.add(self.direction, now, size, &decision);
+        }
+        decision
     }
 
     /// Takes one packet. What is left open in it stays so, as far as nothing but the receiver sees it.
     fn take(&mut self, now: Time, packet: &mut [u8], mut offloads: Offloads, hands: &mut Hands, back: &Tun) {
         let parts = Parts::of(packet);
         let range = parts.map_or(0..packet.len(), |parts| parts.vulnerable(packet));
-        match self.decide(now, packet.len(), &packet[range], parts.as_ref()) {
+        match self.decide(now, packet.len(), &packet[range], parts.as_ref(), hands) {
             Decision::Delivered(copies) => self.send(&copies, packet, offloads, hands),
             Decision::Dropped(Cause::TooBig { mtu, .. }) if !ip::may_not_be_cut(packet) => {
                 self.carried.fragmented += 1;
@@ -241,7 +307,9 @@ impl Way {
     fn take_fragment(&mut self, now: Time, piece: &[u8], hands: &mut Hands) {
         let parts = Parts::of(piece);
         let range = parts.map_or(0..piece.len(), |parts| parts.vulnerable(piece));
-        if let Decision::Delivered(copies) = self.decide(now, piece.len(), &piece[range], parts.as_ref()) {
+        if let Decision::Delivered(copies) =
+            self.decide(now, piece.len(), &piece[range], parts.as_ref(), hands)
+        {
             self.send(&copies, piece, Offloads::default(), hands);
         }
     }
@@ -262,7 +330,7 @@ impl Way {
         let mut told = false;
         for index in 0..train.segments() {
             let payload = &packet[train.payload(index, 1)];
-            let decision = self.decide(now, train.size(index, 1), payload, parts.as_ref());
+            let decision = self.decide(now, train.size(index, 1), payload, parts.as_ref(), hands);
             if let Decision::Delivered(copies) = &decision
                 && let Some(at) = plain(copies)
             {
@@ -371,6 +439,9 @@ fn plain(copies: &Copies) -> Option<Time> {
     let first = copies.first();
     (!copies.duplicated() && first.corruption.is_none()).then_some(first.at)
 }
+
+/// Before each packet that is due alone the processor may be kept busy for so long, and a quarter more.
+const MOST_LATE: Duration = Duration::from_micros(150);
 
 /// What a poller tells.
 const STOP: usize = 0;

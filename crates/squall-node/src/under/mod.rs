@@ -13,13 +13,14 @@ mod segments;
 mod tests;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use squall::socket::hosts::InterfaceCounts;
-use squall_weather::{Direction, Weather};
+use squall_weather::{Decider, Direction, Record, Weather};
 
 pub use forward::Carried;
 pub use guard::guard_if_asked;
@@ -40,6 +41,8 @@ pub struct Under {
     server: Option<String>,
     weather: Weather,
     seed: u64,
+    replay: Option<Record>,
+    record: Option<Arc<File>>,
     mtu: u32,
     ready: Ready,
     patience: Duration,
@@ -64,6 +67,8 @@ impl Under {
             server: None,
             weather: Weather::clear(),
             seed: 0,
+            replay: None,
+            record: None,
             mtu: 1500,
             ready: Ready::default(),
             patience: Duration::from_secs(5),
@@ -86,6 +91,18 @@ impl Under {
     /// What the weather's chances follow from. Default 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Decides as a record says, in place of the weather. Default: none.
+    pub fn replay(mut self, record: Record) -> Self {
+        self.replay = Some(record);
+        self
+    }
+
+    /// Writes each decision to `file`, a line each. Default: none.
+    pub fn record(mut self, file: File) -> Self {
+        self.record = Some(Arc::new(file));
         self
     }
 
@@ -139,7 +156,7 @@ impl Under {
         let system = |what| move |source| UnderError::System { what, source };
         let mut hosts = hosts;
         let tuns = (Arc::clone(&hosts.client.tun), Arc::clone(&hosts.server.tun));
-        let forwarder = Forwarder::start(&self.weather, self.seed, tuns.0, tuns.1)
+        let forwarder = Forwarder::start(self.deciders(), self.record.clone(), tuns.0, tuns.1)
             .map_err(system("starting the link"))?;
         let begin = Instant::now();
         let ended = self.run_programs(&hosts, events);
@@ -163,6 +180,13 @@ impl Under {
             client: client_counts,
             server_host: server_counts,
         })
+    }
+
+    fn deciders(&self) -> [Decider; 2] {
+        match &self.replay {
+            Some(record) => Direction::ALL.map(|direction| record.clone().replay(direction).into()),
+            None => Direction::ALL.map(|direction| self.weather.link(direction, self.seed).into()),
+        }
     }
 
     /// Runs them, and has no child left in the end.

@@ -6,7 +6,7 @@
 
 use squall::socket::hosts::Offloads;
 
-use super::ip;
+use super::ip::{self, Parts};
 
 /// A packet that stands for several segments.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +26,10 @@ impl Train {
         {
             return None;
         }
-        let transport = usize::from(offloads.checksum_start);
-        let headers = transport + usize::from(*packet.get(transport + 12)? >> 4) * 4;
-        let train = Self { offloads: *offloads, headers, length: packet.len() };
-        (headers >= transport + 20 && packet.len() > headers).then_some(train)
+        let parts = Parts::of(packet)?;
+        let is_tcp = parts.protocol == ip::TCP && parts.transport == usize::from(offloads.checksum_start);
+        let train = Self { offloads: *offloads, headers: parts.payload, length: packet.len() };
+        (is_tcp && parts.payload >= parts.transport + 20 && packet.len() > parts.payload).then_some(train)
     }
 
     /// How many segments it is: 1 or more.

@@ -4,6 +4,7 @@
 //! - [`client`]: the end that asks.
 //! - [`message`]: one datagram, read without allocating; [`writer`] writes one.
 //! - [`options`]: what stands between a message's token and its payload.
+//! - [`server`]: handlers as resources, each request with effect run at most once.
 //! - [`block`]: bodies in blocks ([RFC 7959](https://www.rfc-editor.org/rfc/rfc7959)).
 //! - [`transmission`]: the times that everything else follows from.
 //! - [`link_format`]: what a server lists under `/.well-known/core`
@@ -15,6 +16,7 @@ pub mod client;
 pub mod link_format;
 pub mod message;
 pub mod options;
+pub mod server;
 pub mod transmission;
 pub mod uri;
 pub mod writer;

@@ -394,6 +394,68 @@ fn what_a_rule_delays_does_not_hold_up_the_rest() {
 }
 
 #[test]
+fn a_rules_loss_stands_for_bursts_too_and_its_other_settings_for_theirs() {
+    let mut link =
+        link("burst=100%:0.1%,rule=size:100 loss:0% duplicate:100% reorder:100% corrupt:100% jitter:1ms", 1);
+    let counts = |link: &Link| *link.counts();
+    copy(link.decide(at(0), &packet(100)));
+    let one = counts(&link);
+    assert_eq!((one.burst, one.duplicated, one.reordered, one.corrupted), (0, 1, 1, 2));
+    let arrival = copy(link.decide(at(0), &packet(100))).at - at(10);
+    assert!(arrival > Duration::ZERO && arrival <= Duration::from_millis(1), "{arrival:?}");
+    assert_eq!(link.decide(at(0), &packet(101)), Decision::Dropped(Cause::Burst));
+}
+
+#[test]
+fn rules_of_the_next_weather_count_from_the_beginning() {
+    let mut link = link("rule=every:3 drop@5ms:rule=every:3 drop@10ms:repeat", 1);
+    let dropped: Vec<bool> =
+        decisions(&mut link, 15).iter().map(|d| *d == Decision::Dropped(Cause::Rule)).collect();
+    assert_eq!(
+        dropped.iter().enumerate().filter(|(_, d)| **d).map(|(n, _)| n).collect::<Vec<_>>(),
+        [2, 7, 12]
+    );
+}
+
+#[test]
+fn times_of_a_changed_weather_count_from_the_change() {
+    let mut link = link("clear", 1);
+    copy(link.decide(at(0), &packet(1)));
+    let weather: Weather = "blackout=0+2ms@5ms:loss=100%".parse().unwrap();
+    link.change(at(100), &weather.up);
+    let outcomes = [100, 101, 102, 104, 105].map(|n| link.decide(at(n), &packet(1)));
+    let dropped = Decision::Dropped;
+    assert_eq!(outcomes[..2], [dropped(Cause::Blackout); 2]);
+    assert_eq!((copy(outcomes[2]).at, copy(outcomes[3]).at), (at(102), at(104)));
+    assert_eq!(outcomes[4], dropped(Cause::Loss));
+    link.change(at(106), &Conditions::default());
+    assert_eq!((copy(link.decide(at(206), &packet(1))).at, link.down_until(at(206))), (at(206), None));
+}
+
+#[test]
+fn second_copies_have_the_delay_and_a_jitter_of_their_own() {
+    let mut plain = link("delay=5ms,duplicate=100%", 1);
+    let Decision::Delivered(copies) = plain.decide(at(0), &packet(1)) else { panic!() };
+    assert!(copies.iter().map(|copy| copy.at).eq([at(5), at(5)]));
+
+    let mut jittered = link("delay=50ms,jitter=9ms,order=free,duplicate=100%", 1);
+    let mut gaps = Vec::new();
+    for n in 0..1000 {
+        let Decision::Delivered(copies) = jittered.decide(at(n), &packet(1)) else { panic!() };
+        let delays: Vec<f64> = copies.iter().map(|copy| (copy.at - at(n)).as_nanos() as f64).collect();
+        assert!(delays.iter().all(|delay| (41e6..=59e6).contains(delay)));
+        gaps.push(delays[1] - delays[0]);
+    }
+    // The difference of two uniform numbers has √2 times the deviation of one.
+    let (mean, sigma) = moments(&gaps);
+    let expected = 9e6 * libm::sqrt(2.0 / 3.0);
+    assert!(
+        mean.abs() < 4.9 * expected / libm::sqrt(1000.0) && (sigma / expected - 1.0).abs() < 0.1,
+        "{mean} {sigma}"
+    );
+}
+
+#[test]
 fn no_feature_moves_the_draws_of_another() {
     let lost = |text: &str| {
         let mut link = link(text, 99);

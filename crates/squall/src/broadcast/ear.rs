@@ -67,10 +67,11 @@ pub(super) struct Ear {
 }
 
 impl Ear {
-    pub(super) fn new() -> io::Result<Self> {
+    /// Takes up to `batch` datagrams with one call; those behind one that breaks off are lost.
+    pub(super) fn new(batch: usize) -> io::Result<Self> {
         let (mut poller, waker) = (Poller::new()?, Waker::new()?);
         poller.add(&waker, WAKE)?;
-        Ok(Self { poller, waker, batch: ReceiveBatch::new(BATCH, DATAGRAM), ready: Vec::new() })
+        Ok(Self { poller, waker, batch: ReceiveBatch::new(batch, DATAGRAM), ready: Vec::new() })
     }
 
     pub(super) fn poller(&mut self) -> &mut Poller {
@@ -110,7 +111,7 @@ impl Ear {
                     other = true;
                     continue;
                 };
-                match self.batch.receive(socket, BATCH) {
+                match self.batch.receive(socket, usize::MAX) {
                     Ok(_) => {}
                     Err(error) if is_passing(&error) => continue,
                     Err(error) => return Err(error),
@@ -177,7 +178,5 @@ pub(super) fn deadline(wait: Option<Duration>) -> Option<Instant> {
 }
 
 const WAKE: usize = usize::MAX;
-/// Datagrams that are taken with one call.
-const BATCH: usize = 16;
 /// Room for every datagram.
 const DATAGRAM: usize = 65_536;

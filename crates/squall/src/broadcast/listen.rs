@@ -186,7 +186,7 @@ impl Listener {
         if let Some((group, _)) = config.groups.iter().find(|(group, _)| !group.is_multicast()) {
             return Err(ListenError::NoGroup(*group));
         }
-        let mut ear = Ear::new().map_err(ListenError::Start)?;
+        let mut ear = Ear::new(BATCH).map_err(ListenError::Start)?;
         let mut absent = Vec::new();
         let bound = bind(&config, &mut absent)?;
         let mut listener = Self {
@@ -262,7 +262,7 @@ impl Listener {
         self.ear.waker()
     }
 
-    /// Gives what comes to `each`, until that breaks off, `wait` is over (`None`: never) or the
+    /// Gives what comes to `each`, until that breaks off (up to 15 datagrams behind it are then lost), `wait` is over (`None`: never) or the
     /// [`waker`](Self::waker) is called. Meanwhile groups are joined on interfaces that come.
     ///
     /// # Errors
@@ -437,6 +437,8 @@ fn socket(address: SocketAddr, receive_buffer: usize) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Datagrams that are taken with one call.
+const BATCH: usize = 16;
 /// No socket has this token.
 const WATCH: usize = usize::MAX - 1;
 /// How often interfaces are looked for where nothing tells of them.

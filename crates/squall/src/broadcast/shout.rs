@@ -214,7 +214,7 @@ impl Shouter {
         Ok(ways.into_iter().map(send).collect())
     }
 
-    /// Gives the answers that come to `each`, until that breaks off, `wait` is over (`None`: never) or the
+    /// Gives the answers that come to `each`, until that breaks off (the next call goes on behind it), `wait` is over (`None`: never) or the
     /// [`waker`](Self::waker) is called. What comes before the call waits in the kernel.
     ///
     /// # Errors
@@ -228,7 +228,7 @@ impl Shouter {
         let sockets = &self.sockets;
         let ear = match &mut self.ear {
             Some(ear) => ear,
-            none => none.insert(Ear::new()?),
+            none => none.insert(Ear::new(1)?),
         };
         Ok(ear.hear(sockets, until, each)?.unwrap_or(Waited::Elapsed))
     }
@@ -244,7 +244,7 @@ impl Shouter {
     fn ear(&mut self) -> io::Result<&mut Ear> {
         match &mut self.ear {
             Some(ear) => Ok(ear),
-            none => Ok(none.insert(Ear::new()?)),
+            none => Ok(none.insert(Ear::new(1)?)),
         }
     }
 
