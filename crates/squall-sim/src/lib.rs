@@ -63,5 +63,5 @@ pub use host::{Host, HostId};
 pub use mailbox::{Mailbox, Received};
 pub use sim::Sim;
 pub use squall_time::Time;
-pub use squall_weather::{Conditions, Direction, Weather};
+pub use squall_weather::{Cause, Conditions, Counts, Direction, PRESETS, Preset, Weather};
 pub use trace::{Entry, Outcome, Trace};
