@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
-use crate::{MAX_DATAGRAM, Origin, Peer, Refusal, Request};
+use crate::{MAX_DATAGRAM, Origin, Refusal, Request, Status};
 
 /// The datagrams and frames that wait to be sent, with their destinations.
 ///
@@ -15,7 +16,7 @@ pub struct Outbox {
     bytes: Vec<u8>,
     frames: Vec<Entry>,
     destinations: Vec<Origin>,
-    closes: Vec<Peer>,
+    closes: Vec<Origin>,
     refusal: Option<Refusal>,
     max_bytes: usize,
     max_frames: usize,
@@ -116,16 +117,16 @@ impl Outbox {
         Ok(())
     }
 
-    /// Ends the connection to `peer` once what was written to it before is sent. Means nothing for a
+    /// Ends the connection `origin` once what was written to it before is sent. Means nothing for a
     /// peer without a connection.
     ///
     /// # Errors
     /// [`Refusal::Full`] when as many connections as frames are allowed wait to be ended.
-    pub fn close(&mut self, peer: Peer) -> Result<(), Refusal> {
+    pub fn close(&mut self, origin: &Origin) -> Result<(), Refusal> {
         if self.closes.len() == self.max_frames {
             return Err(Refusal::Full);
         }
-        self.closes.push(peer);
+        self.closes.push(*origin);
         Ok(())
     }
 
@@ -161,7 +162,7 @@ impl Outbox {
     }
 
     /// The connections to end after the frames are sent.
-    pub fn closes(&self) -> &[Peer] {
+    pub fn closes(&self) -> &[Origin] {
         &self.closes
     }
 
@@ -216,9 +217,13 @@ impl Outbox {
     }
 
     fn open(&mut self, origin: &Origin, budget: usize) -> Reply<'_> {
+        let limit = if origin.transport.is_stream() { usize::MAX } else { MAX_DATAGRAM };
+        self.open_limited(origin, budget, limit)
+    }
+
+    fn open_limited(&mut self, origin: &Origin, budget: usize, limit: usize) -> Reply<'_> {
         let mark = self.mark();
         let destination = self.destination(origin);
-        let limit = if origin.transport.is_stream() { usize::MAX } else { MAX_DATAGRAM };
         Reply {
             header: origin.header_size(),
             start: self.bytes.len(),
@@ -229,6 +234,8 @@ impl Outbox {
             open: false,
             refused: None,
             mark,
+            joined: false,
+            says: Says::default(),
         }
     }
 
@@ -267,9 +274,106 @@ pub struct Reply<'a> {
     open: bool,
     refused: Option<Refusal>,
     mark: Mark,
+    /// Whether everything goes into one frame, whatever the handler cuts.
+    joined: bool,
+    says: Says,
+}
+
+/// By what an answer that comes later finds its request: see [`Reply::defer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub(crate) u64);
+
+/// What a handler says of its answer beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Says {
+    pub(crate) status: Option<Status>,
+    pub(crate) content_format: Option<u16>,
+    /// In seconds.
+    pub(crate) max_age: Option<u32>,
+    pub(crate) etag: Option<u64>,
+    /// By which a later answer is given, where the server can take one.
+    pub(crate) ticket: Option<Ticket>,
+    /// Whether the answer comes later.
+    pub(crate) deferred: bool,
+}
+
+/// What only means something on CoAP, and is passed over elsewhere. Each is said once for the whole
+/// answer, at any time before it ends.
+impl Reply<'_> {
+    /// How the request went. Without this it is 2.05 Content to a `Get` or `Fetch`, 2.02 Deleted to a
+    /// `Delete`, and 2.04 Changed to others.
+    pub fn status(&mut self, status: Status) -> &mut Self {
+        self.says.status = Some(status);
+        self
+    }
+
+    /// The Content-Format of the answer, by its number in the
+    /// [registry](https://www.iana.org/assignments/core-parameters/core-parameters.xhtml#content-formats).
+    pub fn content_format(&mut self, format: u16) -> &mut Self {
+        self.says.content_format = Some(format);
+        self
+    }
+
+    /// How long the answer may be kept and given again; a client takes a minute where nothing is said.
+    /// Rounded up to seconds, at most 2³² − 1 of them.
+    pub fn max_age(&mut self, age: Duration) -> &mut Self {
+        let seconds = age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0));
+        self.says.max_age = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// Says that the answer comes later, by the ticket that is given; what is written now is not sent.
+    /// `None` where a transport or server cannot wait, and the handler has to answer now.
+    pub fn defer(&mut self) -> Option<Ticket> {
+        self.says.deferred = self.says.ticket.is_some();
+        self.says.ticket
+    }
+
+    /// A number that is another one when the resource's representation is another one, so that a client
+    /// can ask whether what it has is still good.
+    pub fn etag(&mut self, etag: u64) -> &mut Self {
+        self.says.etag = Some(etag);
+        self
+    }
+}
+
+/// For servers that make one message of an answer.
+impl Outbox {
+    /// Begins one frame to `origin` with `header`; what is written behind it stays in this frame and is
+    /// checked for room in the outbox alone. Without room for the header, [`Reply::finish`] says so.
+    pub(crate) fn begin(&mut self, origin: &Origin, header: &[u8]) -> Reply<'_> {
+        let mut reply = self.open_limited(origin, usize::MAX, usize::MAX);
+        reply.joined = true;
+        // The reply keeps the reason.
+        let _ = reply.write(header);
+        reply
+    }
+
+    /// What was written since `mark`.
+    pub(crate) fn since(&self, mark: Mark) -> &[u8] {
+        &self.bytes[mark.bytes..]
+    }
+
+    /// Takes the last byte of the last frame away.
+    pub(crate) fn pop(&mut self) {
+        if let Some(last) = self.frames.last_mut().filter(|last| last.end > last.start) {
+            last.end -= 1;
+            self.bytes.truncate(last.end as usize);
+        }
+    }
 }
 
 impl Reply<'_> {
+    /// What the handler said so far.
+    pub(crate) fn says(&self) -> Says {
+        self.says
+    }
+
+    /// Lets the handler answer later, by `ticket`.
+    pub(crate) fn offer(&mut self, ticket: Ticket) {
+        self.says.ticket = Some(ticket);
+    }
+
     /// Adds `bytes` to the current datagram or frame.
     ///
     /// # Errors
@@ -313,7 +417,9 @@ impl Reply<'_> {
         if !self.open {
             self.write(&[])?;
         }
-        self.end();
+        if !self.joined {
+            self.end();
+        }
         Ok(())
     }
 
@@ -384,7 +490,7 @@ mod tests {
     use core::net::SocketAddr;
 
     use super::*;
-    use crate::{Time, Transport};
+    use crate::{Peer, Time, Transport};
 
     fn origin(peer: &str, validated: bool) -> Origin {
         let peer: SocketAddr = peer.parse().unwrap();

@@ -114,6 +114,43 @@ impl ReceiveBatch {
     /// # Errors
     /// `WouldBlock` when none waits; a pending error of the socket; the system's.
     pub fn receive(&mut self, socket: impl AsFd, limit: usize) -> io::Result<usize> {
+        self.clear();
+        self.receive_more(socket, limit)
+    }
+
+    /// Takes up to `limit` datagrams that wait at `socket` behind those that the batch holds, and as many
+    /// as it has room for: what several sockets have makes one batch. Returns how many came.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive); what the batch held stays.
+    pub fn receive_more(&mut self, socket: impl AsFd, limit: usize) -> io::Result<usize> {
+        let start = self.received;
+        let end = start + limit.min(self.slots() - start);
+        if start == end {
+            return Ok(0);
+        }
+        let count = receive_messages(socket.as_fd(), &mut self.headers[start..end])?;
+        self.received += count;
+        for (header, name) in
+            self.headers[start..self.received].iter().zip(&mut self.names[start..self.received])
+        {
+            name.len = header.message_ref().msg_namelen;
+        }
+        Ok(count)
+    }
+
+    /// How many datagrams, or trains of them, the batch holds.
+    pub fn len(&self) -> usize {
+        self.received
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.received == 0
+    }
+
+    /// Forgets what the batch holds.
+    pub fn clear(&mut self) {
         for (header, name) in self.headers[..self.received].iter_mut().zip(&mut self.names) {
             // The kernel overwrote the lengths of the slots that it used.
             let message = header.message();
@@ -123,12 +160,6 @@ impl ReceiveBatch {
             name.storage.ss_family = 0;
         }
         self.received = 0;
-        let limit = limit.min(self.slots());
-        self.received = receive_messages(socket.as_fd(), &mut self.headers[..limit])?;
-        for (header, name) in self.headers[..self.received].iter().zip(&mut self.names) {
-            name.len = header.message_ref().msg_namelen;
-        }
-        Ok(self.received)
     }
 
     /// The datagrams of the last [`receive`](Self::receive), in the order of arrival. One from an
@@ -137,16 +168,24 @@ impl ReceiveBatch {
         (0..self.received).filter_map(|slot| self.get(slot))
     }
 
+    /// The bytes of the datagram number `slot` alone, for whoever has seen the rest; none in a slot that
+    /// holds no datagram.
+    pub fn payload(&self, slot: usize) -> &[u8] {
+        if slot >= self.received {
+            return &[];
+        }
+        let start = slot * self.stride;
+        &self.buffers[start..start + self.headers[slot].len().min(self.size)]
+    }
+
     /// The datagram number `slot` of the last [`receive`](Self::receive).
     pub fn get(&self, slot: usize) -> Option<Message<'_>> {
         if slot >= self.received {
             return None;
         }
-        let header = &self.headers[slot];
-        let message = header.message_ref();
-        let start = slot * self.stride;
+        let message = self.headers[slot].message_ref();
         Some(Message {
-            payload: &self.buffers[start..start + header.len().min(self.size)],
+            payload: self.payload(slot),
             from: self.names[slot].parse().ok()?,
             truncated: message.msg_flags & libc::MSG_TRUNC != 0,
             ancillary: ancillary::parse(&self.controls[slot], message.msg_controllen as usize),
@@ -422,6 +461,24 @@ mod tests {
         let error = batch.receive(&server, 8).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert_eq!(batch.iter().count(), 0, "an old batch is not seen twice");
+    }
+
+    #[test]
+    fn one_batch_takes_what_several_sockets_have_until_it_is_full() {
+        let ((one, to_one), (other, to_other)) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
+        let (client, _) = bound("127.0.0.1:0");
+        let messages = [to(to_one, b"one"), to(to_other, b"two"), to(to_other, b"three"), to(to_other, b"4")];
+        SendBatch::new(4).send(&client, false, messages.into_iter()).unwrap();
+        let mut batch = ReceiveBatch::new(3, 64);
+        assert_eq!(batch.receive_more(&one, 1).unwrap(), 1);
+        let error = batch.receive_more(&one, 1).unwrap_err();
+        assert_eq!((error.kind(), batch.len()), (io::ErrorKind::WouldBlock, 1));
+        assert_eq!(batch.receive_more(&other, 8).unwrap(), 2, "as many as it has room for");
+        assert_eq!(batch.receive_more(&other, 8).unwrap(), 0);
+        let got: Vec<_> = batch.iter().map(|received| received.payload).collect();
+        assert_eq!(got, [b"one".as_slice(), b"two", b"three"]);
+        assert_eq!(batch.receive(&other, 8).unwrap(), 1, "in place of what it held");
+        assert_eq!(batch.get(0).unwrap().payload, b"4");
     }
 
     #[test]

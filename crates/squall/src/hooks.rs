@@ -36,6 +36,18 @@ pub enum ServerError {
         /// What it said.
         message: String,
     },
+    /// A multicast group cannot be joined on an interface.
+    #[error("service {service} cannot join {group} on {interface}: {source}")]
+    Group {
+        /// The service.
+        service: String,
+        /// The group.
+        group: std::net::IpAddr,
+        /// The interface's name.
+        interface: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// A worker process ended or was ended; another takes its place.
     #[error("worker {worker} {reason}; another starts {}", when(*delay))]
     WorkerEnded {

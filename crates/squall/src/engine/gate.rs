@@ -1,6 +1,6 @@
 //! What a datagram passes before a handler sees it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use squall_proto::guard::{PortSet, RateLimit, Trust, suspicious};
@@ -24,16 +24,39 @@ pub(crate) struct Gate {
 pub(crate) struct Rules {
     /// It answers anything that comes, so that a server's answer must not reach it.
     pub(crate) answers_anything: bool,
+    /// It takes what is sent to multicast groups.
+    pub(crate) groups: bool,
+}
+
+/// Where a datagram came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) origin: Origin,
+    /// Whether it was sent to a multicast group.
+    pub(crate) group: bool,
 }
 
 impl Gate {
-    /// Where a UDP datagram came from, or `None` when it came by broadcast or multicast, which gets no
-    /// plain answer. A wildcard socket knows the destination from the kernel; `bound` stands for it
+    /// Where a UDP datagram came from, or `None` when it came by broadcast, or by multicast to a service
+    /// that takes none: they get no plain answer. A wildcard socket knows the destination from the kernel; `bound` stands for it
     /// elsewhere.
-    pub(crate) fn origin(&self, from: SocketAddr, bound: SocketAddr, said: &Ancillary) -> Option<Origin> {
+    pub(crate) fn arrival(
+        &self,
+        rules: Rules,
+        from: SocketAddr,
+        bound: SocketAddr,
+        said: &Ancillary,
+    ) -> Option<Arrival> {
         let peer = canonical(from);
+        let mut group = false;
         let local = match (said.destination, said.source) {
             (None, _) => bound,
+            (Some(destination), _) if rules.groups && destination.is_multicast() => {
+                group = true;
+                // The kernel chooses the address that leads to the peer.
+                let any = if peer.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+                SocketAddr::new(any, bound.port())
+            }
             // The kernel answers from another address than the datagram was sent to.
             (Some(destination), source) if destination.is_multicast() || Some(destination) != source => {
                 return None;
@@ -46,12 +69,13 @@ impl Gate {
                 address => address,
             },
         };
-        Some(Origin {
+        let origin = Origin {
             peer: Peer::Ip(peer),
             local: Some(local),
             transport: Transport::Udp,
             validated: self.trust.validated(peer.ip()),
-        })
+        };
+        Some(Arrival { origin, group })
     }
 
     /// Whether `request` may reach the handler.
@@ -84,5 +108,40 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
             None => address,
         },
         SocketAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Rules = Rules { answers_anything: true, groups: false };
+    const GROUPS: Rules = Rules { groups: true, ..QUIET };
+
+    fn arrival(rules: Rules, destination: &str, source: &str) -> Option<Arrival> {
+        let gate =
+            Gate { trust: Arc::default(), ports: Arc::default(), rate_limit: None, hooks: Arc::default() };
+        let mut said = Ancillary::default();
+        said.destination = Some(destination.parse().unwrap());
+        said.source = Some(source.parse().unwrap());
+        said.interface = 3;
+        let peer = if destination.contains(':') { "[fe80::9%3]:5000" } else { "192.0.2.9:5000" };
+        let peer = peer.parse().unwrap();
+        gate.arrival(rules, peer, "[::]:5683".parse().unwrap(), &said)
+    }
+
+    #[test]
+    fn what_was_sent_to_many_reaches_only_a_service_that_takes_groups() {
+        for (destination, source) in [("224.0.1.187", "192.0.2.1"), ("ff02::fd", "ff02::fd")] {
+            assert!(arrival(QUIET, destination, source).is_none(), "{destination}");
+            let arrival = arrival(GROUPS, destination, source).unwrap();
+            assert!(arrival.group);
+            let local = arrival.origin.local.unwrap();
+            assert!(local.ip().is_unspecified() && local.port() == 5683, "the kernel chooses: {local}");
+            let Peer::Ip(peer) = arrival.origin.peer else { panic!("{arrival:?}") };
+            assert_eq!(local.is_ipv4(), peer.is_ipv4(), "an address that can reach {peer}");
+        }
+        assert!(arrival(GROUPS, "192.0.2.255", "192.0.2.1").is_none(), "broadcast is no group");
+        assert!(!arrival(GROUPS, "192.0.2.1", "192.0.2.1").unwrap().group);
     }
 }

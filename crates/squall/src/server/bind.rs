@@ -205,24 +205,24 @@ impl Service {
         let stream = uri.transport().is_stream();
         let reason = match &self.app {
             Application::Conversation(_) if !stream => "a conversation needs tcp or unix",
-            Application::Protocol(_) if stream => "a protocol needs udp or unixgram",
+            Application::Protocols(_) if stream => "a protocol for each shard needs udp or unixgram",
             _ => return Ok(()),
         };
         Err(BindError::Transport { service: self.name.clone(), uri: uri.to_string(), reason })
     }
 }
 
-struct Binder<'a> {
-    name: &'a str,
-    index: usize,
-    uri: &'a Uri,
-    config: &'a Config,
-    shards: usize,
-    v4_wildcards: &'a [(Transport, Address)],
+pub(super) struct Binder<'a> {
+    pub(super) name: &'a str,
+    pub(super) index: usize,
+    pub(super) uri: &'a Uri,
+    pub(super) config: &'a Config,
+    pub(super) shards: usize,
+    pub(super) v4_wildcards: &'a [(Transport, Address)],
 }
 
 impl Binder<'_> {
-    fn bind(&self) -> Result<Vec<Bound>, BindError> {
+    pub(super) fn bind(&self) -> Result<Vec<Bound>, BindError> {
         let service = || self.name.to_owned();
         let addresses = self
             .uri

@@ -1,6 +1,7 @@
 //! A service: a name, who answers, and where.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub struct Service {
     pub(crate) listen: Vec<Listen>,
     pub(crate) framing: Framing,
     pub(crate) answers_anything: bool,
+    pub(crate) groups: Vec<IpAddr>,
 }
 
 /// An address to listen on.
@@ -33,6 +35,7 @@ pub(crate) enum Application {
     Handler(Arc<dyn Handler>),
     Asynchronous(Asynchronous),
     Protocol(Box<dyn Protocol>),
+    Protocols(Arc<dyn Fn() -> Box<dyn Protocol> + Send + Sync>),
     Conversation(Arc<dyn StreamHandler>),
 }
 
@@ -47,10 +50,25 @@ impl Service {
         Self::with(name, Application::Asynchronous(Asynchronous::new(handler)))
     }
 
-    /// A service of a protocol with state and time, on datagram sockets. It has one owner: all its
-    /// sockets are read by the first shard.
+    /// A service of a protocol with state and time, on any transport. It has one owner: all its sockets
+    /// are read by the first shard, and what its connections bring goes there.
+    ///
+    /// A connection lives as long as the peer and the protocol want: of the limits on streams
+    /// ([`StreamLimits`](crate::StreamLimits)) those on their number and on a frame's time hold. What is written
+    /// to a peer waits up to 1 MiB; at 64 KiB the protocol is told that it is full
+    /// ([`Input::Full`](squall_proto::Input::Full)).
     pub fn protocol(name: impl Into<String>, protocol: impl Protocol + 'static) -> Self {
         Self::with(name, Application::Protocol(Box::new(protocol)))
+    }
+
+    /// A service of a protocol whose peers know nothing of each other: `make` makes one for each shard,
+    /// and a peer always talks to the same. In worker processes each worker has its own.
+    pub fn protocol_each<P, F>(name: impl Into<String>, make: F) -> Self
+    where
+        P: Protocol + 'static,
+        F: Fn() -> P + Send + Sync + 'static,
+    {
+        Self::with(name, Application::Protocols(Arc::new(move || Box::new(make()))))
     }
 
     /// A service of whole conversations, on stream sockets.
@@ -63,7 +81,14 @@ impl Service {
     }
 
     fn with(name: impl Into<String>, app: Application) -> Self {
-        Self { name: name.into(), app, listen: Vec::new(), framing: Framing::AsRead, answers_anything: true }
+        Self {
+            name: name.into(),
+            app,
+            listen: Vec::new(),
+            framing: Framing::AsRead,
+            answers_anything: true,
+            groups: Vec::new(),
+        }
     }
 
     /// Listens on `uri`, besides the addresses that it has. Port 0 lets the kernel choose.
@@ -100,6 +125,19 @@ impl Service {
     /// are none, can do without.
     pub fn answers_anything(mut self, anything: bool) -> Self {
         self.answers_anything = anything;
+        self
+    }
+}
+
+// Multicast.
+impl Service {
+    /// Takes what is sent to the multicast group `group` too, on each interface that can multicast, also
+    /// on those that come later. Such requests say so ([`Request::group`](squall_proto::Request::group)):
+    /// many hosts hear them, so that an answer wants care. It needs a `udp` address on every interface
+    /// (`udp://:5683`); on a single address, groups are not heard. Without a group, what comes by
+    /// multicast is counted and not answered.
+    pub fn group(mut self, group: IpAddr) -> Self {
+        self.groups.push(group);
         self
     }
 }

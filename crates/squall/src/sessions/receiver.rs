@@ -136,9 +136,11 @@ impl Receiver {
         let totals = Arc::clone(&self.shared.totals);
         let counts = &totals.counts;
         let address = self.sockets[token].address;
+        let rules = Rules { answers_anything: self.config.answers_anything, groups: false };
         let origin = match (message.from, address) {
             (Address::Ip(from), Address::Ip(bound)) => {
-                let origin = self.gate.origin(from, bound, &message.ancillary);
+                let origin =
+                    self.gate.arrival(rules, from, bound, &message.ancillary).map(|arrival| arrival.origin);
                 if origin.is_none() {
                     add(&counts.refused_multicast, message.segments().count() as u64);
                 }
@@ -154,7 +156,6 @@ impl Receiver {
             add(&counts.received, 1);
             add(&counts.received_bytes, payload.len() as u64);
             let Some(origin) = origin else { continue };
-            let rules = Rules { answers_anything: self.config.answers_anything };
             match self.gate.admit(rules, &Request::new(now, payload, origin)) {
                 Ok(()) => self.deliver(token, now, &origin, message.from, payload),
                 Err(Verdict::Refused(Refusal::Loop(_))) => add(&counts.refused_loop, 1),

@@ -1,0 +1,193 @@
+//! `squall relay`: weather between a client and its server.
+
+mod orders;
+mod show;
+
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use squall::{Offload, Transport, Uri};
+use squall_node::relay::{Answer, Relay, RelayError, RunningRelay};
+use squall_weather::Weather;
+
+use self::orders::Control;
+use self::show::Show;
+use crate::address::Family;
+use crate::exit::Exit;
+
+/// Put weather between clients and a server: loss, delay, duplicates, a narrow road, blackouts.
+///
+/// Clients ask the relay, which asks the server, each client from a port of its own. Both directions pass through
+/// the weather, which all clients share.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, after_long_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// Where to listen: udp://host:port; port 0 lets the system choose
+    #[arg(long, value_name = "URI")]
+    on: String,
+    /// The server: udp://host:port
+    #[arg(long, value_name = "URI")]
+    to: String,
+    /// The weather: a preset, KEY=VALUE,… or both
+    #[arg(short, long, value_name = "WEATHER", default_value = "clear")]
+    weather: String,
+    /// The number from which all chance follows [default: chosen, and told]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Clients at a time; beyond, those silent for long make room for new ones
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    flows: u32,
+    /// How long a client may be silent before it is forgotten
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = squall_node::parse_time_limit)]
+    idle: Duration,
+    /// Mebibytes that may be under way; what is beyond is dropped
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    memory: u32,
+    /// Take orders on this Unix socket, too: unix:/path
+    #[arg(long, value_name = "URI")]
+    control: Option<String>,
+    /// Join datagrams into segmented sends: auto, on, off
+    #[arg(long, default_value = "auto", value_parser = squall_node::parse_offload)]
+    gso: Offload,
+    #[command(flatten)]
+    family: Family,
+    /// Print what it does as JSON, one object a second
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  squall relay --on udp://:9000 --to udp://127.0.0.1:20000 --weather half
+  squall relay --on udp://127.0.0.1:9000 --to udp://host:5353 --weather lte,loss=2%
+  squall relay --on udp://127.0.0.1:9000 --to udp://host:5353 --weather delay=25ms,up.loss=1% --seed 7
+  echo blackout 10s | nc -U -N /run/relay.sock     where it runs with --control unix:/run/relay.sock";
+
+const AFTER_HELP: &str = "\
+Orders, a line each on standard input or on the control socket: loss=5% or up.delay=1s changes the weather, storm \
+replaces it, blackout 10s lets nothing pass for so long; weather, counts, quit, help. On the control socket the \
+answer begins with ok or error:, and the connection is closed when nothing more comes.
+
+Loss, delay, rate and queue count a datagram with its headers of IP and UDP. What is longer than the mtu is \
+dropped in silence: no program without privileges can send ICMP's answer.
+
+Examples:
+  squall relay --on udp://:9000 --to udp://127.0.0.1:20000 --weather half
+  squall relay --on udp://127.0.0.1:9000 --to udp://host:5353 --weather lte,loss=2%
+  squall relay --on udp://127.0.0.1:9000 --to udp://host:5353 --weather delay=25ms,up.loss=1% --seed 7
+  echo blackout 10s | nc -U -N /run/relay.sock     where it runs with --control unix:/run/relay.sock
+
+JSON: first listening, to, weather and seed; then each second, and with final at the end, elapsed, flows, and for \
+up and down what was received, sent and dropped, by cause.
+
+Ends with 0 when asked to by SIGINT, SIGTERM or quit; a second signal ends it at once with 130. Other exit codes: 1 \
+the system refused an address; 2 wrong usage.";
+
+/// What the command waits for.
+enum Event {
+    /// A signal, or the end of a terminal's input.
+    End,
+    /// An order that was given on standard input.
+    Line(String),
+    /// One that cannot be read.
+    BadLine(&'static str),
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
+    let address = |text: &str| Uri::parse(text, Transport::Udp, None).map_err(|e| Exit::Usage.with(e));
+    let (on, to) = (address(&arguments.on)?, address(&arguments.to)?);
+    let weather: Weather =
+        arguments.weather.parse().map_err(|error| Exit::Usage.with(format_args!("--weather: {error}")))?;
+    let seed = arguments.seed.unwrap_or_else(chosen_seed);
+    // Each client takes a descriptor; where the limit stays, the kernel refuses the last ones.
+    let _ = squall::socket::process::raise_descriptor_limit();
+    let relay = Relay::new(on, to)
+        .weather(weather)
+        .seed(seed)
+        .flows(arguments.flows as usize)
+        .idle(arguments.idle)
+        .memory((arguments.memory as usize) << 20)
+        .family(arguments.family.get())
+        .gso(arguments.gso);
+    let control = arguments.control.as_deref().map(Control::bind).transpose()?;
+    let running = relay.start().map_err(refuse)?;
+    let (give, events) = sync_channel(EVENTS);
+    end_on_signal(give.clone())?;
+    let typed = io::stdin().is_terminal();
+    let serve = |control: Control| control.serve(running.handle(), give.clone());
+    let _control = control.map(serve).transpose()?;
+    orders::read_stdin(give, typed)?;
+
+    let mut show = Show::new(arguments.json, typed);
+    show.start(&running)?;
+    watch(&running, &events, &mut show)?;
+    running.handle().stop();
+    let counts = running.wait().map_err(refuse)?;
+    show.end(&counts)?;
+    Ok(Exit::Done)
+}
+
+/// Shows what happens and obeys, until the relay shall end or has ended.
+fn watch(running: &RunningRelay, events: &Receiver<Event>, show: &mut Show) -> Result<(), Exit> {
+    let handle = running.handle();
+    let mut next = Instant::now() + TICK;
+    loop {
+        match events.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(Event::End) => return Ok(()),
+            Ok(Event::Line(line)) => {
+                let answer = handle.obey(&line);
+                show.answer(&line, &answer)?;
+                if answer == Ok(Answer::Ending) {
+                    return Ok(());
+                }
+            }
+            Ok(Event::BadLine(reason)) => show.answer("", &Err(reason.to_owned()))?,
+            Err(RecvTimeoutError::Timeout) => {
+                next += TICK;
+                // A relay that has ended, by an order or by an error, tells why when it is waited for.
+                let Some(counts) = handle.counts() else { return Ok(()) };
+                show.tick(&counts)?;
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+fn refuse(problem: RelayError) -> Exit {
+    let exit = if problem.is_usage() { Exit::Usage } else { Exit::Failed };
+    exit.with(problem)
+}
+
+/// SIGINT and SIGTERM end the relay; a second one ends it at once.
+fn end_on_signal(events: SyncSender<Event>) -> Result<(), Exit> {
+    let failed = |problem: io::Error| Exit::Failed.with(format_args!("cannot catch signals: {problem}"));
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    let wait = move || {
+        let mut asked = false;
+        for _ in signals.forever() {
+            if asked {
+                std::process::exit(Exit::Interrupted.code().into());
+            }
+            asked = true;
+            // Nobody listens any more when the relay ends already.
+            let _ = events.send(Event::End);
+        }
+    };
+    thread::Builder::new().name("squall-signals".into()).spawn(wait).map_err(failed)?;
+    Ok(())
+}
+
+/// A seed that nobody chose, short enough to be typed again.
+fn chosen_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) % 1_000_000_000
+}
+
+/// How often it shows what it does.
+const TICK: Duration = Duration::from_secs(1);
+/// Events that wait.
+const EVENTS: usize = 16;

@@ -1,0 +1,207 @@
+//! A relay that runs: what it is told, and how it ends.
+
+use std::io;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use squall::Uri;
+use squall_weather::Weather;
+
+use super::control::{HELP, Order};
+use super::udp::Command;
+use super::{RelayCounts, RelayError};
+
+/// A running relay. Dropping it leaves it running until the process ends; [`stop`](RelayHandle::stop) and
+/// [`wait`](Self::wait) end it.
+#[derive(Debug)]
+pub struct RunningRelay {
+    handle: RelayHandle,
+    thread: JoinHandle<io::Result<RelayCounts>>,
+    locals: Vec<Uri>,
+    to: Uri,
+    seed: u64,
+}
+
+impl RunningRelay {
+    pub(super) fn new(
+        handle: RelayHandle,
+        thread: JoinHandle<io::Result<RelayCounts>>,
+        locals: Vec<Uri>,
+        to: Uri,
+        seed: u64,
+    ) -> Self {
+        Self { handle, thread, locals, to, seed }
+    }
+
+    /// Where it listens, with the ports that the kernel chose.
+    pub fn locals(&self) -> &[Uri] {
+        &self.locals
+    }
+
+    /// The server's address, its name resolved.
+    pub fn to(&self) -> &Uri {
+        &self.to
+    }
+
+    /// What all decisions follow from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What it is told by, from any thread.
+    pub fn handle(&self) -> RelayHandle {
+        self.handle.clone()
+    }
+
+    /// Waits until it has been stopped, and tells what it did.
+    ///
+    /// # Errors
+    /// [`RelayError::Failed`] when the system failed it before.
+    pub fn wait(self) -> Result<RelayCounts, RelayError> {
+        match self.thread.join() {
+            Ok(result) => result.map_err(RelayError::Failed),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// Tells a running relay what to do. Clones tell the same one.
+#[derive(Clone)]
+pub struct RelayHandle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// False when the relay has ended.
+    send: Box<dyn Fn(Command) -> bool + Send + Sync>,
+    state: Mutex<State>,
+}
+
+struct State {
+    weather: Weather,
+    /// When the blackout ends that was asked for last.
+    blackout: Option<Instant>,
+}
+
+impl std::fmt::Debug for RelayHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RelayHandle").finish_non_exhaustive()
+    }
+}
+
+/// What a relay answered to a line.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It did so; this is the weather in force.
+    Weather(Box<Weather>),
+    /// This is what it did so far.
+    Counts(Box<RelayCounts>),
+    /// This is what can be said.
+    Help(&'static str),
+    /// It ends.
+    Ending,
+    /// The line was empty.
+    Nothing,
+}
+
+impl RelayHandle {
+    pub(super) fn new(send: impl Fn(Command) -> bool + Send + Sync + 'static, weather: Weather) -> Self {
+        let state = Mutex::new(State { weather, blackout: None });
+        Self { shared: Arc::new(Shared { send: Box::new(send), state }) }
+    }
+
+    /// Does what a line says: `loss=5%` changes the weather, `blackout 10s` lets nothing pass for so long,
+    /// `help` tells the rest.
+    ///
+    /// # Errors
+    /// What is wrong with the line, or that the relay has ended.
+    pub fn obey(&self, line: &str) -> Result<Answer, String> {
+        let weather = |weather| Answer::Weather(Box::new(weather));
+        match Order::parse(line)? {
+            None => Ok(Answer::Nothing),
+            Some(Order::Help) => Ok(Answer::Help(HELP)),
+            Some(Order::Tell) => Ok(weather(self.weather())),
+            Some(Order::Weather(text)) => self.change(&text).map(weather),
+            Some(Order::Blackout(length)) => self.blackout(length).map(weather),
+            Some(Order::Counts) => match self.counts() {
+                Some(counts) => Ok(Answer::Counts(Box::new(counts))),
+                None => Err(ENDED.into()),
+            },
+            Some(Order::Quit) => {
+                self.stop();
+                Ok(Answer::Ending)
+            }
+        }
+    }
+
+    /// The weather in force, without a [`blackout`](Self::blackout) that was asked for.
+    pub fn weather(&self) -> Weather {
+        self.state().weather.clone()
+    }
+
+    /// Changes the weather by `text`, as [`Weather::changed`] does, and returns the weather in force. What is
+    /// under way keeps its times; times in the weather begin anew.
+    ///
+    /// # Errors
+    /// What is wrong with the text, or that the relay has ended.
+    pub fn change(&self, text: &str) -> Result<Weather, String> {
+        let mut state = self.state();
+        let weather = state.weather.changed(text).map_err(|error| error.to_string())?;
+        self.send_weather(&weather, state.blackout)?;
+        state.weather = weather.clone();
+        Ok(weather)
+    }
+
+    /// Lets nothing pass for `length` from now on, and then again what the weather does. It replaces one
+    /// that is not over.
+    ///
+    /// # Errors
+    /// What is wrong with the length, or that the relay has ended.
+    pub fn blackout(&self, length: Duration) -> Result<Weather, String> {
+        let mut state = self.state();
+        let until = Some(Instant::now() + length);
+        self.send_weather(&state.weather, until)?;
+        state.blackout = until;
+        Ok(state.weather.clone())
+    }
+
+    /// What the relay did so far; `None` when it has ended.
+    pub fn counts(&self) -> Option<RelayCounts> {
+        let (give, take) = mpsc::sync_channel(1);
+        if !(self.shared.send)(Command::Counts(give)) {
+            return None;
+        }
+        take.recv().ok()
+    }
+
+    /// Ends the relay; what is under way is lost.
+    pub fn stop(&self) {
+        // If it has ended already, there is nothing to do.
+        let _ = (self.shared.send)(Command::Stop);
+    }
+
+    fn send_weather(&self, weather: &Weather, blackout: Option<Instant>) -> Result<(), String> {
+        let rest = blackout.map(|until| until.saturating_duration_since(Instant::now()));
+        let weather = match rest.filter(|rest| !rest.is_zero()) {
+            Some(rest) => {
+                let text = format!("blackout=0s+{}ns", rest.as_nanos());
+                weather.changed(&text).map_err(|error| error.to_string())?
+            }
+            None => weather.clone(),
+        };
+        match (self.shared.send)(Command::Change(Box::new(weather))) {
+            true => Ok(()),
+            false => Err(ENDED.into()),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // Nothing is left half done by a thread that panics here.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const ENDED: &str = "the relay has ended";
