@@ -223,7 +223,7 @@ impl Search {
 /// What happens.
 impl Search {
     fn handle_answer(&mut self, now: Time, probe: Matched, how: Evidence) {
-        let Some(id) = self.find(now, probe) else {
+        let Some(id) = self.find(probe) else {
             self.ignored = self.ignored.saturating_add(1);
             return;
         };
@@ -316,7 +316,7 @@ impl Search {
 
     fn handle_report(&mut self, now: Time, input: Input) {
         let Input::TooBig { probe, mtu, router } = input else { return };
-        let found = self.find(now, probe);
+        let found = self.find(probe);
         let record = found.map(|id| &mut self.records[id]).filter(|record| {
             // Answered after all, or reported before.
             let is_open = matches!(record.result, ProbeResult::Waiting | ProbeResult::Lost);
@@ -400,7 +400,7 @@ impl Search {
     }
 
     /// The probe that something belongs to.
-    fn find(&self, now: Time, probe: Matched) -> Option<usize> {
+    fn find(&self, probe: Matched) -> Option<usize> {
         match probe {
             Matched::Id(id) => Some(id as usize).filter(|id| *id < self.records.len()),
             Matched::Payload(payload) => {
@@ -411,10 +411,8 @@ impl Search {
                     record.size == size && is_open
                 })
             }
-            Matched::Unknown => {
-                let id = self.on_its_way?.id as usize;
-                Some(id).filter(|id| !self.pace.is_too_soon(now.since(self.records[*id].sent)))
-            }
+            // However soon it comes: the first round trip, with its ARP, may have been the longest.
+            Matched::Unknown => self.on_its_way.map(|probe| probe.id as usize),
         }
     }
 }
