@@ -103,7 +103,9 @@ class Host:
                 host.ip("address", "add", address, *extra, "dev", end)
             host.ip("link", "set", end, "up")
             if any(":" in address for address in addresses):
-                host.ip("-6", "route", "add", "multicast", "ff00::/8", "dev", end, "table", "local")
+                # A metric of its own for each: one route over several cables would choose by chance.
+                metric = str(256 + Host._count)
+                host.ip("-6", "route", "add", "multicast", "ff00::/8", "dev", end, "table", "local", "metric", metric)
         return ends
 
     def udp_counters(self):

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{ask, bench, completions, lookup, man, relay, serve};
+use crate::commands::{
+    ask, bench, completions, discover, listen, lookup, man, mtu, relay, serve, shout, under,
+};
 use crate::exit::Exit;
 
 /// Datagram servers, clients and tools that hold up in bad weather.
@@ -19,8 +21,13 @@ pub(crate) struct Cli {
 enum Command {
     Serve(Box<serve::Arguments>),
     Ask(ask::Arguments),
+    Shout(shout::Arguments),
+    Listen(listen::Arguments),
+    Discover(discover::Arguments),
     Bench(bench::Arguments),
     Lookup(lookup::Arguments),
+    Mtu(mtu::Arguments),
+    Under(Box<under::Arguments>),
     Relay(Box<relay::Arguments>),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -34,8 +41,14 @@ pub(crate) fn run() -> ExitCode {
     let result = match command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        Command::Shout(arguments) => shout::run(&arguments),
+        Command::Listen(arguments) => listen::run(&arguments),
+        Command::Discover(arguments) => discover::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Lookup(arguments) => lookup::run(&arguments),
+        // Its exit code is that of another program.
+        Command::Under(arguments) => return under::run(&arguments),
+        Command::Mtu(arguments) => mtu::run(&arguments),
         Command::Relay(arguments) => relay::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

@@ -5,6 +5,7 @@ mod address;
 mod cli;
 mod commands;
 mod exit;
+mod heard;
 mod interrupt;
 mod output;
 

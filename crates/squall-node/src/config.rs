@@ -8,6 +8,7 @@ use squall::framing::Framing;
 use squall::guard::Network;
 use squall::{Model, Offload};
 
+use crate::announce::parse_node_name;
 use crate::units;
 
 /// What a node runs. Fields that are `None` have their defaults; see [`Config::or`].
@@ -36,6 +37,10 @@ pub struct Config {
     pub idle: Option<Duration>,
     /// Whether the limits on each peer's rate hold; they do, off loopback.
     pub rate_limit: Option<bool>,
+    /// Whether the services that can be reached from other machines are announced on their networks; not.
+    pub announce: Option<bool>,
+    /// The node's name, as it is announced; the machine's.
+    pub name: Option<String>,
 }
 
 /// One service of a node.
@@ -93,6 +98,8 @@ impl Config {
     /// receive-buffer = 4194304
     /// idle = "10m"
     /// rate-limit = true
+    /// announce = true
+    /// name = "kitchen"
     ///
     /// [[service]]
     /// name = "stamp"
@@ -145,6 +152,8 @@ impl Config {
             receive_buffer: self.receive_buffer.or(other.receive_buffer),
             idle: self.idle.or(other.idle),
             rate_limit: self.rate_limit.or(other.rate_limit),
+            announce: self.announce.or(other.announce),
+            name: self.name.or(other.name),
         }
     }
 }
@@ -163,6 +172,8 @@ struct File {
     receive_buffer: Option<usize>,
     idle: Option<String>,
     rate_limit: Option<bool>,
+    announce: Option<bool>,
+    name: Option<String>,
     #[serde(default)]
     service: Vec<FileService>,
 }
@@ -198,6 +209,8 @@ impl File {
             receive_buffer: self.receive_buffer,
             idle: read("idle", self.idle, units::parse_time_limit)?,
             rate_limit: self.rate_limit,
+            announce: self.announce,
+            name: read("name", self.name, |name| parse_node_name(name).map_err(|error| error.to_string()))?,
         })
     }
 }
@@ -270,6 +283,7 @@ mod tests {
             ("[[service]]\non = []", "name"),
             ("trust-networks = [\"10.0.0.1/8\"]", "trust-networks"),
             ("shards = [", "line 1"),
+            ("name = \"\"", "name: \"\" is no name for a node"),
         ] {
             let error = Config::from_toml(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

@@ -5,15 +5,22 @@
 //! them.
 #![forbid(unsafe_code)]
 
+mod announce;
 mod clock;
 mod config;
-mod loss;
+mod discover;
+mod lossy;
 mod node;
 pub mod relay;
 pub mod services;
+pub mod under;
 mod units;
+mod weather;
 
+pub use announce::{AnnounceError, AnnounceNews, Announced, Announcer, NameProblem, parse_node_name};
 pub use config::{Config, ConfigError, ServiceConfig};
-pub use loss::Loss;
+pub use discover::{DiscoverError, Discovery, FoundBy, FoundNode, FoundService, Search, SearchStopper};
+pub use lossy::Loss;
 pub use node::{Node, NodeError};
 pub use units::{parse_duration, parse_framing, parse_model, parse_offload, parse_ratio, parse_time_limit};
+pub use weather::{WeatherError, load_weather, parse_weather};

@@ -7,9 +7,10 @@ use squall::{
     BindError, Counter, Model, Report, Request, Running, Server, ServerError, Service, StreamLimits,
     Transport, Uri, UriError, Verdict,
 };
+use squall_weather::Probability;
 
 use crate::config::{Config, ServiceConfig};
-use crate::loss::{Loss, Lossy};
+use crate::lossy::{Loss, Lossy};
 use crate::services::{Echo, Exec, ExecMode, FixedReply, Length, Stamp, TimeOfDay, seed};
 
 /// A node before it is started: services, and what else a program wants of them.
@@ -66,7 +67,8 @@ impl Node {
     /// # Errors
     /// [`NodeError`], but for what only the system can tell.
     pub fn new(config: &Config) -> Result<Self, NodeError> {
-        let loss = config.drop.filter(|ratio| *ratio > 0.0).map(|ratio| Loss::new(ratio, seed()));
+        let probability = config.drop.and_then(|ratio| Probability::from_ratio(ratio.clamp(0.0, 1.0)).ok());
+        let loss = probability.filter(|drop| !drop.is_zero()).map(|drop| Loss::new(drop, seed()));
         let defaults;
         let services = if config.services.is_empty() {
             let named = |name: &str| ServiceConfig { name: name.to_owned(), ..ServiceConfig::default() };

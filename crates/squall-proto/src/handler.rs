@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use crate::{Refusal, Reply, Request};
+use crate::{Effect, Method, Refusal, Reply, Request};
 
 /// Answers requests, each by itself, on any transport.
 ///
@@ -25,6 +25,14 @@ pub trait Handler: Send + Sync {
     /// # Errors
     /// A [`Refusal`] when there is no answer; [`Reply::write`] gives one when the answer may not be sent.
     fn handle(&self, request: &Request<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal>;
+
+    /// Whether a repeated request of `method` may be run again: by default what the method's definition
+    /// says, by which a `Post`, and so every plain datagram, is to be run once. A handler whose answer
+    /// changes nothing says [`Effect::Safe`]: where requests are remembered, as on CoAP, its requests
+    /// need not be.
+    fn effect(&self, method: Method) -> Effect {
+        method.effect()
+    }
 }
 
 impl<F> Handler for F
@@ -39,5 +47,9 @@ where
 impl<H: Handler + ?Sized> Handler for Arc<H> {
     fn handle(&self, request: &Request<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal> {
         (**self).handle(request, reply)
+    }
+
+    fn effect(&self, method: Method) -> Effect {
+        (**self).effect(method)
     }
 }

@@ -7,8 +7,10 @@
 //!
 //! - [`Handler`]: one request, its replies, no memory. Any closure of the right shape is one.
 //! - [`Protocol`]: a machine with time and state. [`Stateless`] makes one of a handler.
+//! - [`coap`]: requests that are answered once, or known to have failed.
 //! - [`framing`]: how requests are cut out of a stream.
 //! - [`guard`]: what a server checks before it answers a datagram.
+//! - [`path_mtu`]: how large a datagram a path carries.
 //! - [`retry`]: when a client asks again, and whom.
 //! - [`sessions`]: datagrams sorted by peer.
 //! - [`random`]: numbers that follow from a seed.
@@ -18,25 +20,33 @@
 
 extern crate alloc;
 
+pub mod coap;
 pub mod framing;
 pub mod guard;
 mod handler;
+mod method;
 mod origin;
 mod outbox;
+pub mod path_mtu;
 mod protocol;
 mod refusal;
 mod request;
 pub mod retry;
 pub mod sessions;
+mod status;
+mod target;
 pub mod text;
 
 pub use handler::Handler;
+pub use method::{Effect, Method, UnknownMethod};
 pub use origin::{Origin, Peer, Transport};
 pub use outbox::{Frame, Mark, Outbox, Reply};
 pub use protocol::{Input, Protocol, Stateless};
 pub use refusal::Refusal;
 pub use request::Request;
 pub use squall_time::{Time, random};
+pub use status::Status;
+pub use target::Target;
 
 /// The largest payload of a UDP datagram over IPv4: 65,535 bytes less 20 of IP header and 8 of UDP
 /// header ([RFC 768](https://www.rfc-editor.org/rfc/rfc768), [RFC 791](https://www.rfc-editor.org/rfc/rfc791)).

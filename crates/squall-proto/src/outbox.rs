@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
-use crate::{MAX_DATAGRAM, Origin, Peer, Refusal, Request};
+use crate::{MAX_DATAGRAM, Origin, Refusal, Request, Status};
 
 /// The datagrams and frames that wait to be sent, with their destinations.
 ///
@@ -15,7 +16,7 @@ pub struct Outbox {
     bytes: Vec<u8>,
     frames: Vec<Entry>,
     destinations: Vec<Origin>,
-    closes: Vec<Peer>,
+    closes: Vec<Origin>,
     refusal: Option<Refusal>,
     max_bytes: usize,
     max_frames: usize,
@@ -116,16 +117,16 @@ impl Outbox {
         Ok(())
     }
 
-    /// Ends the connection to `peer` once what was written to it before is sent. Means nothing for a
+    /// Ends the connection `origin` once what was written to it before is sent. Means nothing for a
     /// peer without a connection.
     ///
     /// # Errors
     /// [`Refusal::Full`] when as many connections as frames are allowed wait to be ended.
-    pub fn close(&mut self, peer: Peer) -> Result<(), Refusal> {
+    pub fn close(&mut self, origin: &Origin) -> Result<(), Refusal> {
         if self.closes.len() == self.max_frames {
             return Err(Refusal::Full);
         }
-        self.closes.push(peer);
+        self.closes.push(*origin);
         Ok(())
     }
 
@@ -161,7 +162,7 @@ impl Outbox {
     }
 
     /// The connections to end after the frames are sent.
-    pub fn closes(&self) -> &[Peer] {
+    pub fn closes(&self) -> &[Origin] {
         &self.closes
     }
 
@@ -229,6 +230,7 @@ impl Outbox {
             open: false,
             refused: None,
             mark,
+            says: Says::default(),
         }
     }
 
@@ -267,6 +269,50 @@ pub struct Reply<'a> {
     open: bool,
     refused: Option<Refusal>,
     mark: Mark,
+    says: Says,
+}
+
+/// What a handler says of its answer beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Says {
+    pub(crate) status: Option<Status>,
+    pub(crate) content_format: Option<u16>,
+    /// In seconds.
+    pub(crate) max_age: Option<u32>,
+    pub(crate) etag: Option<u64>,
+}
+
+/// What only means something on CoAP, and is passed over elsewhere. Each is said once for the whole
+/// answer, at any time before it ends.
+impl Reply<'_> {
+    /// How the request went. Without this it is 2.05 Content to a `Get` or `Fetch`, 2.02 Deleted to a
+    /// `Delete`, and 2.04 Changed to others.
+    pub fn status(&mut self, status: Status) -> &mut Self {
+        self.says.status = Some(status);
+        self
+    }
+
+    /// The Content-Format of the answer, by its number in the
+    /// [registry](https://www.iana.org/assignments/core-parameters/core-parameters.xhtml#content-formats).
+    pub fn content_format(&mut self, format: u16) -> &mut Self {
+        self.says.content_format = Some(format);
+        self
+    }
+
+    /// How long the answer may be kept and given again; a client takes a minute where nothing is said.
+    /// Rounded up to seconds, at most 2³² − 1 of them.
+    pub fn max_age(&mut self, age: Duration) -> &mut Self {
+        let seconds = age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0));
+        self.says.max_age = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// A number that is another one when the resource's representation is another one, so that a client
+    /// can ask whether what it has is still good.
+    pub fn etag(&mut self, etag: u64) -> &mut Self {
+        self.says.etag = Some(etag);
+        self
+    }
 }
 
 impl Reply<'_> {
@@ -384,7 +430,7 @@ mod tests {
     use core::net::SocketAddr;
 
     use super::*;
-    use crate::{Time, Transport};
+    use crate::{Peer, Time, Transport};
 
     fn origin(peer: &str, validated: bool) -> Origin {
         let peer: SocketAddr = peer.parse().unwrap();

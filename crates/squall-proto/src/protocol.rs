@@ -1,6 +1,6 @@
 //! A machine with time and state.
 
-use crate::{Handler, Origin, Outbox, Peer, Request, Time};
+use crate::{Handler, Origin, Outbox, Request, Time};
 
 /// What happens to a protocol.
 #[derive(Clone, Copy, Debug)]
@@ -11,9 +11,13 @@ pub enum Input<'a> {
     /// A stream connection was accepted.
     Opened(Origin),
     /// A stream connection ended; nothing can be sent to this peer any more.
-    Closed(Peer),
-    /// A stream whose queue was full takes bytes again.
-    Writable(Peer),
+    /// It is told once for each that was opened, also after the protocol ended it.
+    Closed(Origin),
+    /// A stream's peer reads more slowly than it is written to, and its queue is full: what is written now may
+    /// be dropped. It is told once, before anything is.
+    Full(Origin),
+    /// A stream that was full takes messages again.
+    Writable(Origin),
     /// The driver is about to stop. What is written now is still sent; nothing is asked afterwards.
     Stopping,
 }

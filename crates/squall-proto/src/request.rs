@@ -1,6 +1,6 @@
 //! What a handler is asked.
 
-use crate::{Origin, Time};
+use crate::{Origin, Target, Time};
 
 /// One request: a datagram, or a frame cut out of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -12,14 +12,21 @@ pub struct Request<'a> {
     pub payload: &'a [u8],
     /// Where it came from.
     pub origin: Origin,
-    /// Whether it was sent to a multicast group rather than to this host: others are asked too.
+    /// What it is addressed to; [`Target::PLAIN`] on transports that have only bytes.
+    pub target: Target<'a>,
+    /// Whether it was sent to a multicast group and not to this host alone: others are asked too.
     pub group: bool,
 }
 
 impl<'a> Request<'a> {
     /// A request of `payload` from `origin`, arrived at `now`.
     pub fn new(now: Time, payload: &'a [u8], origin: Origin) -> Self {
-        Self { now, payload, origin, group: false }
+        Self { now, payload, origin, target: Target::PLAIN, group: false }
+    }
+
+    /// The same request to `target`.
+    pub fn with_target(self, target: Target<'a>) -> Self {
+        Self { target, ..self }
     }
 
     /// The same request, sent to a multicast group.

@@ -220,19 +220,40 @@ fn value<T: Copy>(data: &[u8]) -> Option<T> {
     (data.len() >= size_of::<T>()).then(|| unsafe { data.as_ptr().cast::<T>().read_unaligned() })
 }
 
+/// An error from a socket's error queue, with what it concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueuedError {
+    /// The error.
+    pub error: ReportedError,
+    /// The address that the failed datagram was sent to.
+    pub to: Option<crate::Address>,
+    /// How many bytes of that datagram's payload the buffer holds now: what the ICMP message quoted of it,
+    /// which may be nothing.
+    pub quoted: usize,
+}
+
 /// Takes the next error from a socket's error queue, with the address that the failed datagram was
 /// sent to. Works on sockets with `IP_RECVERR` or `IPV6_RECVERR` on; Linux only.
 ///
 /// # Errors
 /// `WouldBlock` when the queue is empty; `Unsupported` on other systems; the system's.
 pub fn next_error(socket: impl std::os::fd::AsFd) -> io::Result<(ReportedError, Option<crate::Address>)> {
+    next_quoted_error(socket, &mut [0]).map(|queued| (queued.error, queued.to))
+}
+
+/// As [`next_error`], and puts the beginning of the failed datagram into `buffer`, as far as the error quotes
+/// it ([RFC 792](https://www.rfc-editor.org/rfc/rfc792) asks for no payload at all,
+/// [RFC 1812 §4.3.2.3](https://www.rfc-editor.org/rfc/rfc1812#section-4.3.2.3) for 548 bytes or so).
+///
+/// # Errors
+/// As [`next_error`].
+pub fn next_quoted_error(socket: impl std::os::fd::AsFd, buffer: &mut [u8]) -> io::Result<QueuedError> {
     #[cfg(all(target_os = "linux", not(squall_portable)))]
     {
         use std::os::fd::AsRawFd;
         let mut control = Control::EMPTY;
         let mut raw = crate::address::RawAddress::default();
-        let mut byte = [0_u8; 1];
-        let mut iov = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+        let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         // SAFETY: all zero is a valid msghdr.
         let mut header: libc::msghdr = unsafe { mem::zeroed() };
         header.msg_name = (&raw mut raw.storage).cast();
@@ -243,19 +264,18 @@ pub fn next_error(socket: impl std::os::fd::AsFd) -> io::Result<(ReportedError, 
         header.msg_controllen = CONTROL_SIZE as _;
         let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
         // SAFETY: every pointer of the header is good for the length beside it during the call.
-        if unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, flags) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        let len = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, flags) };
+        let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
         raw.len = header.msg_namelen;
         let said = parse(&control, header.msg_controllen as usize);
         let error = said.error.ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "an error queue entry without an error")
         })?;
-        Ok((error, raw.parse().ok()))
+        Ok(QueuedError { error, to: raw.parse().ok(), quoted: len.min(buffer.len()) })
     }
     #[cfg(not(all(target_os = "linux", not(squall_portable))))]
     {
-        let _ = socket;
+        let _ = (socket, buffer);
         Err(io::Error::new(io::ErrorKind::Unsupported, "no error queue on this system"))
     }
 }
@@ -290,5 +310,57 @@ mod tests {
         for cut in 0..len - 4 {
             assert_eq!(parse(&control, cut), Ancillary::default(), "cut at {cut} of {len}");
         }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(squall_portable)))]
+    fn a_refusal_tells_who_refused_and_quotes_what() {
+        use crate::{Family, Kind, Socket};
+        use std::net::SocketAddr;
+
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let host: SocketAddr = host.parse().unwrap();
+            let open = || Socket::open(Family::of(&host.ip()), Kind::Datagram).unwrap();
+            let gone = open();
+            if gone.bind(host).is_err() {
+                continue;
+            }
+            let address = gone.local_address().unwrap();
+            drop(gone);
+            let client = open();
+            client.set_receive_errors(true).unwrap();
+            client.connect(address).unwrap();
+            client.send(b"0123456789").unwrap();
+            let mut quoted = [0; 4];
+            // Loopback delivers within the call.
+            let queued = next_quoted_error(&client, &mut quoted).unwrap();
+            assert_eq!(queued.error.errno, libc::ECONNREFUSED);
+            assert_eq!(queued.error.offender, Some(host.ip()));
+            assert_eq!(queued.to, Some(address));
+            assert_eq!(&quoted[..queued.quoted], b"0123");
+            assert_eq!(next_error(&client).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(squall_portable)))]
+    fn a_datagram_over_the_first_links_mtu_is_refused_with_the_mtu() {
+        use crate::{Family, Kind, PathMtuDiscovery, Socket};
+        use std::net::SocketAddr;
+
+        // The one link that every machine has: 65,488 bytes of IPv6 payload fit, one more does not.
+        let (socket, host) = (Socket::open(Family::V6, Kind::Datagram), "[::1]:9");
+        let Ok(socket) = socket else { return };
+        socket.set_receive_errors(true).unwrap();
+        socket.set_path_mtu_discovery(PathMtuDiscovery::Probe).unwrap();
+        if socket.connect(host.parse::<SocketAddr>().unwrap()).is_err() {
+            return;
+        }
+        let mtu = socket.path_mtu().unwrap();
+        let too_big = vec![0; mtu as usize - 47];
+        assert_eq!(socket.send(&too_big).unwrap_err().raw_os_error(), Some(libc::EMSGSIZE));
+        let queued = next_quoted_error(&socket, &mut [0; 8]).unwrap();
+        assert_eq!((queued.error.errno, queued.error.info), (libc::EMSGSIZE, mtu));
+        assert_eq!(queued.error.offender, None, "nobody but this host");
     }
 }

@@ -9,6 +9,8 @@ mod address;
 mod ancillary;
 mod batch;
 pub mod errno;
+mod holders;
+pub mod hosts;
 mod interface_changes;
 mod interfaces;
 pub mod names;
@@ -20,8 +22,9 @@ pub mod unix;
 mod zone;
 
 pub use address::{Address, UnixAddress};
-pub use ancillary::{Ancillary, ReportedError, next_error};
+pub use ancillary::{Ancillary, QueuedError, ReportedError, next_error, next_quoted_error};
 pub use batch::{Message, Outgoing, ReceiveBatch, SEGMENTED_SENDS, Segments, SendBatch};
+pub use holders::{PortHolder, udp_port_holders};
 pub use interface_changes::InterfaceChanges;
 pub use interfaces::{
     Interface, InterfaceAddress, InterfaceError, InterfaceFlags, interface_index, interface_name, interfaces,

@@ -5,6 +5,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+/// Numbers of signals ([signal(7)](https://man7.org/linux/man-pages/man7/signal.7.html)).
+pub use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+
 /// Raises the limit on open descriptors to what the process may have (`RLIMIT_NOFILE`,
 /// [getrlimit(2)](https://man7.org/linux/man-pages/man2/getrlimit.2.html)) and returns it.
 ///
@@ -189,20 +192,56 @@ pub fn set_name(name: &str) {
     let _ = name;
 }
 
-/// Ends every process of the group that `leader` leads, with SIGKILL
+/// Ends every process of the group that `leader` leads, with SIGKILL. As for [`signal_group`].
+///
+/// # Errors
+/// As for [`signal_group`].
+pub fn kill_group(leader: u32) -> io::Result<()> {
+    signal_group(leader, libc::SIGKILL)
+}
+
+/// Sends `signal` to every process of the group that `leader` leads
 /// ([kill(2)](https://man7.org/linux/man-pages/man2/kill.2.html)). Only for a child that was started as leader of
 /// a group of its own and was not waited for yet: afterwards its number can be another's.
 ///
 /// # Errors
 /// The system's; `InvalidInput` for a number that no child has.
-pub fn kill_group(leader: u32) -> io::Result<()> {
-    let group = libc::pid_t::try_from(leader).unwrap_or(0);
-    // 1 would be every process there is.
-    if group <= 1 {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+pub fn signal_group(leader: u32, signal: i32) -> io::Result<()> {
+    signal_to(-child_number(leader)?, signal)
+}
+
+/// Sends `signal` to one process. Only for a child that was not waited for yet.
+///
+/// # Errors
+/// As for [`signal_group`].
+pub fn signal_child(child: u32, signal: i32) -> io::Result<()> {
+    signal_to(child_number(child)?, signal)
+}
+
+fn child_number(child: u32) -> io::Result<libc::pid_t> {
+    match libc::pid_t::try_from(child) {
+        // 1 would be every process there is.
+        Ok(number) if number > 1 => Ok(number),
+        _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
     }
+}
+
+fn signal_to(whom: libc::pid_t, signal: i32) -> io::Result<()> {
     // SAFETY: no pointers.
-    if unsafe { libc::kill(-group, libc::SIGKILL) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if unsafe { libc::kill(whom, signal) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Lets the calling thread's waits end within about `nanoseconds` after their time
+/// ([prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html), `PR_SET_TIMERSLACK`); 50,000 unless set.
+/// Elsewhere than on Linux it does nothing.
+pub fn set_timer_slack(nanoseconds: u32) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: no pointers. It cannot fail for a number above 0.
+    unsafe {
+        libc::prctl(libc::PR_SET_TIMERSLACK, libc::c_ulong::from(nanoseconds.max(1)));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = nanoseconds;
 }
 
 /// The program that this process runs, to start it again. On Linux the very file that was started, even

@@ -48,7 +48,7 @@ impl Counts {
             Decision::Dropped(cause) => *self.of(*cause) += 1,
             Decision::Delivered(copies) => {
                 self.forwarded += 1;
-                self.bytes += size as u64;
+                self.bytes = self.bytes.saturating_add(size as u64);
                 self.duplicated += u64::from(copies.duplicated());
                 self.corrupted += copies.iter().filter(|copy| copy.corruption.is_some()).count() as u64;
             }

@@ -152,7 +152,7 @@ pub enum RecordError {
 }
 
 impl Record {
-    /// The most datagrams that a record has, ten million: each takes 72 bytes of memory.
+    /// The most datagrams that a record has, ten million: each takes 56 bytes of memory.
     pub const MAX: usize = 10_000_000;
 
     /// How many datagrams it has in one direction.

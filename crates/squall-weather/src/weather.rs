@@ -8,7 +8,8 @@ use crate::conditions::Conditions;
 use crate::link::Link;
 use crate::presets::PRESETS;
 
-/// What a network does to datagrams, in each direction. Read from text and shown as text.
+/// What a network does to datagrams, in each direction. Read from text and shown as text, in
+/// [the text form](crate#the-text-form).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Weather {
     /// From the client to the server.

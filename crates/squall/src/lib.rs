@@ -22,11 +22,14 @@
 //!   time, a [`Conversation`] on a stream), and the addresses.
 //! - [`Server`]: services under one [`Model`], with limits, hooks and a graceful end.
 //! - [`sessions`]: `accept()` for datagrams.
+//! - [`broadcast`]: one datagram for many, sent and heard on all interfaces.
 //! - [`Client`]: asks again until it is answered, and says how often it had to.
+//! - [`path_mtu`]: how large a datagram a path carries.
 //! - `load`, with the feature of that name: a load generator.
 //! - [`socket`]: the sockets below, with every option typed.
 #![forbid(unsafe_code)]
 
+pub mod broadcast;
 pub mod client;
 mod clock;
 mod control;
@@ -35,6 +38,7 @@ mod hooks;
 #[cfg(feature = "load")]
 pub mod load;
 mod offload;
+pub mod path_mtu;
 mod pool;
 mod server;
 pub mod sessions;
@@ -50,8 +54,8 @@ pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};
 pub use server::{BindError, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open};
 pub use squall_proto::{
-    Handler, Input, MAX_DATAGRAM, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request, Stateless,
-    Transport, framing, guard, random, retry, text,
+    Effect, Handler, Input, MAX_DATAGRAM, Method, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request,
+    Stateless, Status, Target, Transport, coap, framing, guard, random, retry, text,
 };
 pub use squall_socket as socket;
 pub use squall_time::Time;

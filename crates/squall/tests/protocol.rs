@@ -108,3 +108,161 @@ fn each_shard_has_a_protocol_of_its_own_and_a_peer_keeps_to_one() {
     }
     assert_eq!(Vec::from_iter(protocols), ["0", "1"], "one for each shard, whatever the address");
 }
+
+/// Tells every connection what any peer says, ends the one that says `end`, says goodbye when the server stops.
+#[derive(Default)]
+struct Hub {
+    open: Vec<Origin>,
+    full: std::collections::HashSet<Origin>,
+    heard: Option<std::sync::mpsc::Sender<&'static str>>,
+}
+
+impl Protocol for Hub {
+    fn handle_input(&mut self, _now: Time, input: Input<'_>, out: &mut Outbox) {
+        let say = |what| {
+            // Nobody listens when the test is over.
+            let _ = self.heard.as_ref().map(|heard| heard.send(what));
+        };
+        match input {
+            Input::Opened(origin) => {
+                self.open.push(origin);
+                say("opened");
+            }
+            Input::Closed(origin) => {
+                self.open.retain(|open| *open != origin);
+                say("closed");
+            }
+            Input::Full(origin) => {
+                self.full.insert(origin);
+                say("full");
+            }
+            Input::Writable(origin) => {
+                self.full.remove(&origin);
+                say("writable");
+            }
+            Input::Message(request) if request.payload == b"end" => out.close(&request.origin).unwrap(),
+            Input::Message(request) => {
+                let members = self.open.iter().filter(|open| !self.full.contains(*open)).copied();
+                let others = (!request.origin.transport.is_stream()).then_some(request.origin);
+                out.to_all(&mut members.chain(others), request.payload).unwrap();
+            }
+            Input::Stopping => {
+                out.to_all(&mut self.open.iter().copied(), b"bye").unwrap();
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, _now: Time, _out: &mut Outbox) {}
+
+    fn poll_timeout(&self) -> Option<Time> {
+        None
+    }
+}
+
+/// A hub on UDP, TCP and a Unix socket, and what it hears.
+fn hub() -> (squall::Running, std::sync::mpsc::Receiver<&'static str>, tempfile::TempDir) {
+    let (told, heard) = std::sync::mpsc::channel();
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("unix:{}/hub", folder.path().display());
+    let hub = Service::protocol("hub", Hub { heard: Some(told), ..Hub::default() });
+    let hub = hub.at("udp://127.0.0.1:0").unwrap().at("tcp://127.0.0.1:0").unwrap().at(&path).unwrap();
+    let hub = hub.framing(squall::framing::Framing::Lines { max: 100_000 });
+    (Server::new().service(hub).start().unwrap(), heard, folder)
+}
+
+fn line(stream: &mut impl std::io::BufRead) -> String {
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    line
+}
+
+#[test]
+fn a_protocol_talks_with_connections_and_datagrams_alike() {
+    let (server, heard, folder) = hub();
+    let addresses = server.local_addrs();
+    let tcp = std::net::TcpStream::connect(addresses[1]).unwrap();
+    tcp.set_read_timeout(Some(common::LONG)).unwrap();
+    let unix = std::os::unix::net::UnixStream::connect(folder.path().join("hub")).unwrap();
+    unix.set_read_timeout(Some(common::LONG)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(heard.recv_timeout(common::LONG), Ok("opened"));
+    }
+    let (mut from_tcp, mut from_unix) = (std::io::BufReader::new(&tcp), std::io::BufReader::new(&unix));
+    let udp = client(addresses[0]);
+    udp.send(b"from udp").unwrap();
+    assert_eq!(
+        (hear(&udp), line(&mut from_tcp), line(&mut from_unix)),
+        ("from udp".into(), "from udp\n".into(), "from udp\n".into())
+    );
+    std::io::Write::write_all(&mut &tcp, b"from t").unwrap();
+    std::io::Write::write_all(&mut &tcp, b"cp\nand more\n").unwrap();
+    assert_eq!((line(&mut from_tcp), line(&mut from_tcp)), ("from tcp\n".into(), "and more\n".into()));
+    assert_eq!((line(&mut from_unix), line(&mut from_unix)), ("from tcp\n".into(), "and more\n".into()));
+
+    std::io::Write::write_all(&mut &unix, b"end\n").unwrap();
+    assert_eq!(line(&mut from_unix), "", "the protocol ended it");
+    assert_eq!(heard.recv_timeout(common::LONG), Ok("closed"));
+    let report = server.shutdown(common::LONG);
+    assert_eq!((line(&mut from_tcp), line(&mut from_tcp)), ("bye\n".into(), String::new()));
+    assert_eq!((report.handled, report.unfinished), (4, 0));
+}
+
+#[test]
+fn a_peer_that_says_its_last_word_hears_the_answer() {
+    let (server, _heard, _folder) = hub();
+    for round in 0..50 {
+        let mut tcp = std::net::TcpStream::connect(server.local_addrs()[1]).unwrap();
+        tcp.set_read_timeout(Some(common::LONG)).unwrap();
+        std::io::Write::write_all(&mut tcp, b"hello").unwrap();
+        tcp.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = String::new();
+        std::io::Read::read_to_string(&mut tcp, &mut all).unwrap();
+        assert_eq!(all, "hello\n", "round {round}");
+    }
+}
+
+#[test]
+fn a_connection_that_leaves_is_told_once() {
+    let (server, heard, _folder) = hub();
+    let tcp = std::net::TcpStream::connect(server.local_addrs()[1]).unwrap();
+    assert_eq!(heard.recv_timeout(common::LONG), Ok("opened"));
+    drop(tcp);
+    assert_eq!(heard.recv_timeout(common::LONG), Ok("closed"));
+    drop(server);
+    assert!(heard.recv().is_err(), "and nothing else");
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_told_to_the_protocol_and_costs_the_others_nothing() {
+    let (server, heard, _folder) = hub();
+    let addresses = server.local_addrs();
+    let slow = std::net::TcpStream::connect(addresses[1]).unwrap();
+    slow.set_read_timeout(Some(common::LONG)).unwrap();
+    assert_eq!(heard.recv_timeout(common::LONG), Ok("opened"));
+    let udp = client(addresses[0]);
+    let body = vec![b'x'; 50_000];
+    let mut rounds = 0;
+    let word = loop {
+        udp.send(&body).unwrap();
+        assert_eq!(hear(&udp).len(), body.len(), "the other hears on");
+        rounds += 1;
+        match heard.try_recv() {
+            Ok(word) => break word,
+            Err(_) => assert!(rounds < 2_000, "the kernel's buffers end somewhere"),
+        }
+    };
+    assert_eq!(word, "full");
+    udp.send(&body).unwrap();
+    assert_eq!(hear(&udp).len(), body.len());
+    assert_eq!(server.stats().total(Counter::SendBufferFull), 0, "it was told before anything was lost");
+    let mut reader = std::io::BufReader::new(&slow);
+    // The last rounds may have come when it was full already, or just before.
+    for _ in 1..rounds {
+        assert_eq!(line(&mut reader).len(), body.len() + 1, "all that was written before arrives");
+    }
+    assert_eq!(heard.recv_timeout(common::LONG), Ok("writable"));
+    udp.send(b"again").unwrap();
+    let next = std::iter::repeat_with(|| line(&mut reader)).find(|line| line.len() <= body.len());
+    assert_eq!(next.as_deref(), Some("again\n"));
+}

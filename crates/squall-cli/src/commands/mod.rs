@@ -3,7 +3,12 @@
 pub(crate) mod ask;
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod discover;
+pub(crate) mod listen;
 pub(crate) mod lookup;
 pub(crate) mod man;
+pub(crate) mod mtu;
 pub(crate) mod relay;
 pub(crate) mod serve;
+pub(crate) mod shout;
+pub(crate) mod under;

@@ -11,7 +11,7 @@ use signal_hook::iterator::Signals;
 use squall::framing::Framing;
 use squall::guard::Network;
 use squall::{Model, Offload, Peer, Refusal, Request, Running, Stopper, Verdict, text::sanitize};
-use squall_node::{Config, Node, NodeError, ServiceConfig};
+use squall_node::{AnnounceNews, Announcer, Config, Node, NodeError, ServiceConfig};
 use tracing::{debug, error, info, warn};
 
 use crate::exit::Exit;
@@ -70,6 +70,12 @@ pub(crate) struct Arguments {
     /// Do not limit the requests of one peer or network (loopback is never limited)
     #[arg(long, env = "SQUALL_NO_RATE_LIMIT")]
     no_rate_limit: bool,
+    /// Announce the services that other machines can reach on their networks (DNS-SD), for `squall discover`
+    #[arg(long, env = "SQUALL_ANNOUNCE")]
+    announce: bool,
+    /// The node's name, as it is announced [default: the machine's]
+    #[arg(long, env = "SQUALL_NAME", value_parser = squall_node::parse_node_name)]
+    name: Option<String>,
     /// Answer one request and end
     #[arg(long)]
     once: bool,
@@ -94,6 +100,7 @@ const EXAMPLES: &str = "Examples:
   squall serve stamp --on udp://:9000 -v           every interface, each request logged
   squall serve time --on udp://[::]:20000 --on unixgram:/tmp/t.sock --model threads:8
   squall serve exec --on tcp://127.0.0.1:7000 --command 'wc -c'
+  squall serve time --on udp://:20000 --announce --name kitchen
   squall serve length --drop 50%                   loses every other request, about
 
 Ends with 0 when asked to by SIGINT or SIGTERM; a second one ends it at once with 130. Other exit
@@ -125,7 +132,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
         }
     }
     print_table(&running)?;
+    let announcer = announce(&config, &running);
     watch(&running, verbose > 0);
+    if let Some(announcer) = announcer {
+        announcer.withdraw();
+    }
     let report = running.wait();
     for socket in report.stats.sockets() {
         debug!("{socket}");
@@ -164,6 +175,8 @@ fn config(arguments: Arguments) -> Result<Config, Exit> {
         gso: arguments.gso,
         gro: arguments.gro,
         rate_limit: arguments.no_rate_limit.then_some(false),
+        announce: arguments.announce.then_some(true),
+        name: arguments.name,
         ..Config::default()
     };
     match arguments.config {
@@ -280,6 +293,39 @@ fn print_table(running: &Running) -> Result<(), Exit> {
         // Nobody reads the table; the node serves all the same.
         Err(problem) if problem.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
+    }
+}
+
+/// Announces the services if the configuration says so. A node that cannot serves all the same.
+fn announce(config: &Config, running: &Running) -> Option<Announcer> {
+    if config.announce != Some(true) {
+        return None;
+    }
+    let report = |news| match news {
+        AnnounceNews::Renamed { from, to } => warn!("announced as {to}: another host has the name {from}"),
+        AnnounceNews::Trouble(trouble) => warn!("announcing: {trouble}"),
+        _ => {}
+    };
+    match Announcer::start(running.locals(), config.name.as_deref(), report) {
+        Ok(Some(announcer)) => {
+            let services: Vec<String> = announcer
+                .announced()
+                .iter()
+                .map(|known| format!("{} ({} {})", known.service, known.transport, known.port))
+                .collect();
+            info!("announced as {:?}: {}", announcer.name(), services.join(", "));
+            Some(announcer)
+        }
+        Ok(None) => {
+            warn!(
+                "nothing to announce: every service listens on loopback; --on udp://:PORT is every interface"
+            );
+            None
+        }
+        Err(problem) => {
+            warn!("{problem}");
+            None
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
 
-use crate::loss::Loss;
+use crate::lossy::Loss;
 
 /// How a command is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,10 +159,11 @@ impl Worker {
 
 impl AsyncHandler for Exec {
     async fn handle(&self, request: OwnedRequest) -> Result<Vec<Vec<u8>>, Refusal> {
-        if let Some(loss) = &self.loss {
-            loss.check()?;
+        {
+            let request = Request::new(request.now, &request.payload, request.origin);
+            self.loss.as_ref().map_or(Ok(()), |loss| loss.check(&request))?;
+            super::check_repeats(&self.repeats, &request)?;
         }
-        super::check_repeats(&self.repeats, &Request::new(request.now, &request.payload, request.origin))?;
         let _place = self.places.acquire().await.map_err(|_| Refusal::Overload("the pool is closed"))?;
         let answer = async {
             match self.mode {

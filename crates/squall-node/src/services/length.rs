@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use squall::{Handler, Refusal, Reply, Request};
+use squall::{Effect, Handler, Method, Refusal, Reply, Request};
 
 /// Answers N bytes with `Your data was N bytes long`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,5 +13,9 @@ impl Handler for Length {
         // The reply keeps the reason of a write that it refuses.
         let _ = write!(reply, "Your data was {} bytes long", request.payload.len());
         Ok(())
+    }
+
+    fn effect(&self, _method: Method) -> Effect {
+        Effect::Safe
     }
 }

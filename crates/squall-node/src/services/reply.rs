@@ -1,7 +1,7 @@
 //! `reply`: a fixed text.
 
 use squall::guard::{DEFAULT_REPLY, Repeats, RepeatsConfig};
-use squall::{Handler, Refusal, Reply, Request};
+use squall::{Effect, Handler, Method, Refusal, Reply, Request};
 
 /// Answers anything with one text.
 #[derive(Debug)]
@@ -35,5 +35,9 @@ impl Handler for FixedReply {
             super::check_repeats(repeats, request)?;
         }
         reply.write(self.text.as_bytes())
+    }
+
+    fn effect(&self, _method: Method) -> Effect {
+        Effect::Safe
     }
 }

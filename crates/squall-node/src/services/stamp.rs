@@ -1,6 +1,6 @@
 //! `stamp`: the request behind a time stamp.
 
-use squall::{Handler, Refusal, Reply, Request};
+use squall::{Effect, Handler, Method, Refusal, Reply, Request};
 
 use crate::clock;
 
@@ -16,5 +16,9 @@ impl Handler for Stamp {
         reply.write(&clock::text(request.now))?;
         reply.write(b"] ")?;
         reply.write(request.payload)
+    }
+
+    fn effect(&self, _method: Method) -> Effect {
+        Effect::Safe
     }
 }

@@ -1,6 +1,6 @@
 //! `time`: the time of day, whatever is asked.
 
-use squall::{Handler, Refusal, Reply, Request};
+use squall::{Effect, Handler, Method, Refusal, Reply, Request};
 
 use crate::clock;
 
@@ -12,5 +12,9 @@ pub struct TimeOfDay;
 impl Handler for TimeOfDay {
     fn handle(&self, request: &Request<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal> {
         reply.write(&clock::text(request.now))
+    }
+
+    fn effect(&self, _method: Method) -> Effect {
+        Effect::Safe
     }
 }

@@ -68,6 +68,19 @@ impl RetryPolicy {
         self
     }
 
+    /// The same policy with its jitter drawn once, by `seed`, for all waits of a request: the first wait and the
+    /// longest are lengthened, and each wait is exactly the factor times the one before. So
+    /// [RFC 7252 §4.2](https://www.rfc-editor.org/rfc/rfc7252#section-4.2) has it.
+    pub fn drawn(&self, seed: u64) -> Self {
+        let longer = 1.0 + self.jitter * SplitMix64::new(seed).unit();
+        Self {
+            first: scaled(self.first, longer).min(LONGEST),
+            max_wait: scaled(self.max_wait, longer).min(LONGEST),
+            jitter: 0.0,
+            ..self.clone()
+        }
+    }
+
     /// What [`total`](Self::total) set.
     pub fn total_limit(&self) -> Option<Duration> {
         self.total

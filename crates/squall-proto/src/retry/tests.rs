@@ -125,6 +125,19 @@ fn a_value_out_of_bounds_is_named() {
     }
 }
 
+#[test]
+fn jitter_that_is_drawn_once_lengthens_all_waits_alike() {
+    for seed in 0..50 {
+        let drawn = RetryPolicy::default().drawn(seed);
+        let (tries, end) = run(&drawn, 1, 1);
+        let waits: Vec<_> = tries.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+        assert_eq!(tries.len(), 5);
+        assert!(waits[0] >= millis(100) && waits[0] <= millis(150), "{waits:?}");
+        assert!(waits.windows(2).all(|pair| pair[1] == 2 * pair[0]), "{waits:?}");
+        assert_eq!(end, Some(31 * waits[0]));
+    }
+}
+
 proptest! {
     #[test]
     fn waits_never_shrink_within_their_jitter_and_no_limit_is_passed(

@@ -45,6 +45,21 @@ impl Socket {
         self.inner.reuse_port()
     }
 
+    /// Shares the port with other programs that listen for broadcasts and multicasts, of which each gets a
+    /// copy of every one; all must have asked for it before their binds. A datagram for one host goes to one
+    /// of them: on Linux to that which was bound last. It is `SO_REUSEADDR` on Linux, where `SO_REUSEPORT`
+    /// would also let one in among the sockets of a server and take a share of its peers; other systems want
+    /// both ([socket(7)](https://man7.org/linux/man-pages/man7/socket.7.html)).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_shared_with_listeners(&self, on: bool) -> io::Result<()> {
+        self.set_reuse_address(on)?;
+        #[cfg(not(target_os = "linux"))]
+        self.set_reuse_port(on)?;
+        Ok(())
+    }
+
     /// Allows sending to broadcast addresses (`SOL_SOCKET`, `SO_BROADCAST`); off by default.
     ///
     /// # Errors

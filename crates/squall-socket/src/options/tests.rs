@@ -273,6 +273,29 @@ fn a_member_of_a_group_hears_it_until_it_leaves() {
 }
 
 #[test]
+fn listeners_share_a_port_and_each_hears_what_is_sent_to_all() {
+    let loopback = loopback();
+    let group = IpAddr::from([239, 255, 80, 1]);
+    let listener = |port| {
+        let socket = Socket::open(Family::V4, Kind::Datagram).unwrap();
+        socket.set_shared_with_listeners(true).unwrap();
+        socket.bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap();
+        socket.join_multicast(group, loopback).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket
+    };
+    let first = listener(0);
+    let port = first.local_address().unwrap().ip().unwrap().port();
+    let listeners = [first, listener(port), listener(port)];
+    let sender = Socket::open(Family::V4, Kind::Datagram).unwrap();
+    sender.send_by(b"all", SocketAddr::new(group, port), None, loopback).unwrap();
+    for listener in listeners {
+        let mut buffer = [0; 8];
+        assert_eq!(listener.recv(&mut buffer).unwrap(), 3);
+    }
+}
+
+#[test]
 fn only_groups_can_be_joined() {
     let socket = Socket::open(Family::V4, Kind::Datagram).unwrap();
     let error = socket.join_multicast(IpAddr::from([192, 0, 2, 1]), 0).unwrap_err();

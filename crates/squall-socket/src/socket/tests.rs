@@ -45,6 +45,35 @@ fn a_datagram_goes_there_and_back_and_names_its_sender() {
 }
 
 #[test]
+fn a_datagram_leaves_by_the_interface_and_from_the_address_that_it_is_told() {
+    let loopback = crate::interface_index("lo").or_else(|_| crate::interface_index("lo0")).unwrap();
+    for address in loopbacks() {
+        let target = bound(address, Kind::Datagram);
+        target.set_receive_packet_info(true).unwrap();
+        let to = target.local_address().unwrap().ip().unwrap();
+        let any: IpAddr =
+            if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let sender = bound(SocketAddr::new(any, 0), Kind::Datagram);
+        // All of 127.0.0.0/8 is this host's on Linux, where another source than the usual one can be seen.
+        let other = IpAddr::from([127, 0, 0, 2]);
+        let source = if to.is_ipv4() && cfg!(target_os = "linux") { other } else { to.ip() };
+        let mut batch = crate::ReceiveBatch::new(1, 16);
+        for (source, interface, seen) in
+            [(Some(source), loopback, source), (Some(source), 0, source), (None, loopback, to.ip())]
+        {
+            assert_eq!(sender.send_by(b"ping", to, source, interface).unwrap(), 4);
+            // Waits until it is there.
+            assert_eq!(target.peek(&mut [0; 8]).unwrap(), 4);
+            assert_eq!(batch.receive(&target, 1).unwrap(), 1);
+            let received = batch.get(0).unwrap();
+            assert_eq!(received.from.ip().unwrap().ip(), seen);
+            assert_eq!((received.payload, received.ancillary.interface), (b"ping".as_slice(), loopback));
+        }
+        assert!(sender.send_by(b"ping", to, None, u32::MAX >> 1).is_err(), "there is no such interface");
+    }
+}
+
+#[test]
 fn a_buffer_that_is_too_small_says_that_the_datagram_was_cut() {
     let (one, other) = Socket::pair(Kind::Datagram).unwrap();
     other.set_read_timeout(Some(Duration::from_secs(5))).unwrap();

@@ -1,10 +1,12 @@
 //! Sending and receiving, one call at a time.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use super::Socket;
 use crate::address::{Address, RawAddress, UnixAddress};
+use crate::ancillary::{Control, Writer};
 
 /// What [`Socket::recv_from`] received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,50 @@ impl Socket {
     /// a broadcast address without [`set_broadcast`](Self::set_broadcast).
     pub fn send_to(&self, bytes: &[u8], address: impl Into<Address>) -> io::Result<usize> {
         self.inner.send_to_with_flags(bytes, &address.into().to_socket2(), SEND_FLAGS)
+    }
+
+    /// Sends a datagram to `address` by the interface with number `interface`, whatever the routes say; 0
+    /// leaves that to them. `source` is the address of this host that it comes from; `None` lets the kernel
+    /// choose (`IP_PKTINFO`, [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html); `IPV6_PKTINFO`,
+    /// [RFC 3542](https://www.rfc-editor.org/rfc/rfc3542#section-6.1)). The socket is of the address's
+    /// family.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to); `ENODEV` or `ENETUNREACH` when there is no such interface or it has no
+    /// address of the family, `EINVAL` when `source` is no address of this host.
+    pub fn send_by(
+        &self,
+        bytes: &[u8],
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        interface: u32,
+    ) -> io::Result<usize> {
+        let mut name = Address::Ip(address).to_raw();
+        let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        let mut control = Control::EMPTY;
+        let mut writer = Writer::new(&mut control);
+        if source.is_some() || interface != 0 {
+            let source = source.unwrap_or(match address {
+                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            });
+            writer.source(source, interface, address.is_ipv6());
+        }
+        let control_len = writer.len();
+        // SAFETY: all zero is a valid msghdr: no name, no buffers, no control data.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_name = (&raw mut name.storage).cast();
+        message.msg_namelen = name.len;
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        if control_len > 0 {
+            message.msg_control = control.0.as_mut_ptr().cast();
+            message.msg_controllen = control_len as _;
+        }
+        // SAFETY: the message points at a name, one buffer and control data that are good for the lengths it
+        // states and outlive the call; the kernel writes through none of them.
+        let len = unsafe { libc::sendmsg(self.as_raw_fd(), &raw const message, SEND_FLAGS) };
+        usize::try_from(len).map_err(|_| io::Error::last_os_error())
     }
 
     /// The bytes that the next receive can have at once: all that a stream holds, and on Linux the first

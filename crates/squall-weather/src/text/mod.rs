@@ -129,6 +129,25 @@ impl Weather {
         Setting::new(key, value)?.apply(self)
     }
 
+    /// The keys in force that mean something for datagrams alone. A stream of bytes has its delay, jitter, rate
+    /// and blackouts, in order; who carries one says which of the rest it cannot do.
+    ///
+    /// ```
+    /// use squall_weather::Weather;
+    ///
+    /// let weather: Weather = "delay=25ms,up.loss=1%@10s:down.mtu=1400".parse()?;
+    /// assert_eq!(weather.datagram_keys(), ["loss", "mtu"]);
+    /// # Ok::<(), squall_weather::TextError>(())
+    /// ```
+    pub fn datagram_keys(&self) -> Vec<&'static str> {
+        let later = |conditions: &'_ Conditions, key: &Key| {
+            conditions.schedule.later.iter().any(|(_, later)| !(key.show)(later).is_empty())
+        };
+        let in_force = |conditions, key: &Key| !(key.show)(conditions).is_empty() || later(conditions, key);
+        let keys = KEYS.iter().filter(|key| !STREAM_KEYS.contains(&key.name));
+        keys.filter(|key| in_force(&self.up, key) || in_force(&self.down, key)).map(|key| key.name).collect()
+    }
+
     /// Whether the values go together: a queue holds a datagram, a burst ends, and such.
     ///
     /// # Errors
@@ -287,6 +306,9 @@ fn check(conditions: &Conditions) -> Result<(), &'static str> {
     }
 }
 
+/// What a stream can have too.
+const STREAM_KEYS: [&str; 7] =
+    ["delay", "jitter", "jitter-shape", "rate", "queue", "blackout", "blackout-every"];
 const ETHERNET: u32 = 1500;
 /// The most rules of one direction.
 const MAX_RULES: usize = 64;

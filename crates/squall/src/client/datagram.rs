@@ -233,7 +233,7 @@ fn bind_return_path(socket: &Socket) -> io::Result<Option<SocketFile>> {
 }
 
 /// Not for secrets: jitter, and names that do not collide.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }

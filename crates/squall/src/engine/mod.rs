@@ -1,6 +1,7 @@
 //! The engine of datagram servers: one thread for each shard, all of its sockets, one receive pool.
 
 mod gate;
+pub(crate) mod hosted;
 pub(crate) mod returns;
 mod sender;
 mod shard;

@@ -1,14 +1,17 @@
 //! One shard: a thread, its sockets, its protocols.
 
+mod streams;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use squall_proto::{Input, Origin, Outbox, Peer, Protocol, Refusal, Request, Time, Transport};
+use squall_proto::{Input, Origin, Outbox, Peer, Refusal, Request, Time, Transport};
 use squall_socket::{Address, Message, Poller, ReceiveBatch, Socket, Waker};
 
 use super::gate::{Arrival, Gate, Rules};
+use super::hosted::Hosted;
 use super::returns::{Done, Returns};
 use super::sender::{Exit, FLUSH_AT, Offload, Sender};
 use super::unix_peers::UnixPeers;
@@ -60,9 +63,7 @@ pub(crate) struct Shard {
     waker: Waker,
     returns: Arc<Returns>,
     endpoints: Vec<Endpoint>,
-    protocols: Vec<Box<dyn Protocol>>,
-    /// For each protocol, the time before which it is not called for its deadline: it panicked there.
-    muted: Vec<Time>,
+    protocols: Vec<Hosted>,
     unix_peers: UnixPeers,
     batch: ReceiveBatch,
     outbox: Outbox,
@@ -85,11 +86,14 @@ impl Shard {
         gate: Gate,
         config: ShardConfig,
         endpoints: Vec<Endpoint>,
-        protocols: Vec<Box<dyn Protocol>>,
+        protocols: Vec<Hosted>,
     ) -> io::Result<Self> {
         let mut poller = Poller::new()?;
         let waker = Waker::new()?;
         poller.add(&waker, WAKE)?;
+        for connections in protocols.iter().filter_map(|hosted| hosted.connections.as_ref()) {
+            poller.add(&connections.bridge.waker, CONNECTIONS)?;
+        }
         for endpoint in &endpoints {
             endpoint.socket.set_nonblocking(true)?;
         }
@@ -110,7 +114,6 @@ impl Shard {
             poller,
             waker,
             endpoints,
-            muted: vec![Time::ZERO; protocols.len()],
             protocols,
             config,
         })
@@ -143,6 +146,7 @@ impl Shard {
             for token in ready.drain(..) {
                 match token {
                     WAKE => self.take_returns(),
+                    CONNECTIONS => self.take_connections(),
                     token if self.takes() => self.receive(token),
                     // Requests that wait at the sockets were never taken.
                     _ => {}
@@ -153,6 +157,9 @@ impl Shard {
         let now = self.control.now();
         for index in 0..self.protocols.len() {
             self.input(index, now, Input::Stopping);
+            if let Some(connections) = &mut self.protocols[index].connections {
+                connections.end();
+            }
         }
         self.control.add_unfinished(self.returns.away() as u64);
         Ok(())
@@ -185,7 +192,8 @@ impl Shard {
     }
 
     fn deadline(&self, index: usize) -> Option<Time> {
-        Some(self.protocols[index].poll_timeout()?.max(self.muted[index]))
+        let hosted = &self.protocols[index];
+        Some(hosted.protocol.poll_timeout()?.max(hosted.muted))
     }
 
     fn run_timeouts(&mut self) {
@@ -193,12 +201,12 @@ impl Shard {
             let Some(deadline) = self.deadline(index) else { continue };
             let now = self.control.now();
             if deadline <= now {
-                let (protocol, outbox) = (&mut self.protocols[index], &mut self.outbox);
+                let (protocol, outbox) = (&mut self.protocols[index].protocol, &mut self.outbox);
                 let mark = outbox.mark();
                 if let Err(panic) = contain(|| protocol.handle_timeout(now, outbox)) {
                     outbox.rewind(mark);
                     // It may not have got so far as to move its deadline.
-                    self.muted[index] = now + PANIC_PAUSE;
+                    self.protocols[index].muted = now + PANIC_PAUSE;
                     self.report_protocol_panic(index, &panic_message(&*panic));
                 }
                 self.flush_protocol(index, now);
@@ -207,7 +215,7 @@ impl Shard {
     }
 
     fn input(&mut self, index: usize, now: Time, input: Input<'_>) {
-        let (protocol, outbox) = (&mut self.protocols[index], &mut self.outbox);
+        let (protocol, outbox) = (&mut self.protocols[index].protocol, &mut self.outbox);
         let mark = outbox.mark();
         if let Err(panic) = contain(|| protocol.handle_input(now, input, outbox)) {
             outbox.rewind(mark);
@@ -311,22 +319,8 @@ impl Shard {
     fn handle(&mut self, token: usize, request: &Request<'_>) -> Option<Verdict> {
         match &self.endpoints[token].app {
             App::Protocol(index) => {
-                let (protocol, outbox) = (&mut self.protocols[*index], &mut self.outbox);
-                let mark = outbox.mark();
-                let before = outbox.len();
-                let input = Input::Message(*request);
-                match contain(|| protocol.handle_input(request.now, input, outbox)) {
-                    Err(panic) => {
-                        outbox.rewind(mark);
-                        self.report_panic(token, Some(panic_message(&*panic)));
-                        Some(Verdict::Panicked)
-                    }
-                    Ok(()) => Some(match (self.outbox.take_refusal(), self.outbox.len() - before) {
-                        (Some(refusal), _) => Verdict::Refused(refusal),
-                        (None, 0) => Verdict::Silent,
-                        (None, replies) => Verdict::Answered(replies),
-                    }),
-                }
+                let index = *index;
+                Some(self.call(index, request))
             }
             App::Away(work) => {
                 self.returns.expect();
@@ -348,11 +342,6 @@ impl Shard {
         if verdict.is_handled() {
             self.control.count_handled();
         }
-    }
-
-    fn report_protocol_panic(&self, index: usize, message: &str) {
-        let own = self.endpoints.iter().position(|endpoint| endpoint.app.is(index));
-        self.report_panic(own.unwrap_or_default(), Some(message.to_owned()));
     }
 
     fn report_panic(&self, token: usize, message: Option<String>) {
@@ -405,7 +394,7 @@ impl Shard {
             return;
         }
         match self.endpoints[token].app {
-            App::Protocol(index) if self.endpoints.iter().filter(|e| e.app.is(index)).count() > 1 => {
+            App::Protocol(index) if self.has_many_ways(index) => {
                 self.flush_protocol(index, now);
             }
             _ => {
@@ -413,6 +402,12 @@ impl Shard {
                 self.outbox.clear();
             }
         }
+    }
+
+    /// Whether a protocol has more than one socket to write to.
+    fn has_many_ways(&self, index: usize) -> bool {
+        self.protocols[index].connections.is_some()
+            || self.endpoints.iter().filter(|endpoint| endpoint.app.is(index)).count() > 1
     }
 
     /// Sends what a protocol wrote, each frame by the endpoint that its destination was heard on.
@@ -438,7 +433,11 @@ impl Shard {
                 endpoint.tally.publish(&endpoint.stats);
             }
         }
+        if let Some(connections) = &mut self.protocols[index].connections {
+            connections.deliver(&self.outbox);
+        }
         self.outbox.clear();
+        self.tell_full(index, now);
     }
 
     fn send(&mut self, token: usize, now: Time, belongs: impl Fn(&Origin) -> bool) {
@@ -483,8 +482,9 @@ impl App {
     }
 }
 
-/// The waker's token.
+/// The waker's token, and that of all bridges to connections.
 const WAKE: usize = usize::MAX;
+const CONNECTIONS: usize = usize::MAX - 1;
 /// A receive slot: any datagram, and any train that the kernel merges.
 const SLOT_SIZE: usize = 64 * 1024;
 /// While requests are away, the first and the longest pause between looks for answers.

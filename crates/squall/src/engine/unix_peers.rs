@@ -45,7 +45,8 @@ impl UnixPeers {
             *turn = turn.wrapping_add(1);
             slot
         };
-        let number = u32::from(self.slots[slot].1) << 16 | slot as u32;
+        // The highest bit is for connected peers.
+        let number = u32::from(self.slots[slot].1 & TURNS) << 16 | slot as u32;
         self.numbers.insert(address, number);
         Peer::Conn(number)
     }
@@ -53,10 +54,12 @@ impl UnixPeers {
     /// The endpoint and the address where `number` is reached; `None` when it is forgotten or has no name.
     pub(crate) fn address(&self, number: u32) -> Option<(usize, UnixAddress)> {
         let (address, turn) = self.slots.get(number as usize & 0xFFFF)?;
-        (u32::from(*turn) == number >> 16).then_some(*address)
+        (u32::from(*turn & TURNS) == number >> 16).then_some(*address)
     }
 }
 
+/// How often a slot is given away before its numbers come again, less one.
+const TURNS: u16 = (1 << 15) - 1;
 /// No slot has this number: the limit is 65,535 slots.
 const UNNAMED: u32 = u32::MAX;
 

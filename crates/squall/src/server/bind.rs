@@ -205,9 +205,7 @@ impl Service {
         let stream = uri.transport().is_stream();
         let reason = match &self.app {
             Application::Conversation(_) if !stream => "a conversation needs tcp or unix",
-            Application::Protocol(_) | Application::Protocols(_) if stream => {
-                "a protocol needs udp or unixgram"
-            }
+            Application::Protocols(_) if stream => "a protocol for each shard needs udp or unixgram",
             _ => return Ok(()),
         };
         Err(BindError::Transport { service: self.name.clone(), uri: uri.to_string(), reason })

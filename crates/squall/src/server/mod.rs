@@ -1,5 +1,6 @@
 //! A server: services on their addresses, one model, one life.
 
+mod assemble;
 mod bind;
 mod groups;
 mod open;
@@ -8,11 +9,12 @@ mod service;
 
 use std::time::Duration;
 
+pub(crate) use assemble::assemble;
 pub use bind::BindError;
 pub(crate) use bind::{Bound, bind_datagrams};
 pub use open::{OpenSocket, open};
+pub(crate) use running::seed;
 pub use running::{Local, Report, Running, Stopper};
-pub(crate) use running::{assemble, seed};
 pub use service::Service;
 use squall_proto::Request;
 use squall_proto::guard::{RateLimitConfig, Trust};

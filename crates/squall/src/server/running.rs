@@ -5,21 +5,17 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use squall_proto::guard::{PortSet, RateLimit};
-use squall_proto::{Protocol, Stateless, Time, Transport};
+use squall_proto::Time;
 use squall_socket::Socket;
-use tokio::runtime;
 use tokio::sync::oneshot;
 
+use super::assemble::assemble;
 use super::bind::{self, BindError, Bound};
-use super::service::Application;
 use super::{Config, Model, Server, Service, groups};
 use crate::control::Control;
-use crate::engine::{App, Endpoint, Gate, Rules, Shard, ShardConfig};
-use crate::offload::Work;
+use crate::engine::Shard;
 use crate::pool::Pool;
-use crate::stats::{Counter, Snapshot, SocketStats, Tally};
-use crate::stream::{self, Listener, StreamApp, StreamService};
+use crate::stats::{Counter, Snapshot, SocketStats};
 use crate::uri::Uri;
 use crate::verdict::contain;
 use crate::workers;
@@ -174,18 +170,18 @@ impl std::fmt::Debug for Stopper {
 
 /// The threads of a server.
 pub(crate) struct Parts {
-    shards: Vec<JoinHandle<()>>,
-    runtime: Option<(JoinHandle<()>, oneshot::Sender<()>)>,
-    workers: Option<workers::Supervisor>,
+    pub(super) shards: Vec<JoinHandle<()>>,
+    pub(super) runtime: Option<(JoinHandle<()>, oneshot::Sender<()>)>,
+    pub(super) workers: Option<workers::Supervisor>,
     /// Socket files to remove, and the pool to end, after all else.
-    _bound: Vec<Bound>,
-    pool: Option<Arc<Pool>>,
+    pub(super) _bound: Vec<Bound>,
+    pub(super) pool: Option<Arc<Pool>>,
 }
 
 /// A shard that waits for its thread.
 pub(crate) struct Seat {
-    number: usize,
-    shard: Shard,
+    pub(super) number: usize,
+    pub(super) shard: Shard,
 }
 
 impl Seat {
@@ -254,7 +250,7 @@ impl Parts {
 }
 
 /// Tells that a thread of the server has come to its end, however it did.
-struct PartEnd<'a>(&'a Control);
+pub(super) struct PartEnd<'a>(pub(super) &'a Control);
 
 impl Drop for PartEnd<'_> {
     fn drop(&mut self) {
@@ -334,195 +330,6 @@ fn locals(services: &[Service], bound: &[Bound]) -> Vec<Local> {
         sockets: bound.sockets.len(),
     };
     bound.iter().map(local).collect()
-}
-
-type Meters = Vec<(Arc<SocketStats>, Arc<Socket>)>;
-
-/// Starts a server whose sockets are open, but for the threads of its shards. `first_shard` is the number of the first
-/// shard in the counts: that of the worker, in a worker process.
-pub(crate) fn assemble(
-    services: Vec<Service>,
-    config: Config,
-    bound: Vec<Bound>,
-    first_shard: usize,
-    time_requests: bool,
-) -> io::Result<(Arc<Control>, Parts, Meters, Vec<Seat>)> {
-    let control = Control::new(config.hooks, config.limit, config.grace);
-    let trust = Arc::new(config.trust);
-    let ports: PortSet =
-        bound.iter().filter_map(|bound| bound.address.ip()).map(|address| address.port()).collect();
-    let ports = Arc::new(ports);
-    let pool = match config.model {
-        Model::Threads { threads, queue, deadline } => {
-            Some(Arc::new(Pool::start(control.clock(), threads.max(1), queue, deadline)?))
-        }
-        _ => None,
-    };
-    let needs_runtime = services.iter().any(|service| matches!(service.app, Application::Asynchronous(_)))
-        || bound.iter().any(|bound| bound.transport.is_stream());
-    let runtime =
-        needs_runtime.then(|| runtime::Builder::new_current_thread().enable_all().build()).transpose()?;
-    let shard_count = bound
-        .iter()
-        .filter(|bound| !bound.transport.is_stream())
-        .map(|bound| bound.sockets.len())
-        .max()
-        .unwrap_or(0);
-
-    let mut meters = Vec::new();
-    let mut shards: Vec<_> = (0..shard_count).map(|_| (Vec::new(), Vec::new())).collect();
-    let mut listeners = Vec::new();
-    for (index, service) in services.into_iter().enumerate() {
-        let rules = Rules { answers_anything: service.answers_anything, groups: !service.groups.is_empty() };
-        let (framing, limits) = (service.framing, config.stream_limits);
-        let own: Vec<&Bound> = bound.iter().filter(|bound| bound.service == index).collect();
-        let mut register = |bound: &Bound, shard: usize| {
-            let uri = bound.uri().to_string();
-            let stats = SocketStats::new(&service.name, uri, bound.transport, first_shard + shard);
-            let stats = control.stats.register(stats);
-            if bound.transport == Transport::Udp {
-                meters.push((Arc::clone(&stats), Arc::clone(&bound.sockets[shard])));
-            }
-            stats
-        };
-        let app = match (service.app, &pool) {
-            (Application::Protocol(protocol), _) => Shared::Protocol(Some(protocol)),
-            (Application::Protocols(make), _) => Shared::Protocols(make),
-            (Application::Asynchronous(handler), _) => Shared::Asynchronous(handler),
-            (Application::Conversation(handler), _) => Shared::Conversation(handler),
-            (Application::Handler(handler), Some(pool)) => Shared::Pool(Arc::clone(pool), handler),
-            (Application::Handler(handler), None) => Shared::Inline(handler),
-        };
-        let mut app = app;
-        // A shard's protocol of this service, once it has one.
-        let mut hosted = vec![None; shard_count];
-        for bound in own {
-            if bound.transport.is_stream() {
-                let Some(app) = app.on_stream() else { continue };
-                let socket = bound.sockets[0].try_clone()?;
-                let stats = register(bound, 0);
-                let service = StreamService { app, framing, limits };
-                listeners.push(Listener { socket, transport: bound.transport, service, stats });
-                continue;
-            }
-            for (shard, socket) in bound.sockets.iter().enumerate() {
-                let (endpoints, protocols) = &mut shards[shard];
-                let app = app.on_shard(&mut hosted[shard], protocols, runtime.as_ref());
-                endpoints.push(Endpoint {
-                    socket: Arc::clone(socket),
-                    transport: bound.transport,
-                    bound: bound.address.ip(),
-                    v6: bound.v6(),
-                    dual_stack: bound.v6() && matches!(socket.only_v6(), Ok(false)),
-                    wildcard: bound.wildcard,
-                    rules,
-                    app,
-                    stats: register(bound, shard),
-                    tally: Tally::new(),
-                });
-            }
-        }
-    }
-
-    let mut seats = Vec::new();
-    for (number, (endpoints, protocols)) in shards.into_iter().enumerate() {
-        let gate = Gate {
-            trust: Arc::clone(&trust),
-            ports: Arc::clone(&ports),
-            rate_limit: config.rate_limit.as_ref().map(|limit| RateLimit::new(limit, seed())),
-            hooks: Arc::clone(control.hooks()),
-        };
-        let shard_config = ShardConfig { gso: config.gso, batch: config.batch, time_requests };
-        let busy = control.add_busy();
-        let shard = Shard::new(Arc::clone(&control), busy, gate, shard_config, endpoints, protocols)?;
-        seats.push(Seat { number: first_shard + number, shard });
-    }
-    let runtime = runtime.map(|runtime| start_runtime(runtime, &control, listeners)).transpose()?;
-    let parts = Parts { shards: Vec::new(), runtime, workers: None, _bound: bound, pool };
-    Ok((control, parts, meters, seats))
-}
-
-/// Who answers a service, before it is put on its sockets.
-enum Shared {
-    Inline(Arc<dyn squall_proto::Handler>),
-    Pool(Arc<Pool>, Arc<dyn squall_proto::Handler>),
-    Asynchronous(crate::offload::Asynchronous),
-    Protocol(Option<Box<dyn Protocol>>),
-    Protocols(Arc<dyn Fn() -> Box<dyn Protocol> + Send + Sync>),
-    Conversation(Arc<dyn stream::conversation::StreamHandler>),
-}
-
-impl Shared {
-    fn on_stream(&self) -> Option<StreamApp> {
-        match self {
-            Shared::Inline(handler) => Some(StreamApp::Inline(Arc::clone(handler))),
-            Shared::Pool(pool, handler) => Some(StreamApp::Pool(Arc::clone(pool), Arc::clone(handler))),
-            Shared::Asynchronous(handler) => Some(StreamApp::Asynchronous(handler.clone())),
-            Shared::Conversation(handler) => Some(StreamApp::Conversation(Arc::clone(handler))),
-            Shared::Protocol(_) | Shared::Protocols(_) => None,
-        }
-    }
-
-    /// The application of an endpoint; a protocol is put on the shard the first time, as its number
-    /// `hosted`.
-    fn on_shard(
-        &mut self,
-        hosted: &mut Option<usize>,
-        protocols: &mut Vec<Box<dyn Protocol>>,
-        runtime: Option<&runtime::Runtime>,
-    ) -> App {
-        let index = *hosted;
-        let mut host = |protocol: Box<dyn Protocol>| {
-            protocols.push(protocol);
-            *hosted = Some(protocols.len() - 1);
-            App::Protocol(protocols.len() - 1)
-        };
-        match self {
-            Shared::Inline(handler) => host(Box::new(Stateless(Arc::clone(handler)))),
-            Shared::Protocol(protocol) => match protocol.take() {
-                Some(protocol) => host(protocol),
-                None => App::Protocol(index.unwrap_or_default()),
-            },
-            Shared::Protocols(make) => index.map_or_else(|| host(make()), App::Protocol),
-            Shared::Pool(pool, handler) => App::Away(Work::Pool(Arc::clone(pool), Arc::clone(handler))),
-            Shared::Asynchronous(handler) => match runtime {
-                Some(runtime) => App::Away(Work::Runtime(runtime.handle().clone(), handler.clone())),
-                None => unreachable!("an asynchronous service brings a runtime"),
-            },
-            Shared::Conversation(_) => unreachable!("a conversation is refused on datagrams"),
-        }
-    }
-}
-
-fn start_runtime(
-    runtime: runtime::Runtime,
-    control: &Arc<Control>,
-    listeners: Vec<Listener>,
-) -> io::Result<(JoinHandle<()>, oneshot::Sender<()>)> {
-    let (drained, until_drained) = oneshot::channel();
-    let control = Arc::clone(control);
-    let serve = move || {
-        let _end = PartEnd(&control);
-        runtime.block_on(async {
-            let mut tasks = tokio::task::JoinSet::new();
-            for listener in listeners {
-                let address = listener.stats.address().to_owned();
-                let control = Arc::clone(&control);
-                tasks.spawn(async move {
-                    if let Err(source) = stream::serve(Arc::clone(&control), listener).await {
-                        control.hooks().report(&crate::ServerError::Accept { address, source });
-                        control.stop(None);
-                    }
-                });
-            }
-            while tasks.join_next().await.is_some() {}
-            // Asynchronous handlers of datagrams run until the shards have their answers.
-            let _ = until_drained.await;
-        });
-        // What hangs in a task is not waited for.
-        runtime.shutdown_background();
-    };
-    Ok((thread::Builder::new().name("squall-io".into()).spawn(serve)?, drained))
 }
 
 /// A seed for tables that strangers fill: nothing that they can know.

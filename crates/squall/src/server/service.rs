@@ -50,8 +50,13 @@ impl Service {
         Self::with(name, Application::Asynchronous(Asynchronous::new(handler)))
     }
 
-    /// A service of a protocol with state and time, on datagram sockets. It has one owner: all its
-    /// sockets are read by the first shard.
+    /// A service of a protocol with state and time, on any transport. It has one owner: all its sockets
+    /// are read by the first shard, and what its connections bring goes there.
+    ///
+    /// A connection lives as long as the peer and the protocol want: of the limits on streams
+    /// ([`StreamLimits`](crate::StreamLimits)) those on their number and on a frame's time hold. What is written
+    /// to a peer waits up to 1 MiB; at 64 KiB the protocol is told that it is full
+    /// ([`Input::Full`](squall_proto::Input::Full)).
     pub fn protocol(name: impl Into<String>, protocol: impl Protocol + 'static) -> Self {
         Self::with(name, Application::Protocol(Box::new(protocol)))
     }

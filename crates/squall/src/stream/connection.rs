@@ -77,6 +77,12 @@ impl Context {
         Self { control, service, stats, busy, scratch }
     }
 
+    /// Lends the buffer that all connections read into.
+    pub(super) fn with_input<T>(&self, read: impl FnOnce(&mut [u8]) -> T) -> T {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        read(&mut scratch.input)
+    }
+
     /// Runs a handler where the watchdog sees for how long.
     fn timed<T>(&self, now: Time, handle: impl FnOnce() -> T) -> T {
         self.busy.set(now);
@@ -259,7 +265,9 @@ impl Connection<'_> {
                 }
                 handler.clone().answer(OwnedRequest { now, payload: frame.to_vec(), origin }).await
             }
-            StreamApp::Conversation(_) => unreachable!("a conversation reads its connection itself"),
+            StreamApp::Protocol(_) | StreamApp::Conversation(_) => {
+                unreachable!("these read their connections themselves")
+            }
         }
     }
 
@@ -328,28 +336,28 @@ fn wrap<'a>(framing: Framing, mut replies: impl Iterator<Item = &'a [u8]>, out: 
 }
 
 impl Stream {
-    async fn readable(&self) -> io::Result<()> {
+    pub(super) async fn readable(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.readable().await,
             Stream::Unix(stream) => stream.readable().await,
         }
     }
 
-    async fn writable(&self) -> io::Result<()> {
+    pub(super) async fn writable(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.writable().await,
             Stream::Unix(stream) => stream.writable().await,
         }
     }
 
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.try_read(buffer),
             Stream::Unix(stream) => stream.try_read(buffer),
         }
     }
 
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.try_write(bytes),
             Stream::Unix(stream) => stream.try_write(bytes),

@@ -12,6 +12,7 @@ use squall_socket::errno::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
+use super::bridge;
 use super::connection::{self, Context, End, Stream};
 use super::conversation::Conversations;
 use super::{StreamApp, StreamService};
@@ -89,7 +90,10 @@ pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Resu
         }
         let context = Arc::clone(&context);
         tasks.spawn(async move {
-            let end = connection::run(&context, stream, origin).await;
+            let end = match &context.service.app {
+                StreamApp::Protocol(bridge) => bridge::run(&context, bridge, stream, origin).await,
+                _ => connection::run(&context, stream, origin).await,
+            };
             if let Some(counter) = end.counter() {
                 context.stats.add(counter, 1);
             }
@@ -146,13 +150,19 @@ impl Acceptor {
             }
             Acceptor::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), Peer::Conn(NUMBER.fetch_add(1, Ordering::Relaxed)), None))
+                Ok((
+                    Stream::Unix(stream),
+                    Peer::Conn(NUMBER.fetch_add(1, Ordering::Relaxed) | CONNECTED),
+                    None,
+                ))
             }
         }
     }
 }
 
-/// Numbers for Unix peers, which have no address.
+/// In the number of each connected Unix peer, and of no peer of a Unix datagram socket: one protocol can have both.
+const CONNECTED: u32 = 1 << 31;
+/// Numbers for connected Unix peers, which have no address.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// The pause between two reports that accepting fails.

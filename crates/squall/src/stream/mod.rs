@@ -1,7 +1,9 @@
 //! Stream servers: connections whose requests a framing cuts out, on the asynchronous runtime.
 
+pub(crate) mod bridge;
 mod connection;
 pub(crate) mod conversation;
+pub(crate) mod line;
 mod listener;
 
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub(crate) enum StreamApp {
     Pool(Arc<Pool>, Arc<dyn Handler>),
     /// An asynchronous handler.
     Asynchronous(Asynchronous),
+    /// A protocol, on its shard.
+    Protocol(Arc<bridge::Bridge>),
     /// A whole conversation, on a thread of its own.
     Conversation(Arc<dyn StreamHandler>),
 }

@@ -1,6 +1,6 @@
 //! `squall ask`: a client that asks until it is answered.
 
-mod requests;
+pub(crate) mod requests;
 mod show;
 
 use std::ffi::OsString;
@@ -135,7 +135,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     });
     interrupt.map_err(|error| Exit::Failed.with(format!("cannot listen for Ctrl-C: {error}")))?;
 
-    let mut requests = Requests::new(arguments.text.as_deref(), arguments.stdin);
+    let mut requests = Requests::new(arguments.text.as_deref(), arguments.stdin, "asked");
     let mut out = io::stdout().lock();
     let mut exit = Exit::Done;
     while let Some(request) = requests.next()? {

@@ -7,29 +7,30 @@ use crate::exit::Exit;
 use crate::output::say;
 
 /// Requests, one after the other.
-pub(super) enum Requests {
+pub(crate) enum Requests {
     /// One from the command line, until it is taken.
     Text(Option<Vec<u8>>),
     /// All of standard input, until it is taken.
     All { taken: bool },
     /// Each line of standard input.
-    Lines { taken: usize },
+    Lines { taken: usize, verb: &'static str },
     /// What somebody types, line by line.
     Prompt,
 }
 
 impl Requests {
-    pub(super) fn new(text: Option<&OsStr>, all_of_stdin: bool) -> Self {
+    /// Those of `text`, or of standard input. `verb` is what is done with them: `asked`.
+    pub(crate) fn new(text: Option<&OsStr>, all_of_stdin: bool, verb: &'static str) -> Self {
         match text {
             Some(text) => Requests::Text(Some(text.as_encoded_bytes().to_vec())),
             None if all_of_stdin => Requests::All { taken: false },
             None if io::stdin().is_terminal() => Requests::Prompt,
-            None => Requests::Lines { taken: 0 },
+            None => Requests::Lines { taken: 0, verb },
         }
     }
 
     /// The next request; `None` when there are no more.
-    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, Exit> {
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, Exit> {
         match self {
             Requests::Text(text) => Ok(text.take()),
             Requests::All { taken: true } => Ok(None),
@@ -40,10 +41,12 @@ impl Requests {
                 read.map_err(unreadable)?;
                 bounded(request).map(Some)
             }
-            Requests::Lines { taken } => {
+            Requests::Lines { taken, verb } => {
                 let line = read_line()?;
                 if line.is_none() && *taken == 0 {
-                    say("squall: nothing was asked: standard input is empty; TEXT \"\" is an empty datagram");
+                    say(format_args!(
+                        "squall: nothing was {verb}: standard input is empty; TEXT \"\" is an empty datagram"
+                    ));
                 }
                 *taken += 1;
                 Ok(line)
@@ -61,9 +64,9 @@ impl Requests {
     }
 
     /// The number of the present line, when requests are the lines of a file.
-    pub(super) fn line(&self) -> Option<usize> {
+    pub(crate) fn line(&self) -> Option<usize> {
         match self {
-            Requests::Lines { taken } => Some(*taken),
+            Requests::Lines { taken, .. } => Some(*taken),
             _ => None,
         }
     }
