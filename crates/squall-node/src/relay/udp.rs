@@ -13,6 +13,7 @@ use squall_weather::{Direction, Weather};
 use super::counts::{DirectionCounts, RelayCounts};
 use super::flows::{FlowId, Flows, Key, Room};
 use super::outbox::{Exit, FRAMES, Frame, Load, Outbox, Sender, forbid_fragments};
+use super::record::Recording;
 use super::road::{Arrived, Road};
 
 /// What a running relay is told.
@@ -111,11 +112,11 @@ impl Udp {
         })
     }
 
-    /// Relays until it is told to stop, and tells what it did.
+    /// Relays until it is told to stop, and tells what it did, with what was recorded of both directions.
     ///
     /// # Errors
     /// The system's, for the poller.
-    pub(super) fn run(mut self) -> io::Result<RelayCounts> {
+    pub(super) fn run(mut self) -> io::Result<(RelayCounts, [Option<Recording>; 2])> {
         let mut ready = Vec::new();
         self.up.road.begin(self.now());
         self.down.road.begin(self.now());
@@ -137,7 +138,8 @@ impl Udp {
                 self.forward_down();
             }
             if woken && !self.obey() {
-                return Ok(self.counts());
+                let counts = self.counts();
+                return Ok((counts, [self.up, self.down].map(|lane| lane.road.into_recording())));
             }
         }
     }
