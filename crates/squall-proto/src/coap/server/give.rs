@@ -110,7 +110,6 @@ impl Server {
             self.fail(now, &ready.exchange, Status::REQUEST_ENTITY_INCOMPLETE, out);
             return true;
         };
-        let body = body.to_vec();
         self.give(now, &Ready { block1: None, ..*ready }, what, &body, out);
         true
     }

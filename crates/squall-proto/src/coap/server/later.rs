@@ -183,13 +183,13 @@ impl Server {
         let options = Options::parse(&encoded).map(|(options, _)| options).unwrap_or_default();
         let target = Target::new(observer.method, options);
         let resource = observer.resource;
-        let mut bench = core::mem::replace(&mut self.bench, Outbox::with_limits(0, 0));
-        bench.clear();
+        self.bench.clear();
         let request = Request::new(now, &payload, origin).with_target(target);
-        let mut reply = bench.begin(&origin, &[]);
+        let mut reply = self.bench.begin(&origin, &[]);
         let outcome = self.resources[resource].handler.handle(&request, &mut reply);
         let says = reply.says();
         let outcome = reply.finish(outcome).map(|_| says);
+        let bench = core::mem::replace(&mut self.bench, Outbox::with_limits(0, 0));
         let what = match outcome {
             Ok(says) => represent(&self.resources[resource], observer.method, &says),
             Err(_) => Representation {

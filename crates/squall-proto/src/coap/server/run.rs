@@ -61,24 +61,25 @@ impl Server {
 
     /// Runs a request whose answer is looked at before it is sent.
     pub(super) fn run(&mut self, now: Time, ready: &Ready<'_>, out: &mut Outbox) -> bool {
-        let mut bench = core::mem::replace(&mut self.bench, Outbox::with_limits(0, 0));
-        bench.clear();
         let resource = &self.resources[ready.resource];
         let ticket = self.separate.ticket().filter(|_| ready.observe.is_none() && !ready.exchange.group);
-        let mut reply = bench.begin(&ready.exchange.origin, &[]);
+        self.bench.clear();
+        let mut reply = self.bench.begin(&ready.exchange.origin, &[]);
         if let Some(ticket) = ticket {
             reply.offer(ticket);
         }
         let outcome = resource.handler.handle(&inner(now, ready), &mut reply);
         let says = reply.says();
         let outcome = reply.finish(outcome).map(|_| says);
+        // Only now, for a handler may panic, and its driver goes on with this server.
+        let bench = core::mem::replace(&mut self.bench, Outbox::with_limits(0, 0));
         let is_success = match outcome {
             Ok(says) if says.deferred => {
                 self.wait(now, ready, out);
                 false
             }
             Ok(says) => {
-                let what = represent(resource, ready.target.method(), &says);
+                let what = represent(&self.resources[ready.resource], ready.target.method(), &says);
                 self.give(now, ready, what, bench.bytes(), out);
                 what.status.is_success()
             }
