@@ -142,7 +142,7 @@ impl Search {
             _ => self.control.losses + self.control.floor_losses,
         };
         // An answer that tells whose it is counts however late it comes: there is no need to wait for it.
-        let losses = if self.is_loose || self.passes == 0 { losses } else { losses / 2 };
+        let losses = if self.is_loose || self.passes == 0 { losses } else { (losses / 2).min(1) };
         if self.odds.has_losses() {
             // Each probe may have used up an answer that was lost on its way.
             self.pace.spend(now);
@@ -223,15 +223,15 @@ impl Search {
 /// What happens.
 impl Search {
     fn handle_answer(&mut self, now: Time, probe: Matched, how: Evidence) {
-        let Some(id) = self.find(now, probe) else {
+        let Some(id) = self.find(probe) else {
             self.ignored = self.ignored.saturating_add(1);
             return;
         };
         let record = &mut self.records[id];
         let (size, sent) = (record.size, record.sent);
         let after = now.since(sent);
-        if matches!(record.result, ProbeResult::Answered { .. }) {
-            // The network made two of one.
+        if matches!(record.result, ProbeResult::Answered { .. } | ProbeResult::Unsendable) {
+            // The network made two of one, or somebody made one of none.
             self.ignored = self.ignored.saturating_add(1);
             return;
         }
@@ -316,7 +316,7 @@ impl Search {
 
     fn handle_report(&mut self, now: Time, input: Input) {
         let Input::TooBig { probe, mtu, router } = input else { return };
-        let found = self.find(now, probe);
+        let found = self.find(probe);
         let record = found.map(|id| &mut self.records[id]).filter(|record| {
             // Answered after all, or reported before.
             let is_open = matches!(record.result, ProbeResult::Waiting | ProbeResult::Lost);
@@ -345,6 +345,9 @@ impl Search {
 
     fn handle_unsendable(&mut self, id: u32, mtu: Option<u32>) {
         let Some(record) = self.records.get_mut(id as usize) else { return };
+        if record.result != ProbeResult::Waiting {
+            return;
+        }
         record.result = ProbeResult::Unsendable;
         let size = record.size;
         if self.on_its_way.is_some_and(|probe| probe.id == id) {
@@ -397,7 +400,7 @@ impl Search {
     }
 
     /// The probe that something belongs to.
-    fn find(&self, now: Time, probe: Matched) -> Option<usize> {
+    fn find(&self, probe: Matched) -> Option<usize> {
         match probe {
             Matched::Id(id) => Some(id as usize).filter(|id| *id < self.records.len()),
             Matched::Payload(payload) => {
@@ -408,10 +411,8 @@ impl Search {
                     record.size == size && is_open
                 })
             }
-            Matched::Unknown => {
-                let id = self.on_its_way?.id as usize;
-                Some(id).filter(|id| !self.pace.is_too_soon(now.since(self.records[*id].sent)))
-            }
+            // However soon it comes: the first round trip, with its ARP, may have been the longest.
+            Matched::Unknown => self.on_its_way.map(|probe| probe.id as usize),
         }
     }
 }
@@ -507,14 +508,14 @@ impl Search {
         if self.failures.is_empty() {
             return Some(self.ceiling);
         }
+        if COMMON.binary_search(&passes).is_ok() {
+            // Often the end; and what passes costs one round trip, what does not costs several waits.
+            return Some(passes + 1);
+        }
         let first = COMMON.partition_point(|size| *size <= passes);
         let end = COMMON.partition_point(|size| *size < bound);
         if first < end {
             return Some(COMMON[first + (end - first) / 2]);
-        }
-        if COMMON.binary_search(&passes).is_ok() {
-            // Nearly always the end: only what is just above is left to ask about.
-            return Some(passes + 1);
         }
         Some(passes + (bound - passes) / 2)
     }

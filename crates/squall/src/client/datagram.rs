@@ -232,7 +232,7 @@ fn bind_return_path(socket: &Socket) -> io::Result<Option<SocketFile>> {
     SocketFile::at(&path).map(Some)
 }
 
-/// Not for secrets: jitter, and names that do not collide.
+/// A number that nobody can guess: SipHash of a constant under a key that the system gave.
 pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)

@@ -346,6 +346,14 @@ fn bind(socket: &Socket, from: Address, join: bool) -> Result<Option<SocketFile>
     bind().map_err(|source| AskError::From { from: from.to_string(), source })
 }
 
+/// Gives a datagram socket the IP address that was asked for, as [`bind`] does.
+pub(crate) fn bind_ip(socket: &Socket, from: std::net::SocketAddr, join: bool) -> io::Result<()> {
+    match bind(socket, from.into(), join) {
+        Err(AskError::From { source, .. }) => Err(source),
+        _ => Ok(()),
+    }
+}
+
 fn names(servers: &[Uri]) -> String {
     servers.iter().map(Uri::to_string).collect::<Vec<_>>().join(", ")
 }

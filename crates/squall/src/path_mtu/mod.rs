@@ -146,6 +146,8 @@ impl PathMtu {
                 let payload = probe.size.saturating_sub(header) as usize;
                 match link.send(probe.id, payload)? {
                     link::Sent::Away => {}
+                    // Lost, with a reason.
+                    link::Sent::Failed(error) => link.complain(None, error.to_string()),
                     link::Sent::TooLong { mtu } => {
                         first_hop = mtu;
                         search.handle_input(clock.now(), Input::Unsendable { id: probe.id, mtu });

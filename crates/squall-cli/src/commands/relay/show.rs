@@ -179,6 +179,7 @@ pub(super) fn summary(counts: &RelayCounts) -> String {
         ("datagrams refused", counts.flows_refused),
         ("datagrams without a socket to be had", counts.flows_failed),
         ("datagrams that nobody can answer", counts.unanswerable),
+        ("decisions beyond the record's limit", counts.unrecorded),
     ]);
     text
 }
@@ -213,6 +214,9 @@ fn direction(name: &str, counts: &DirectionCounts) -> String {
         ("dropped by the kernel on arrival", counts.kernel_drops),
         ("ICMP errors", counts.icmp_errors),
         ("failed receives", counts.receive_errors),
+        ("after the record's end", counts.replay_beyond),
+        ("of another size than recorded", counts.replay_different),
+        ("recorded that did not come", counts.replay_remaining),
     ]);
     text.push('\n');
     text
@@ -235,6 +239,7 @@ pub(super) fn json(counts: &RelayCounts) -> Value {
         "flows_refused": counts.flows_refused,
         "flows_failed": counts.flows_failed,
         "unanswerable": counts.unanswerable,
+        "unrecorded": counts.unrecorded,
         "up": direction_json(&counts.up),
         "down": direction_json(&counts.down),
     })
@@ -267,6 +272,9 @@ fn direction_json(counts: &DirectionCounts) -> Value {
         "kernel_drops": counts.kernel_drops,
         "icmp_errors": counts.icmp_errors,
         "receive_errors": counts.receive_errors,
+        "replay_beyond": counts.replay_beyond,
+        "replay_different": counts.replay_different,
+        "replay_remaining": counts.replay_remaining,
         "receive_calls": counts.receive_calls,
         "send_calls": counts.send_calls,
     })
