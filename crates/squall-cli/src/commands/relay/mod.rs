@@ -140,7 +140,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     orders::read_stdin(give, typed)?;
 
     let mut show = Show::new(arguments.json, typed);
-    show.start(&running)?;
+    show.start(&running, arguments.replay.as_deref())?;
     watch(&running, &events, &mut show)?;
     running.handle().stop();
     let counts = running.wait().map_err(refuse)?;
