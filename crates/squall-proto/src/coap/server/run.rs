@@ -6,7 +6,6 @@ use super::response::{Carrier, Representation, usual_status};
 use super::separate::{Stage, Waiting};
 use super::serve::Ready;
 use crate::coap::message::{HEADER, MAX_TOKEN};
-use crate::coap::writer::Empty;
 use crate::outbox::Says;
 use crate::{Method, Origin, Outbox, Refusal, Request, Time};
 
@@ -100,14 +99,14 @@ impl Server {
     /// Keeps a request whose answer comes later.
     fn wait(&mut self, now: Time, ready: &Ready<'_>, out: &mut Outbox) {
         let Some(ticket) = self.separate.ticket() else { return };
-        let exchange = ready.exchange;
+        let mut exchange = ready.exchange;
         let confirmable = matches!(exchange.carrier, Carrier::Acknowledgement(_));
         let deadline = now + self.config.separate_within;
         let delay = self.config.acknowledge_after.min(self.config.transmission.ack_timeout() / 2);
         let stage = if !confirmable {
             Stage::Acknowledged(deadline)
         } else if delay.is_zero() {
-            self.empty(&exchange.origin, Empty::Acknowledgement(exchange.id), out);
+            self.acknowledge(&mut exchange, out);
             Stage::Acknowledged(deadline)
         } else {
             Stage::Unacknowledged(now + delay, deadline)
