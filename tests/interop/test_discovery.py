@@ -363,3 +363,13 @@ class Coap(Network):
         # It takes its leisure, which is five seconds.
         found = self.uris(self.discover("--for", "7s"))
         self.assertEqual(found["10.77.0.2"]["/time", "coap"], ["coap://10.77.0.2:5683/time"])
+
+    def test_a_node_s_own_coap_is_found_both_ways(self):
+        self.announcing("coap", "--on", "coap://:5683", "--name", "kitchen", host=self.plug_in("kitchen"))
+        # Its leisure is five seconds, too.
+        [node] = self.discover("--for", "7s")
+        self.assertEqual((node["name"], node["addresses"]), ("kitchen", ["10.77.0.2", "fd77::2"]))
+        services = {(service["name"], service["by"]): service["uris"] for service in node["services"]}
+        self.assertIn(("coap", "dns-sd"), services)
+        [uri] = [uri for uri in services["/time", "coap"] if "10.77.0.2" in uri]
+        self.assertEqual(uri, "coap://10.77.0.2:5683/time")

@@ -180,8 +180,12 @@ class Programs(TestCase):
         for family, which in (("AF_INET", "4"), ("AF_INET6", "6")):
             done = squall(server=shell(ECHO, which), command=python(ask.format(family)))
             self.assertEqual((done.code, done.out), (0, "b'hello'\n"), done.err)
-            # Nothing but what the programs sent: no router solicitations, no multicast reports.
             self.assertEqual((done.summary["up"]["sent"], done.summary["down"]["sent"]), (1, 1))
+
+    def test_a_link_carries_what_programs_send_and_nothing_else(self):
+        # Router solicitations come within the first second, and so do reports of multicast groups.
+        done = squall(command=["sleep", "2"])
+        self.assertEqual((done.summary["up"]["sent"], done.summary["down"]["sent"]), (0, 0))
 
     def test_a_small_mtu_has_no_ipv6(self):
         done = squall("--mtu", "1200", command=["sh", "-c", "echo ${SQUALL_SERVER6-none} $SQUALL_SERVER"])

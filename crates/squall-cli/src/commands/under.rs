@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fmt::{self, Display};
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -106,7 +105,7 @@ fn run_as_asked(arguments: &Arguments) -> Result<u8, Exit> {
     let summary = arguments.summary.as_ref().map(create).transpose()?;
     let record = arguments.record.as_ref().map(create).transpose()?;
     let replay = arguments.replay.as_ref().map(read_record).transpose()?;
-    let seed = arguments.seed.unwrap_or_else(|| RandomState::new().hash_one(0) >> 32);
+    let seed = arguments.seed.unwrap_or_else(|| squall::seed() >> 32);
     let mut under = Under::new(arguments.command.clone())
         .weather(weather)
         .seed(seed)

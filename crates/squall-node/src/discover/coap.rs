@@ -2,7 +2,6 @@
 //! ([RFC 7252 §8](https://www.rfc-editor.org/rfc/rfc7252#section-8), [RFC 6690](https://www.rfc-editor.org/rfc/rfc6690)).
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::ControlFlow;
@@ -31,7 +30,7 @@ pub(super) fn start(interfaces: &[String], tell: SyncSender<Event>) -> io::Resul
     let mut shouter = shout.open();
     let waker = shouter.waker()?;
     let run = move || {
-        let mut asking = Asking::new(RandomState::new().hash_one(0));
+        let mut asking = Asking::new(squall::seed());
         ask_all(&mut shouter, &asking.question(None), &tell, true);
         let mut wait = AGAIN;
         while listen(&mut shouter, &mut asking, wait, &tell) {

@@ -11,6 +11,7 @@ mod programs;
 mod segments;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,8 +23,8 @@ use std::time::{Duration, Instant};
 use squall::socket::hosts::InterfaceCounts;
 use squall_weather::{Decider, Direction, Record, Weather};
 
-pub use forward::Carried;
 pub use guard::guard_if_asked;
+pub use way::Carried;
 
 use forward::Forwarder;
 use guard::Guard;

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::odds::Odds;
 use super::pace::Pace;
+use super::sizes::{self, Known};
 use super::{
     Evidence, Input, Limit, Matched, Outcome, Phase, Probe, ProbeRecord, ProbeResult, SearchConfig,
     Unfinished,
@@ -490,34 +491,13 @@ impl Search {
 
     /// The next size to ask about: between what passes and what does not.
     fn choose(&self) -> Option<u32> {
-        let (passes, bound) = (self.passes, self.bound());
-        let is_open = |size: &u32| passes < *size && *size < bound;
-        if passes + 1 >= bound {
-            return None;
-        }
-        if let Some(named) = self.named.filter(is_open) {
-            return Some(named);
-        }
-        if self.named == Some(passes) {
-            // The router's word is tried from above, too.
-            return Some(passes + 1);
-        }
-        if is_open(&self.config.base) {
-            return Some(self.config.base);
-        }
-        if self.failures.is_empty() {
-            return Some(self.ceiling);
-        }
-        if COMMON.binary_search(&passes).is_ok() {
-            // Often the end; and what passes costs one round trip, what does not costs several waits.
-            return Some(passes + 1);
-        }
-        let first = COMMON.partition_point(|size| *size <= passes);
-        let end = COMMON.partition_point(|size| *size < bound);
-        if first < end {
-            return Some(COMMON[first + (end - first) / 2]);
-        }
-        Some(passes + (bound - passes) / 2)
+        sizes::next(&Known {
+            passes: self.passes,
+            bound: self.bound(),
+            is_bound_tried: !self.failures.is_empty(),
+            named: self.named,
+            base: self.config.base,
+        })
     }
 
     /// The smallest size that does not pass.
@@ -539,28 +519,6 @@ impl Search {
         self.outcome = Some(outcome);
     }
 }
-
-/// MTUs that links and tunnels have, so that most searches end after a few probes.
-const COMMON: [u32; 31] = [
-    296,  // slow serial lines (RFC 1191 §7.1)
-    508,  // ARCNET
-    576,  // what every IPv4 host takes (RFC 791)
-    1006, // SLIP
-    1280, // the least of IPv6 (RFC 8200 §5), and many tunnels
-    1330, 1358, 1380, // IPsec and GRE one over the other, mobile networks
-    1400, // tunnels that are set by hand
-    1412, 1420, // WireGuard over IPv6 and Ethernet
-    1428, 1436, 1440, // WireGuard over IPv4, mobile networks
-    1450, // VXLAN over IPv4
-    1454, 1460, 1464, 1472, 1476, // PPPoE of access providers, clouds, GRE
-    1480, // IP in IP
-    1488, 1492, // PPPoE (RFC 2516)
-    1500, // Ethernet
-    2304, // IEEE 802.11
-    4352, // FDDI
-    8500, 8900, 9000, 9001, // jumbo frames
-    9216,
-];
 
 /// Probes of the smallest size before the target counts as silent: in 7.5 s.
 const CONTACT_TRIES: u32 = 5;

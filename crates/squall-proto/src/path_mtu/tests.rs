@@ -430,7 +430,8 @@ fn any_path() -> impl Strategy<Value = Path> {
 
 proptest! {
     // The same cases each time: that chance is ruled out is itself a matter of chance. Of three million paths
-    // like these, three were called narrower than they are.
+    // like these, six were called narrower than they are for certain, all at losses of 19 % and more each way, and
+    // none wider.
     #![proptest_config(ProptestConfig { cases: 10_000, rng_seed: RngSeed::Fixed(8899), ..Default::default() })]
 
     #[test]

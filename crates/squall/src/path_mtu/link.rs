@@ -14,7 +14,7 @@ use squall_socket::{
 use super::PathMtuError;
 use super::icmp;
 use super::report::Complaint;
-use crate::client::seed;
+use crate::clock::seed;
 
 pub(super) const REACH: &str = "reach";
 

@@ -140,7 +140,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     orders::read_stdin(give, typed)?;
 
     let mut show = Show::new(arguments.json, typed);
-    show.start(&running)?;
+    show.start(&running, arguments.replay.as_deref())?;
     watch(&running, &events, &mut show)?;
     running.handle().stop();
     let counts = running.wait().map_err(refuse)?;
@@ -200,8 +200,7 @@ fn end_on_signal(events: SyncSender<Event>) -> Result<(), Exit> {
 
 /// A seed that nobody chose, short enough to be typed again.
 fn chosen_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) % 1_000_000_000
+    squall::seed() % 1_000_000_000
 }
 
 /// How often it shows what it does.

@@ -1,6 +1,7 @@
 //! What a relay does, for people and for programs.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use squall_node::relay::{Answer, DirectionCounts, RelayCounts, RunningRelay};
@@ -25,16 +26,20 @@ impl Show {
         Self { json, live, typed: typed && live, last: RelayCounts::default() }
     }
 
-    /// Tells where it listens.
-    pub(super) fn start(&mut self, running: &RunningRelay) -> Result<(), Exit> {
-        let weather = running.handle().weather();
+    /// Tells where it listens, and in what weather.
+    pub(super) fn start(&mut self, running: &RunningRelay, replay: Option<&Path>) -> Result<(), Exit> {
+        let weather = match replay {
+            Some(path) => format!("as {} recorded it", path.display()),
+            None => format!("{}; seed {}", running.handle().weather(), running.seed()),
+        };
         if self.json {
             let locals: Vec<String> = running.locals().iter().map(ToString::to_string).collect();
             return self.object(&json!({
                 "listening": locals,
                 "to": running.to().to_string(),
-                "weather": weather.to_string(),
-                "seed": running.seed(),
+                "weather": replay.is_none().then(|| running.handle().weather().to_string()),
+                "seed": replay.is_none().then(|| running.seed()),
+                "replay": replay.map(|path| path.display().to_string()),
             }));
         }
         let mut table = String::new();
@@ -48,7 +53,7 @@ impl Show {
             Err(problem) if problem.kind() == io::ErrorKind::BrokenPipe => {}
             result => result?,
         }
-        say(format_args!("weather: {weather}; seed {}", running.seed()));
+        say(format_args!("weather: {weather}"));
         if self.typed {
             say("orders: help tells what there is");
             eprint(&format!("\n{PROMPT}"));
