@@ -297,6 +297,9 @@ impl Client {
             && let Some(endpoint) = self.endpoints.get_mut(&call.server())
         {
             endpoint.queue.retain(|waiting| *waiting != id);
+            if let Some(wake) = endpoint.wake.take_if(|_| endpoint.queue.is_empty()) {
+                self.timers.remove(&(wake, Due::Queue(call.server())));
+            }
         }
     }
 

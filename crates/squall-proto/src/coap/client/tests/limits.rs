@@ -145,3 +145,14 @@ fn what_is_over_a_limit_is_refused_and_nothing_is_left_of_it() {
     assert!(ask(&mut world, &[server(3), server(4)]).is_ok());
     assert_eq!(world.client.endpoints.len(), 2);
 }
+
+#[test]
+fn nobody_is_woken_for_a_request_that_was_given_up() {
+    let mut world = World::new();
+    world.request(post().payload([0; 200]).non_confirmable());
+    world.next_timer();
+    let waiting = world.request(post().non_confirmable());
+    assert!(world.client.poll_timeout().is_some());
+    world.client.cancel(world.now, waiting, &mut world.out);
+    world.is_at_rest();
+}
