@@ -46,13 +46,13 @@ pub struct Config {
 /// One service of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceConfig {
-    /// Its name: `time`, `length`, `stamp`, `reply`, `echo` or `exec`.
+    /// Its name: `time`, `length`, `stamp`, `reply`, `echo`, `exec` or `coap`.
     pub name: String,
     /// Where it listens, as URIs; without any, on its default addresses.
     pub on: Vec<String>,
     /// How streams are cut into requests; as they are read.
     pub framing: Option<Framing>,
-    /// `reply`: the text.
+    /// `reply`, and `/reply` of `coap`: the text.
     pub text: Option<String>,
     /// `exec`: the shell command.
     pub command: Option<String>,

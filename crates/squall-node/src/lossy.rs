@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use squall::{Handler, Refusal, Reply, Request};
+use squall::{Effect, Handler, Input, Method, Outbox, Protocol, Refusal, Reply, Request, Time};
 use squall_weather::{Conditions, Decision, Link, Packet, Probability};
 
 /// Drops requests as a link drops datagrams: one link for all services and threads of a node.
@@ -30,7 +30,7 @@ impl Loss {
     }
 }
 
-/// A handler behind a loss.
+/// A handler or a protocol behind a loss.
 pub(crate) struct Lossy<H>(pub(crate) Option<Loss>, pub(crate) H);
 
 impl<H: Handler> Handler for Lossy<H> {
@@ -39,6 +39,29 @@ impl<H: Handler> Handler for Lossy<H> {
             loss.check(request)?;
         }
         self.1.handle(request, reply)
+    }
+
+    fn effect(&self, method: Method) -> Effect {
+        self.1.effect(method)
+    }
+}
+
+impl<P: Protocol> Protocol for Lossy<P> {
+    fn handle_input(&mut self, now: Time, input: Input<'_>, out: &mut Outbox) {
+        if let (Some(loss), Input::Message(request)) = (&self.0, &input)
+            && let Err(refusal) = loss.check(request)
+        {
+            return out.refuse(refusal);
+        }
+        self.1.handle_input(now, input, out);
+    }
+
+    fn handle_timeout(&mut self, now: Time, out: &mut Outbox) {
+        self.1.handle_timeout(now, out);
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.1.poll_timeout()
     }
 }
 

@@ -1,17 +1,18 @@
 //! A running node: its services on their addresses.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use squall::guard::{DEFAULT_PORTS, Trust};
 use squall::{
     BindError, Counter, Model, Report, Request, Running, Server, ServerError, Service, StreamLimits,
-    Transport, Uri, UriError, Verdict,
+    Transport, Uri, UriError, Verdict, coap,
 };
 use squall_weather::Probability;
 
 use crate::config::{Config, ServiceConfig};
 use crate::lossy::{Loss, Lossy};
-use crate::services::{Echo, Exec, ExecMode, FixedReply, Length, Stamp, TimeOfDay, seed};
+use crate::services::{Echo, Exec, ExecMode, FixedReply, Length, Stamp, TimeOfDay, resources};
 
 /// A node before it is started: services, and what else a program wants of them.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Node {
     /// [`NodeError`], but for what only the system can tell.
     pub fn new(config: &Config) -> Result<Self, NodeError> {
         let probability = config.drop.and_then(|ratio| Probability::from_ratio(ratio.clamp(0.0, 1.0)).ok());
-        let loss = probability.filter(|drop| !drop.is_zero()).map(|drop| Loss::new(drop, seed()));
+        let loss = probability.filter(|drop| !drop.is_zero()).map(|drop| Loss::new(drop, squall::seed()));
         let defaults;
         let services = if config.services.is_empty() {
             let named = |name: &str| ServiceConfig { name: name.to_owned(), ..ServiceConfig::default() };
@@ -128,6 +129,15 @@ impl Node {
     pub fn try_line(service: &str, uri: &Uri) -> Option<String> {
         let text = if service == "time" { "" } else { "hello" };
         match uri.transport() {
+            _ if uri.is_coap() => {
+                let host = if uri.is_wildcard() {
+                    format!("127.0.0.1:{}", uri.resolve(squall::IpFamily::Any).ok()?.first()?.ip()?.port())
+                } else {
+                    uri.to_string().trim_start_matches("coap://").to_owned()
+                };
+                let usual = format!(":{}", coap::PORT);
+                Some(format!("squall ask coap://{}/time", host.strip_suffix(&usual).unwrap_or(&host)))
+            }
             Transport::Udp | Transport::Tcp => {
                 let address = uri.resolve(squall::IpFamily::Any).ok()?.first()?.ip()?;
                 let udp = if uri.transport() == Transport::Udp { "-u " } else { "-N " };
@@ -208,8 +218,8 @@ fn service(config: &ServiceConfig, node: &Config, loss: Option<&Loss>) -> Result
     if name != "exec" && (config.command.is_some() || config.pool.is_some()) {
         return Err(incomplete("runs no command; only exec does"));
     }
-    if name != "reply" && config.text.is_some() {
-        return Err(incomplete("has no text to set; only reply has"));
+    if !matches!(name, "reply" | "coap") && config.text.is_some() {
+        return Err(incomplete("has no text to set; only reply and coap have"));
     }
     let mut service = match name {
         "time" => Service::new(name, Lossy(loss, TimeOfDay)),
@@ -220,6 +230,15 @@ fn service(config: &ServiceConfig, node: &Config, loss: Option<&Loss>) -> Result
             Service::new(name, Lossy(loss, reply))
         }
         "echo" => Service::new(name, Lossy(loss, Echo::default())),
+        "coap" => {
+            let resources = resources(config.text.as_deref());
+            let make = move || {
+                let key = u128::from(squall::seed()) << 64 | u128::from(squall::seed());
+                Lossy(loss.clone(), coap::server::Server::new(&Default::default(), resources.clone(), key))
+            };
+            let service = Service::protocol_each(name, make).answers_anything(false);
+            GROUPS.into_iter().fold(service, Service::group)
+        }
         "exec" => {
             let command =
                 config.command.clone().ok_or_else(|| incomplete("needs a command: --command 'wc -c'"))?;
@@ -246,7 +265,10 @@ fn service(config: &ServiceConfig, node: &Config, loss: Option<&Loss>) -> Result
         let usual_port = default_port(name);
         let uri = Uri::parse(text, Transport::Udp, usual_port)
             .map_err(|source| NodeError::Address { service: name.to_owned(), source })?;
-        service = service.on(uri);
+        if uri.is_coap() && name != "coap" {
+            return Err(incomplete("is a resource of the service coap: squall serve coap --on coap://host"));
+        }
+        service = service.on(if name == "coap" { uri.as_coap() } else { uri });
     }
     Ok(service)
 }
@@ -257,7 +279,8 @@ fn default_addresses(service: &str) -> Vec<Uri> {
     let transports: &[Transport] =
         if service == "stamp" { &[Transport::Udp, Transport::Tcp] } else { &[Transport::Udp] };
     let uri = |transport: &Transport, host: &str| {
-        Uri::parse(&format!("{transport}://{host}:{port}"), *transport, None).ok()
+        let uri = Uri::parse(&format!("{transport}://{host}:{port}"), *transport, None).ok()?;
+        Some(if service == "coap" { uri.as_coap() } else { uri })
     };
     transports
         .iter()
@@ -273,11 +296,19 @@ fn default_port(service: &str) -> Option<u16> {
         "length" => Some(length),
         "stamp" => Some(stamp),
         "reply" => Some(reply),
+        "coap" => Some(coap::PORT),
         _ => None,
     }
 }
 
 /// The services that there are.
-const NAMES: [&str; 6] = ["time", "length", "stamp", "reply", "echo", "exec"];
+const NAMES: [&str; 7] = ["time", "length", "stamp", "reply", "echo", "exec", "coap"];
+/// The groups of all CoAP nodes: on IPv4, on a link, and in a site
+/// ([RFC 7252 §12.8](https://www.rfc-editor.org/rfc/rfc7252#section-12.8)).
+const GROUPS: [IpAddr; 3] = [
+    IpAddr::V4(Ipv4Addr::new(224, 0, 1, 187)),
+    IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfd)),
+    IpAddr::V6(Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0xfd)),
+];
 /// How long a command may run where nothing else is said.
 const COMMAND_TIME: Duration = Duration::from_secs(10);

@@ -40,7 +40,7 @@ pub mod text;
 pub use handler::Handler;
 pub use method::{Effect, Method, UnknownMethod};
 pub use origin::{Origin, Peer, Transport};
-pub use outbox::{Frame, Mark, Outbox, Reply};
+pub use outbox::{Frame, Mark, Outbox, Reply, Ticket};
 pub use protocol::{Input, Protocol, Stateless};
 pub use refusal::Refusal;
 pub use request::Request;

@@ -217,9 +217,13 @@ impl Outbox {
     }
 
     fn open(&mut self, origin: &Origin, budget: usize) -> Reply<'_> {
+        let limit = if origin.transport.is_stream() { usize::MAX } else { MAX_DATAGRAM };
+        self.open_limited(origin, budget, limit)
+    }
+
+    fn open_limited(&mut self, origin: &Origin, budget: usize, limit: usize) -> Reply<'_> {
         let mark = self.mark();
         let destination = self.destination(origin);
-        let limit = if origin.transport.is_stream() { usize::MAX } else { MAX_DATAGRAM };
         Reply {
             header: origin.header_size(),
             start: self.bytes.len(),
@@ -230,6 +234,7 @@ impl Outbox {
             open: false,
             refused: None,
             mark,
+            joined: false,
             says: Says::default(),
         }
     }
@@ -269,8 +274,14 @@ pub struct Reply<'a> {
     open: bool,
     refused: Option<Refusal>,
     mark: Mark,
+    /// Whether everything goes into one frame, whatever the handler cuts.
+    joined: bool,
     says: Says,
 }
+
+/// By what an answer that comes later finds its request: see [`Reply::defer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub(crate) u64);
 
 /// What a handler says of its answer beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -280,6 +291,10 @@ pub(crate) struct Says {
     /// In seconds.
     pub(crate) max_age: Option<u32>,
     pub(crate) etag: Option<u64>,
+    /// By which a later answer is given, where the server can take one.
+    pub(crate) ticket: Option<Ticket>,
+    /// Whether the answer comes later.
+    pub(crate) deferred: bool,
 }
 
 /// What only means something on CoAP, and is passed over elsewhere. Each is said once for the whole
@@ -307,6 +322,13 @@ impl Reply<'_> {
         self
     }
 
+    /// Says that the answer comes later, by the ticket that is given; what is written now is not sent.
+    /// `None` where a transport or server cannot wait, and the handler has to answer now.
+    pub fn defer(&mut self) -> Option<Ticket> {
+        self.says.deferred = self.says.ticket.is_some();
+        self.says.ticket
+    }
+
     /// A number that is another one when the resource's representation is another one, so that a client
     /// can ask whether what it has is still good.
     pub fn etag(&mut self, etag: u64) -> &mut Self {
@@ -315,7 +337,43 @@ impl Reply<'_> {
     }
 }
 
+/// For servers that make one message of an answer.
+impl Outbox {
+    /// Begins one frame to `origin` with `header`; what is written behind it stays in this frame and is
+    /// checked for room in the outbox alone. Without room for the header, [`Reply::finish`] says so.
+    pub(crate) fn begin(&mut self, origin: &Origin, header: &[u8]) -> Reply<'_> {
+        let mut reply = self.open_limited(origin, usize::MAX, usize::MAX);
+        reply.joined = true;
+        // The reply keeps the reason.
+        let _ = reply.write(header);
+        reply
+    }
+
+    /// What was written since `mark`.
+    pub(crate) fn since(&self, mark: Mark) -> &[u8] {
+        &self.bytes[mark.bytes..]
+    }
+
+    /// Takes the last byte of the last frame away.
+    pub(crate) fn pop(&mut self) {
+        if let Some(last) = self.frames.last_mut().filter(|last| last.end > last.start) {
+            last.end -= 1;
+            self.bytes.truncate(last.end as usize);
+        }
+    }
+}
+
 impl Reply<'_> {
+    /// What the handler said so far.
+    pub(crate) fn says(&self) -> Says {
+        self.says
+    }
+
+    /// Lets the handler answer later, by `ticket`.
+    pub(crate) fn offer(&mut self, ticket: Ticket) {
+        self.says.ticket = Some(ticket);
+    }
+
     /// Adds `bytes` to the current datagram or frame.
     ///
     /// # Errors
@@ -359,7 +417,9 @@ impl Reply<'_> {
         if !self.open {
             self.write(&[])?;
         }
-        self.end();
+        if !self.joined {
+            self.end();
+        }
         Ok(())
     }
 

@@ -24,6 +24,7 @@
 //! - [`sessions`]: `accept()` for datagrams.
 //! - [`broadcast`]: one datagram for many, sent and heard on all interfaces.
 //! - [`Client`]: asks again until it is answered, and says how often it had to.
+//! - [`coap`]: requests that are answered once, or known to have failed.
 //! - [`path_mtu`]: how large a datagram a path carries.
 //! - `load`, with the feature of that name: a load generator.
 //! - [`socket`]: the sockets below, with every option typed.
@@ -32,6 +33,7 @@
 pub mod broadcast;
 pub mod client;
 mod clock;
+pub mod coap;
 mod control;
 mod engine;
 mod hooks;
@@ -49,13 +51,14 @@ mod verdict;
 mod workers;
 
 pub use client::Client;
+pub use clock::seed;
 pub use engine::Offload;
 pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};
 pub use server::{BindError, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open};
 pub use squall_proto::{
     Effect, Handler, Input, MAX_DATAGRAM, Method, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request,
-    Stateless, Status, Target, Transport, coap, framing, guard, random, retry, text,
+    Stateless, Status, Target, Transport, framing, guard, random, retry, text,
 };
 pub use squall_socket as socket;
 pub use squall_time::Time;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
-use squall_proto::Transport;
+use squall_proto::{Transport, coap};
 use squall_socket::names::{self, Lookup, NameError};
 use squall_socket::{Address, Kind, UnixAddress, interface_index, interface_name};
 
@@ -24,11 +24,14 @@ use squall_socket::{Address, Kind, UnixAddress, interface_index, interface_name}
 /// | --- | --- |
 /// | `udp://host:port`, `tcp://host:port` | a name or an address; IPv6 in brackets, link-local with its zone; the port by number or service name |
 /// | `udp://:port` | every interface, IPv4 and IPv6 |
+/// | `coap://host`, `coap://host:port` | the same as `udp://`, for a service that speaks CoAP; port 5683 |
 /// | `unix:/path`, `unixgram:/path` | a Unix socket of streams or datagrams |
 /// | `unix:@name`, `unixgram:@name` | the same in Linux's abstract namespace |
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Uri {
     transport: Transport,
+    /// Whether it is written `coap://`, which is UDP underneath.
+    coap: bool,
     place: Place,
 }
 
@@ -44,14 +47,14 @@ enum Place {
 pub enum UriError {
     /// It has none of the forms that an address can have.
     #[error(
-        "{0:?} is no address: write host:port, udp://host:port, tcp://host:port, unix:/path or unixgram:/path"
+        "{0:?} is no address: write host:port, udp://host:port, tcp://host:port, coap://host, unix:/path or unixgram:/path"
     )]
     Form(String),
     /// No transport is named and none is usual.
     #[error("{0:?} names no transport: write udp://, tcp://, unix: or unixgram: before it")]
     NoTransport(String),
     /// The transport is none of Squall's.
-    #[error("{text:?}: {scheme:?} is no transport; there are udp, tcp, unix and unixgram")]
+    #[error("{text:?}: {scheme:?} is no transport; there are udp, tcp, coap, unix and unixgram")]
     UnknownTransport {
         /// What was written.
         text: String,
@@ -149,12 +152,22 @@ impl Uri {
             }
             other => Place::Ip { host: other.to_string(), port: "0".into() },
         };
-        Self { transport, place }
+        Self { transport, coap: false, place }
     }
 
     /// The transport.
     pub fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// Whether it is a `coap://` address, for a service that speaks CoAP.
+    pub fn is_coap(&self) -> bool {
+        self.coap
+    }
+
+    /// The same address as `coap://`; as it is where the transport is not UDP.
+    pub fn as_coap(self) -> Self {
+        Self { coap: self.transport == Transport::Udp, ..self }
     }
 
     /// The path or abstract name, of a Unix socket.
@@ -234,11 +247,15 @@ impl Uri {
     }
 
     fn read(text: &str, usual: Option<Transport>, usual_port: Option<u16>) -> Result<Self, UriError> {
+        let is_coap = text.starts_with("coap://");
+        let usual_port = if is_coap { Some(coap::PORT) } else { usual_port };
         let (transport, rest) = match text.split_once(':') {
+            // The root of a server's resources is the server.
+            Some(("coap", rest)) if is_coap => (Some(Transport::Udp), rest[2..].trim_end_matches('/')),
             Some((scheme, rest)) if rest.starts_with("//") => (Some(ip_transport(text, scheme)?), &rest[2..]),
             Some(("unix", path)) => return Self::read_unix(text, Transport::Unix, path),
             Some(("unixgram", path)) => return Self::read_unix(text, Transport::Unixgram, path),
-            Some(("udp" | "tcp", _)) => return Err(UriError::Form(text.to_owned())),
+            Some(("udp" | "tcp" | "coap", _)) => return Err(UriError::Form(text.to_owned())),
             _ => (usual, text),
         };
         let transport = transport.ok_or_else(|| UriError::NoTransport(text.to_owned()))?;
@@ -267,7 +284,8 @@ impl Uri {
             Some(port) if !port.is_empty() => port.to_owned(),
             _ => usual_port.ok_or_else(|| UriError::NoPort(text.to_owned()))?.to_string(),
         };
-        let uri = Self { transport, place: Place::Ip { host: host.to_owned(), port: port.clone() } };
+        let uri =
+            Self { transport, coap: is_coap, place: Place::Ip { host: host.to_owned(), port: port.clone() } };
         // A port that is wrong is told before anything is looked up.
         uri.port_number(&port)?;
         Ok(uri)
@@ -279,7 +297,7 @@ impl Uri {
             None => UnixAddress::from_path(path),
         };
         match address {
-            Ok(address) => Ok(Self { transport, place: Place::Unix(address) }),
+            Ok(address) => Ok(Self { transport, coap: false, place: Place::Unix(address) }),
             Err(reason) => Err(UriError::BadPath { text: text.to_owned(), reason }),
         }
     }
@@ -296,10 +314,11 @@ impl FromStr for Uri {
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Ip { host, port } if host.contains(':') => {
-                write!(f, "{}://[{host}]:{port}", self.transport)
+            Place::Ip { host, port } => {
+                let scheme = if self.coap { "coap" } else { self.transport.name() };
+                let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+                write!(f, "{scheme}://{open}{host}{close}:{port}")
             }
-            Place::Ip { host, port } => write!(f, "{}://{host}:{port}", self.transport),
             Place::Unix(address) => write!(f, "{}:{address}", self.transport),
         }
     }
@@ -329,11 +348,31 @@ mod tests {
             "tcp://[::1]:21567",
             "udp://[fe80::1%lo]:9",
             "udp://:9000",
+            "coap://[::1]:5683",
             "unix:/tmp/a b.sock",
             "unixgram:@name",
         ] {
             assert_eq!(text.parse::<Uri>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_coap_address_is_udp_with_a_port_of_its_own() {
+        for (text, again) in [
+            ("coap://localhost", "coap://localhost:5683"),
+            ("coap://[::1]/", "coap://[::1]:5683"),
+            ("coap://127.0.0.1:7", "coap://127.0.0.1:7"),
+            ("coap://", "coap://:5683"),
+        ] {
+            let uri: Uri = text.parse().unwrap();
+            assert_eq!(
+                (uri.to_string().as_str(), uri.transport(), uri.is_coap()),
+                (again, Transport::Udp, true)
+            );
+        }
+        assert!("coap:localhost".parse::<Uri>().is_err());
+        assert!("coap://localhost/time".parse::<Uri>().is_err(), "a resource is no address");
+        assert!(!"udp://:5683".parse::<Uri>().unwrap().is_coap());
     }
 
     #[test]

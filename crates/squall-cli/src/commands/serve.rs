@@ -19,8 +19,9 @@ use crate::exit::Exit;
 /// Run services until Ctrl-C: without arguments time, length, stamp and reply on loopback.
 ///
 /// A service is one of time (the time of day), length (how long the request was), stamp (the request behind
-/// a time stamp), reply (a fixed text), echo (the request) and exec (what a command prints). Flags win over
-/// environment variables, those over the configuration file.
+/// a time stamp), reply (a fixed text), echo (the request), exec (what a command prints) and coap (all but exec
+/// as CoAP resources, and /scratch/NAME for small values). Flags win over environment variables, those over
+/// the configuration file.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     /// Listen on this address instead of the default: udp://host:port, tcp://host:port, unix:/path,
-    /// unixgram:/path; repeatable, for one service
+    /// unixgram:/path, coap://host; repeatable, for one service
     #[arg(long, value_name = "URI")]
     on: Vec<String>,
     /// Read this TOML file first
@@ -49,7 +50,7 @@ pub(crate) struct Arguments {
     /// Cut streams into requests: as-read, lines or length-prefixed [default: as-read]
     #[arg(long, value_parser = squall_node::parse_framing)]
     framing: Option<Framing>,
-    /// The answer of the service reply [default: 你好]
+    /// The answer of reply, and of /reply on coap [default: 你好]
     #[arg(long)]
     text: Option<String>,
     /// The shell command of the service exec
@@ -100,6 +101,7 @@ const EXAMPLES: &str = "Examples:
   squall serve stamp --on udp://:9000 -v           every interface, each request logged
   squall serve time --on udp://[::]:20000 --on unixgram:/tmp/t.sock --model threads:8
   squall serve exec --on tcp://127.0.0.1:7000 --command 'wc -c'
+  squall serve coap --on coap://                   every interface, port 5683, multicast too
   squall serve time --on udp://:20000 --announce --name kitchen
   squall serve length --drop 50%                   loses every other request, about
 

@@ -4,6 +4,8 @@ mod echo;
 mod exec;
 mod length;
 mod reply;
+mod resources;
+mod scratch;
 mod stamp;
 mod time;
 
@@ -11,25 +13,24 @@ pub use echo::Echo;
 pub use exec::{Exec, ExecMode};
 pub use length::Length;
 pub use reply::FixedReply;
+pub(crate) use resources::resources;
+pub use scratch::Scratch;
 pub use stamp::Stamp;
 pub use time::TimeOfDay;
 
 use squall::guard::Repeats;
-use squall::{Peer, Refusal, Request, Transport};
+use squall::{Peer, Refusal, Request, Target, Transport};
 
 /// Withholds an answer now and then from a UDP peer that sends the same again and again, so that two
-/// servers that answer each other come to an end.
+/// servers that answer each other come to an end. A request with a target is none's answer: those of CoAP are
+/// told apart from requests by their form.
 fn check_repeats(repeats: &Repeats, request: &Request<'_>) -> Result<(), Refusal> {
     match request.origin.peer {
-        Peer::Ip(peer) if request.origin.transport == Transport::Udp => repeats.admit(peer, request.payload),
+        Peer::Ip(peer) if request.origin.transport == Transport::Udp && request.target == Target::PLAIN => {
+            repeats.admit(peer, request.payload)
+        }
         _ => Ok(()),
     }
-}
-
-/// Seeds a table that strangers fill with what they cannot know.
-pub(crate) fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }
 
 #[cfg(test)]

@@ -94,7 +94,12 @@ impl Block {
 
     /// The option's value.
     pub const fn value(&self) -> UintValue {
-        UintValue::new(self.number << 4 | (self.more as u32) << 3 | self.size.exponent as u32)
+        UintValue::new(self.bits())
+    }
+
+    /// The option's value as a number.
+    pub(super) const fn bits(&self) -> u32 {
+        self.number << 4 | (self.more as u32) << 3 | self.size.exponent as u32
     }
 
     /// Reads an option's value.

@@ -4,7 +4,9 @@
 //! - [`client`]: the end that asks.
 //! - [`message`]: one datagram, read without allocating; [`writer`] writes one.
 //! - [`options`]: what stands between a message's token and its payload.
+//! - [`server`]: handlers as resources, each request with effect run at most once.
 //! - [`block`]: bodies in blocks ([RFC 7959](https://www.rfc-editor.org/rfc/rfc7959)).
+//! - [`content_format`]: what payloads are made of.
 //! - [`transmission`]: the times that everything else follows from.
 //! - [`link_format`]: what a server lists under `/.well-known/core`
 //!   ([RFC 6690](https://www.rfc-editor.org/rfc/rfc6690)).
@@ -12,9 +14,11 @@
 
 pub mod block;
 pub mod client;
+pub mod content_format;
 pub mod link_format;
 pub mod message;
 pub mod options;
+pub mod server;
 pub mod transmission;
 pub mod uri;
 pub mod writer;

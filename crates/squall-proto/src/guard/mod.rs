@@ -9,7 +9,7 @@
 mod hash;
 mod loops;
 mod ports;
-mod rate_limit;
+pub(crate) mod rate_limit;
 mod repeats;
 mod trust;
 

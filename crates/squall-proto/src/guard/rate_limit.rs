@@ -11,7 +11,8 @@ use crate::{Refusal, Time};
 /// A rate with a burst: a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    per_second: u32,
+    /// The time that one request takes, in nanoseconds.
+    interval: u64,
     burst: u32,
 }
 
@@ -19,17 +20,21 @@ impl Rate {
     /// `per_second` requests a second in the long run, and up to `burst` at once after a quiet time. Both
     /// from 1 to 1,000,000; other values are taken to the nearest bound.
     pub fn new(per_second: u32, burst: u32) -> Self {
-        Self { per_second: per_second.clamp(1, 1_000_000), burst: burst.clamp(1, 1_000_000) }
+        let interval = 1_000_000_000 / u64::from(per_second.clamp(1, 1_000_000));
+        Self { interval, burst: burst.clamp(1, 1_000_000) }
     }
 
-    /// The time that one request takes.
-    fn interval(self) -> u64 {
-        1_000_000_000 / u64::from(self.per_second)
+    /// `count` at once, and no more than twice as many in any time as long as `period`: what is admitted
+    /// and remembered for a `period` is never more than that. At least 1, at most 2³² − 1.
+    pub(crate) fn per(count: usize, period: Duration) -> Self {
+        let burst = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        let nanos = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+        Self { interval: nanos.div_ceil(u64::from(burst)), burst }
     }
 
     /// How far the requests admitted may run ahead of the present.
     fn tolerance(self) -> u64 {
-        self.interval() * u64::from(self.burst - 1)
+        self.interval.saturating_mul(u64::from(self.burst - 1))
     }
 }
 
@@ -153,7 +158,7 @@ impl RateLimit {
 
 /// Buckets in sets of [`WAYS`]; the key's hash chooses the set.
 #[derive(Debug)]
-struct Table {
+pub(crate) struct Table {
     buckets: Box<[Bucket]>,
     seed: u64,
     interval: u64,
@@ -171,24 +176,25 @@ struct Bucket {
 }
 
 /// Where a key's bucket is, or will be.
-struct Place {
+pub(crate) struct Place {
     index: usize,
     key: u128,
 }
 
 impl Table {
-    fn new(size: usize, rate: Rate, seed: u64) -> Self {
+    /// `size` full buckets; a power of two, at least [`WAYS`].
+    pub(crate) fn new(size: usize, rate: Rate, seed: u64) -> Self {
         Self {
             buckets: vec![Bucket::default(); size].into_boxed_slice(),
             seed,
-            interval: rate.interval(),
+            interval: rate.interval,
             tolerance: rate.tolerance(),
             evictions: 0,
         }
     }
 
     /// The place of `key`'s bucket, if a request can be taken out of it; changes nothing.
-    fn find(&self, now: Time, key: u128) -> Option<Place> {
+    pub(crate) fn find(&self, now: Time, key: u128) -> Option<Place> {
         let sets = self.buckets.len() / WAYS;
         let first = (hash::number(self.seed, key) as usize & (sets - 1)) * WAYS;
         let set = &self.buckets[first..first + WAYS];
@@ -206,7 +212,7 @@ impl Table {
     }
 
     /// Takes a request out of the bucket at `place`, which is `key`'s from now on.
-    fn take(&mut self, now: Time, Place { index, key }: Place) {
+    pub(crate) fn take(&mut self, now: Time, Place { index, key }: Place) {
         let bucket = &mut self.buckets[index];
         if bucket.key != key {
             self.evictions += u64::from(bucket.full_at > now);
@@ -229,7 +235,12 @@ fn table_size(wanted: usize) -> usize {
 /// The network that `ip` counts to: the IPv4 /24 that is the smallest anybody routes, the IPv6 /56 that
 /// a household gets ([RFC 6177](https://www.rfc-editor.org/rfc/rfc6177)).
 fn prefix_of(ip: IpAddr) -> u128 {
-    let host_bits = if ip.is_ipv4() { 32 - 24 } else { 128 - 56 };
+    network(ip, 24, 56)
+}
+
+/// The IPv4 /`v4_bits` or IPv6 /`v6_bits` that `ip` is in, as a number.
+pub(crate) fn network(ip: IpAddr, v4_bits: u32, v6_bits: u32) -> u128 {
+    let host_bits = if ip.is_ipv4() { 32 - v4_bits } else { 128 - v6_bits };
     hash::address(ip) >> host_bits << host_bits
 }
 

@@ -6,8 +6,6 @@ mod stream;
 use std::io;
 use std::time::Duration;
 
-pub(crate) use datagram::seed;
-
 use squall_proto::Transport;
 use squall_proto::retry::{RetryPolicy, RetryPolicyError};
 use squall_socket::unix::{self, SocketFile};
@@ -344,6 +342,14 @@ fn bind(socket: &Socket, from: Address, join: bool) -> Result<Option<SocketFile>
         path.map(SocketFile::at).transpose()
     };
     bind().map_err(|source| AskError::From { from: from.to_string(), source })
+}
+
+/// Gives a datagram socket the IP address that was asked for, as [`bind`] does.
+pub(crate) fn bind_ip(socket: &Socket, from: std::net::SocketAddr, join: bool) -> io::Result<()> {
+    match bind(socket, from.into(), join) {
+        Err(AskError::From { source, .. }) => Err(source),
+        _ => Ok(()),
+    }
 }
 
 fn names(servers: &[Uri]) -> String {

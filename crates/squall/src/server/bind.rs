@@ -126,6 +126,8 @@ pub(crate) struct Bound {
     /// The service's index.
     pub(crate) service: usize,
     pub(crate) transport: Transport,
+    /// Whether it is shown as `coap://`.
+    pub(crate) coap: bool,
     /// Where it is bound, with the port that the kernel chose.
     pub(crate) address: Address,
     pub(crate) wildcard: bool,
@@ -139,7 +141,8 @@ pub(crate) struct Bound {
 
 impl Bound {
     pub(crate) fn uri(&self) -> Uri {
-        Uri::of(self.transport, self.address)
+        let uri = Uri::of(self.transport, self.address);
+        if self.coap { uri.as_coap() } else { uri }
     }
 
     pub(crate) fn v6(&self) -> bool {
@@ -301,6 +304,7 @@ impl Binder<'_> {
         Bound {
             service: self.index,
             transport: self.uri.transport(),
+            coap: self.uri.is_coap(),
             address,
             wildcard: address.ip().is_some_and(|ip| ip.ip().is_unspecified()),
             sockets: sockets.into_iter().map(Arc::new).collect(),

@@ -88,6 +88,7 @@ fn serve(
         bound.push(Bound {
             service,
             transport,
+            coap: false,
             address,
             wildcard: address.ip().is_some_and(|ip| ip.ip().is_unspecified()),
             sockets: vec![Arc::new(socket)],

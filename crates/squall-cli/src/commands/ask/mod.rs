@@ -1,5 +1,6 @@
 //! `squall ask`: a client that asks until it is answered.
 
+mod coap;
 pub(crate) mod requests;
 mod show;
 
@@ -17,6 +18,7 @@ use squall::socket::Address;
 use squall::socket::unix::SocketFile;
 use squall::{Client, Transport, Uri};
 
+use self::coap::CoapArguments;
 use self::requests::Requests;
 use self::show::Show;
 use crate::address::{Family, parse_port, peer};
@@ -30,10 +32,14 @@ use crate::interrupt::end_on_interrupt;
 ///
 /// Over TCP and Unix streams it connects, sends TEXT as it is, closes its sending side, and prints all that
 /// comes until the server closes too.
+///
+/// Of a CoAP server it gets the resource that coap://host/path names, or posts TEXT to it, and says how it went.
+/// While nothing comes back it sends its message again, after 2 s, then 4 s, and so on; after 5 messages in 62 s it
+/// gives up.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// Whom to ask: host, host:port, udp://host:port, tcp://host:port, unix:/path or unixgram:/path
+    /// Whom to ask: host, host:port, udp://host:port, tcp://host:port, unix:/path, unixgram:/path or coap://host/path
     ///
     /// An IPv6 address stands in brackets, a link-local one with its zone: [fe80::1%eth0]:1060. A port may be
     /// a service's name. Without a transport it is udp.
@@ -54,8 +60,10 @@ pub(crate) struct Arguments {
     also: Vec<String>,
 
     /// The port of addresses that name none
-    #[arg(short, long, value_name = "PORT", default_value = "1060", value_parser = parse_port)]
-    port: u16,
+    ///
+    /// Without it 1060, and 5683 for coap.
+    #[arg(short, long, value_name = "PORT", value_parser = parse_port)]
+    port: Option<u16>,
 
     #[command(flatten)]
     family: Family,
@@ -87,15 +95,24 @@ pub(crate) struct Arguments {
     /// Tell on standard error from where it asks, how long it waits, and who answered
     #[arg(short, long)]
     verbose: bool,
+
+    #[command(flatten)]
+    coap: CoapArguments,
 }
 
 const AFTER_HELP: &str = "\
 On a terminal an answer's control characters are shown as \\x1b. Into a pipe or a file answers go as they \
-are, each ended by a newline if it does not end with one; with --stdin nothing is added.
+are, each ended by a newline if it does not end with one; with --stdin, and to a single answer of a CoAP server, \
+nothing is added. Links, such as those of /.well-known/core, are shown one a line.
 
 Fields of --json: server (who answered), tries, seconds (from the first try to the answer), and text, or hex \
 where the answer is not UTF-8 and with --hex. Without an answer: error, and servers, tries and seconds if \
-any was asked.
+any was asked. Of a CoAP server: server, code (2.05), messages (how many were sent), seconds, content_format, \
+max_age, and text or hex; when it failed, also executed: no, unknown or yes. With --ping: alive and seconds.
+
+A CoAP request is executed at most once by a server that keeps RFC 7252, however often it is sent. With --also a \
+request that may run twice (get, fetch, put, delete, ipatch) goes to the next server while one is silent; post and \
+patch go on only from a server that has not executed them.
 
 Examples:
   squall ask localhost:20000 \"\"                 the time, from `squall serve`
@@ -105,11 +122,20 @@ Examples:
   squall ask 192.0.2.1 --also 192.0.2.2 hello   two servers in turn
   printf '\\001\\002' | squall ask host --stdin --hex   bytes as bytes
   squall ask host --json < questions            one request for each line
+  squall ask coap://host/time                   a CoAP resource
+  squall ask coap://host/time --observe=5       its next five states
+  squall ask coap://host/scratch/a --method put --payload @file   a file, in blocks
+  squall ask coap://host/.well-known/core       what a CoAP server has
+  squall ask coap://224.0.1.187/.well-known/core   who is there
 
-Exit codes: 0 answered; 1 the system refused; 2 wrong usage; 69 no answer to one request or more; \
+Exit codes: 0 answered; 1 the system refused, or a CoAP server answered 4.xx or 5.xx; 2 wrong usage; 69 no answer to one request or more; \
 130 interrupted.";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
+    if coap::is_coap(&arguments.address) {
+        return coap::run(arguments);
+    }
+    coap::refuse_options(arguments)?;
     let from = arguments.from()?;
     let show = Show::new(arguments.json, arguments.hex, arguments.stdin);
     let mut client = arguments.client(from)?;
@@ -163,7 +189,7 @@ impl Arguments {
     fn client(&self, from: Option<Address>) -> Result<Client, Exit> {
         let servers: Vec<Uri> = std::iter::once(&self.address)
             .chain(&self.also)
-            .map(|address| peer(address, Transport::Udp, self.port))
+            .map(|address| peer(address, Transport::Udp, self.port.unwrap_or(USUAL_PORT)))
             .collect::<Result<_, _>>()?;
         let mut policy = RetryPolicy::default().max_tries(self.tries).total(self.timeout);
         if !self.jitter {
@@ -191,6 +217,9 @@ impl Arguments {
         Ok(addresses.first().copied())
     }
 }
+
+/// The port of addresses that name none.
+const USUAL_PORT: u16 = 1060;
 
 /// Whether the next request would meet the same error.
 fn concerns_all_requests(error: &AskError) -> bool {

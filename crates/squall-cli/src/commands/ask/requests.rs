@@ -36,10 +36,7 @@ impl Requests {
             Requests::All { taken: true } => Ok(None),
             Requests::All { taken } => {
                 *taken = true;
-                let mut request = Vec::new();
-                let read = io::stdin().lock().take(MAX_REQUEST + 1).read_to_end(&mut request);
-                read.map_err(unreadable)?;
-                bounded(request).map(Some)
+                read_all(io::stdin().lock()).map(Some)
             }
             Requests::Lines { taken, verb } => {
                 let line = read_line()?;
@@ -70,6 +67,13 @@ impl Requests {
             _ => None,
         }
     }
+}
+
+/// All of standard input, as one request.
+pub(super) fn read_all(input: impl Read) -> Result<Vec<u8>, Exit> {
+    let mut request = Vec::new();
+    input.take(MAX_REQUEST + 1).read_to_end(&mut request).map_err(unreadable)?;
+    bounded(request)
 }
 
 fn eprint_prompt() {

@@ -205,8 +205,7 @@ fn end_on_signal(events: SyncSender<Event>) -> Result<(), Exit> {
 
 /// A seed that nobody chose, short enough to be typed again.
 fn chosen_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) % 1_000_000_000
+    squall::seed() % 1_000_000_000
 }
 
 /// How often it shows what it does.

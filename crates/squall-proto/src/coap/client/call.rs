@@ -278,7 +278,10 @@ impl Call {
         let block2 = self.block2.filter(|_| !withdraws).map(|block| block.value());
         let size1 = block1.filter(|_| self.upload.is_first_of_several());
         let size1 = size1.map(|_| UintValue::new(self.request.payload.len() as u32));
-        let tag = block1.map(|_| UintValue::new(self.tag));
+        // The rest of an answer is asked for under the tag of the payload that it answers: to some servers the
+        // tag is part of what tells requests apart.
+        let tag = self.upload.is_split() && !withdraws && self.purpose == Purpose::Ask;
+        let tag = tag.then(|| UintValue::new(self.tag));
         let block1 = block1.map(|block| block.value());
         let own: [(u16, Option<&[u8]>); 6] = [
             (number::OBSERVE, observe.as_deref()),

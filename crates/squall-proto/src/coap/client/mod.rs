@@ -240,7 +240,7 @@ impl Client {
         let id = self.next_call;
         self.next_call += 1;
         let mut call = Call::new(request, distinct, self.settings.block_size, purpose);
-        call.tag = id as u32;
+        call.tag = self.random.next_u64() as u32;
         call.end = self.settings.retry.total_limit().map(|total| now + total);
         call.gather_until = call.request.gather.map(|time| now + time);
         self.begin(now, id, call, out);

@@ -114,6 +114,11 @@ impl ClientRequest {
         options.iter().try_fold(self, |request, field| request.option(field.number, field.value))
     }
 
+    /// Whether an option of this number was added.
+    pub fn has_option(&self, number: u16) -> bool {
+        self.options.as_options().contains(number)
+    }
+
     /// What the payload is made of, by its number in the registry of
     /// [Content-Formats](https://www.iana.org/assignments/core-parameters/core-parameters.xhtml#content-formats).
     pub fn content_format(self, format: u16) -> Self {

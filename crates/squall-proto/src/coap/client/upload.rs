@@ -58,6 +58,11 @@ impl Upload {
         !self.split || self.end() == self.length
     }
 
+    /// Whether it goes in several blocks.
+    pub(super) fn is_split(&self) -> bool {
+        self.split
+    }
+
     /// Whether it is the first block of several.
     pub(super) fn is_first_of_several(&self) -> bool {
         self.split && self.offset == 0

@@ -135,8 +135,10 @@ fn blocks_go_both_ways_in_one_request() {
     let sent = world.one();
     let options = [(number::BLOCK2, &block(0, true, 128)[..]), (number::BLOCK1, &block(1, false, 128))];
     world.hear(&sent.answer(Status::CHANGED, &options, &body(128)));
+    let tag = sent.uint(number::REQUEST_TAG);
     let sent = world.one();
     assert_eq!((sent.block(number::BLOCK1), sent.block(number::BLOCK2).unwrap()), (None, "1/0/128".into()));
+    assert_eq!(sent.uint(number::REQUEST_TAG), tag);
     world.hear(&sent.answer(Status::CHANGED, &[(number::BLOCK2, &block(1, false, 128))], b"end"));
     assert_eq!(world.response().1, [&body(128)[..], b"end"].concat());
 }
