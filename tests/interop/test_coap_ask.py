@@ -12,7 +12,7 @@ import time
 import unittest
 
 from coap_body import body
-from harness import CTIME, PATIENCE, SQUALL, TestCase, until
+from harness import PATIENCE, SQUALL, TestCase, until
 
 
 def libcoap(program):
