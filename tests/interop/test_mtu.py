@@ -124,9 +124,9 @@ class Mtu(TestCase):
             thread.join()
             udp.close()
 
-    def length(self, host):
-        """A node's length service, for both families; gives its port."""
-        return self.node("length", "--on", "udp://[::]:0", host=host).rows[0].port
+    def port_of(self, host, service="length"):
+        """A node's service, for both families; gives its port."""
+        return self.node(service, "--on", "udp://[::]:0", host=host).rows[0].port
 
     def assert_path(self, path, mtu, limit, answers):
         about = f"IPv{path['family']}: {path}"
@@ -137,7 +137,9 @@ class Mtu(TestCase):
 
     def each_kind_of_host(self, path):
         """A port for each kind of host, with the answers that it gives."""
-        yield self.length(path.server), ["length"]
+        yield self.port_of(path.server), ["length"]
+        # Its answers do not tell which probe they are for.
+        yield self.port_of(path.server, "time"), ["datagram"]
         with self.echo(path.server) as port:
             yield port, ["echo"]
         with path.server.entered(), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as free:
@@ -184,7 +186,7 @@ class Mtu(TestCase):
     @needs_nft
     def test_a_black_hole_of_an_odd_size_is_found_to_the_byte(self):
         path = Path(self, 1377, black_hole=True)
-        port = self.length(path.server)
+        port = self.port_of(path.server)
         for result in both(path.client, port):
             self.assert_path(result, 1377, "black_hole", ["length"])
 
@@ -192,14 +194,24 @@ class Mtu(TestCase):
     @needs_nft
     def test_a_black_hole_below_the_least_of_ipv6_is_found_over_ipv4(self):
         path = Path(self, 600, black_hole=True)
-        result = found(path.client, V4, "-p", str(self.length(path.server)))
+        result = found(path.client, V4, "-p", str(self.port_of(path.server)))
         self.assert_path(result, 600, "black_hole", ["length"])
+
+    @needs_hosts
+    @needs_nft
+    def test_an_echo_shows_what_both_ways_carry_and_a_small_answer_what_one_does(self):
+        path = Path(self, 1500)
+        nft(path.router, f"ip saddr {V4} meta length > 1400 drop", hook="forward")
+        result = found(path.client, V4, "-p", str(self.port_of(path.server)))
+        self.assert_path(result, 1500, "first_hop", ["length"])
+        with self.echo(path.server) as port:
+            self.assert_path(found(path.client, V4, "-p", str(port)), 1400, "black_hole", ["echo"])
 
     @needs_hosts
     @needs_nft
     def test_losses_are_not_taken_for_an_mtu(self):
         path = Path(self, 1400, black_hole=True)
-        port = self.length(path.server)
+        port = self.port_of(path.server)
         nft(path.router, "udp dport %d numgen random mod 100 < 20 drop" % port, hook="forward")
         for result in both(path.client, port):
             self.assertEqual((result["mtu"], result["limit"]), (1400, "black_hole"), result)

@@ -21,14 +21,14 @@ pub(crate) struct Cli {
 enum Command {
     Serve(Box<serve::Arguments>),
     Ask(ask::Arguments),
+    Relay(Box<relay::Arguments>),
+    Under(Box<under::Arguments>),
+    Mtu(mtu::Arguments),
     Shout(shout::Arguments),
     Listen(listen::Arguments),
     Discover(discover::Arguments),
-    Bench(bench::Arguments),
     Lookup(lookup::Arguments),
-    Mtu(mtu::Arguments),
-    Under(Box<under::Arguments>),
-    Relay(Box<relay::Arguments>),
+    Bench(bench::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }

@@ -96,9 +96,15 @@ impl Announcer {
         daemon.set_ip_check_interval(INTERFACE_CHECK_SECONDS).map_err(failed)?;
         let news = daemon.monitor().map_err(failed)?;
         let watch = move || {
+            let mut last = String::new();
             for event in news.iter() {
                 match event {
-                    DaemonEvent::Error(error) => report(AnnounceNews::Trouble(error.to_string())),
+                    // What goes on is told once.
+                    DaemonEvent::Error(error) if error.to_string() == last => {}
+                    DaemonEvent::Error(error) => {
+                        last = error.to_string();
+                        report(AnnounceNews::Trouble(last.clone()));
+                    }
                     DaemonEvent::NameChange(change) => {
                         report(AnnounceNews::Renamed { from: change.original, to: change.new_name });
                     }

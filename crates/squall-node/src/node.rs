@@ -12,7 +12,7 @@ use squall_weather::Probability;
 
 use crate::config::{Config, ServiceConfig};
 use crate::lossy::{Loss, Lossy};
-use crate::services::{Echo, Exec, ExecMode, FixedReply, Length, Stamp, TimeOfDay, resources, seed};
+use crate::services::{Echo, Exec, ExecMode, FixedReply, Length, Stamp, TimeOfDay, resources};
 
 /// A node before it is started: services, and what else a program wants of them.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Node {
     /// [`NodeError`], but for what only the system can tell.
     pub fn new(config: &Config) -> Result<Self, NodeError> {
         let probability = config.drop.and_then(|ratio| Probability::from_ratio(ratio.clamp(0.0, 1.0)).ok());
-        let loss = probability.filter(|drop| !drop.is_zero()).map(|drop| Loss::new(drop, seed()));
+        let loss = probability.filter(|drop| !drop.is_zero()).map(|drop| Loss::new(drop, squall::seed()));
         let defaults;
         let services = if config.services.is_empty() {
             let named = |name: &str| ServiceConfig { name: name.to_owned(), ..ServiceConfig::default() };
@@ -233,7 +233,7 @@ fn service(config: &ServiceConfig, node: &Config, loss: Option<&Loss>) -> Result
         "coap" => {
             let resources = resources(config.text.as_deref());
             let make = move || {
-                let key = u128::from(seed()) << 64 | u128::from(seed());
+                let key = u128::from(squall::seed()) << 64 | u128::from(squall::seed());
                 Lossy(loss.clone(), coap::server::Server::new(&Default::default(), resources.clone(), key))
             };
             let service = Service::protocol_each(name, make).answers_anything(false);

@@ -29,6 +29,8 @@
 //! - [`Sim::act`] lets a client's machine do something; [`Sim::send`] and [`Sim::forge`] put datagrams of
 //!   the test's own on the wire, the latter with any sender's address;
 //! - [`Sim::link`] and [`Sim::weather`] set what paths do, also while the network runs;
+//! - [`Sim::connect`] opens a connection, whose messages arrive in order and as late as the weather makes
+//!   them;
 //! - [`Sim::crash`], [`Sim::restart`], [`Sim::stop`] and [`Sim::rebind`] do what happens to hosts;
 //! - [`Sim::join`] makes a host a member of a multicast group;
 //! - [`Sim::hostile`] has machines driven as badly as [`Protocol`](squall_proto::Protocol) allows:
@@ -52,6 +54,7 @@ mod hostile;
 mod mailbox;
 mod network;
 mod sim;
+mod streams;
 mod trace;
 
 pub use address::IntoAddress;
@@ -60,5 +63,5 @@ pub use host::{Host, HostId};
 pub use mailbox::{Mailbox, Received};
 pub use sim::Sim;
 pub use squall_time::Time;
-pub use squall_weather::{Conditions, Direction, Weather};
+pub use squall_weather::{Cause, Conditions, Counts, Direction, PRESETS, Preset, Weather};
 pub use trace::{Entry, Outcome, Trace};

@@ -8,6 +8,7 @@ use squall_time::Time;
 use squall_time::random::mix;
 use squall_weather::{Counts, Decision, Link, Packet, Queue, Weather};
 
+use crate::streams::{self, End, Kind, Put, Segment, Streams};
 use crate::trace::{Outcome, Trace};
 
 pub(crate) struct Network {
@@ -20,7 +21,10 @@ pub(crate) struct Network {
     groups: BTreeMap<SocketAddr, Vec<u32>>,
     /// By the two ends, the smaller number first.
     paths: BTreeMap<(u32, u32), Path>,
-    flights: Queue<Flight>,
+    flights: Queue<Cargo>,
+    pub(crate) streams: Streams,
+    /// Segments that are about to be sent.
+    segments: Vec<Segment>,
     /// Buffers of datagrams that have arrived, for those to come.
     spare: Vec<Vec<u8>>,
 }
@@ -33,6 +37,12 @@ pub(crate) struct Datagram<'a> {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
     pub(crate) payload: &'a [u8],
+}
+
+/// What is under way.
+pub(crate) enum Cargo {
+    Datagram(Flight),
+    Stream(streams::Event),
 }
 
 /// A datagram under way.
@@ -67,6 +77,8 @@ impl Network {
             groups: BTreeMap::new(),
             paths: BTreeMap::new(),
             flights: Queue::new(MAX_FLIGHTS, MAX_FLIGHT_BYTES),
+            streams: Streams::default(),
+            segments: Vec::new(),
             spare: Vec::new(),
         }
     }
@@ -81,8 +93,11 @@ impl Network {
         self.paths.clear();
         // The queue numbers what goes in, which decides nothing but the order.
         while let Some(flight) = self.flights.pop(Time::from_nanos(u64::MAX)) {
-            self.recycle(flight.bytes);
+            if let Cargo::Datagram(flight) = flight {
+                self.recycle(flight.bytes);
+            }
         }
+        self.streams.clear();
     }
 
     /// Gives `address` to `host`.
@@ -183,16 +198,10 @@ impl Network {
             // What a host sends to itself meets no weather.
             note(Outcome::Passes { delay: now.since(now), copies: 1 });
             let bytes = self.copy(payload);
-            self.fly(now, Flight { from, to, host: receiver, bytes, corrupted: false });
+            self.fly(now, Cargo::Datagram(Flight { from, to, host: receiver, bytes, corrupted: false }));
             return;
         }
-        let (seed, default) = (self.seed, (&self.default, self.since));
-        let path = self.paths.entry(ends(host, receiver));
-        let path = path.or_insert_with(|| Path::new(seed, host, receiver, default, false));
-        let upwards = path.client == host;
-        let (link, client) = if upwards { (&mut path.up, from) } else { (&mut path.down, to) };
-        let packet = Packet { size: payload.len() + headers(to), payload, peer: Some(client) };
-        match link.decide(now, &packet) {
+        match self.decide(now, (host, from), (receiver, to), payload, headers(to)) {
             Decision::Dropped(cause) => note(Outcome::Lost(cause)),
             Decision::Delivered(copies) => {
                 let delay = copies.first().at.since(now);
@@ -203,10 +212,83 @@ impl Network {
                         corruption.apply(&mut bytes);
                     }
                     let corrupted = copy.corruption.is_some();
-                    self.fly(copy.at, Flight { from, to, host: receiver, bytes, corrupted });
+                    let flight = Flight { from, to, host: receiver, bytes, corrupted };
+                    self.fly(copy.at, Cargo::Datagram(flight));
                 }
             }
         }
+    }
+
+    fn decide(
+        &mut self,
+        now: Time,
+        (host, from): (u32, SocketAddr),
+        (receiver, to): (u32, SocketAddr),
+        payload: &[u8],
+        headers: usize,
+    ) -> Decision {
+        let (seed, default) = (self.seed, (&self.default, self.since));
+        let path = self.paths.entry(ends(host, receiver));
+        let path = path.or_insert_with(|| Path::new(seed, host, receiver, default, false));
+        let upwards = path.client == host;
+        let (link, client) = if upwards { (&mut path.up, from) } else { (&mut path.down, to) };
+        link.decide(now, &Packet { size: payload.len() + headers, payload, peer: Some(client) })
+    }
+
+    /// Sends a frame of a connection. What is told by others than the weather comes as an event.
+    pub(crate) fn send_frame(&mut self, now: Time, trace: &mut Trace, end: End, kind: Kind, bytes: &[u8]) {
+        let mut segments = std::mem::take(&mut self.segments);
+        match self.streams.put(end, kind, bytes, &mut segments) {
+            Put::Taken => {}
+            Put::Filled => self.happen(now, streams::Event::Full(end)),
+            Put::Dropped => {
+                let (from, to) = self.streams.addresses(end);
+                trace.datagram(now, Some(from), Peer::Ip(to), bytes, Outcome::NoRoom);
+            }
+        }
+        for segment in segments.drain(..) {
+            self.send_segment(now, trace, segment);
+        }
+        self.segments = segments;
+    }
+
+    /// Sends a segment, which comes back when it is lost.
+    pub(crate) fn send_segment(&mut self, now: Time, trace: &mut Trace, segment: Segment) {
+        let (from, to) = self.streams.addresses(segment.from);
+        let [host, receiver] = [segment.from, segment.from.other()].map(|end| self.streams.side(end).host);
+        let bytes = self.streams.bytes(&segment).to_vec();
+        let headers = streams::HEADERS[usize::from(to.is_ipv6())];
+        let at = if host == receiver {
+            Ok(now)
+        } else {
+            match self.decide(now, (host, from), (receiver, to), &bytes, headers) {
+                // A wrong bit is found by the checksum, and a second copy by its number.
+                Decision::Delivered(copies) => {
+                    let whole = copies.iter().filter(|copy| copy.corruption.is_none());
+                    whole.map(|copy| copy.at).min().ok_or(Outcome::Corrupted)
+                }
+                Decision::Dropped(cause) => Err(Outcome::Lost(cause)),
+            }
+        };
+        let outcome = match at {
+            Ok(at) => {
+                self.happen(at, streams::Event::Arrives(segment));
+                Outcome::Passes { delay: at.since(now), copies: 1 }
+            }
+            Err(outcome) => {
+                match segment.again() {
+                    Some((wait, segment)) => self.happen(now + wait, streams::Event::Again(segment)),
+                    None => self.happen(now, streams::Event::Breaks(segment.from.connection)),
+                }
+                outcome
+            }
+        };
+        trace.datagram(now, Some(from), Peer::Ip(to), &bytes, outcome);
+    }
+
+    /// Has something happen to a connection.
+    pub(crate) fn happen(&mut self, at: Time, event: streams::Event) {
+        self.fly(at, Cargo::Stream(event));
     }
 
     fn copy(&mut self, payload: &[u8]) -> Vec<u8> {
@@ -215,8 +297,13 @@ impl Network {
         bytes
     }
 
-    fn fly(&mut self, at: Time, flight: Flight) {
-        let under_way = self.flights.push(at, flight.bytes.len(), flight);
+    fn fly(&mut self, at: Time, cargo: Cargo) {
+        let size = match &cargo {
+            Cargo::Datagram(flight) => flight.bytes.len(),
+            // Its bytes wait at its sender.
+            Cargo::Stream(_) => 0,
+        };
+        let under_way = self.flights.push(at, size, cargo);
         assert!(
             under_way.is_ok(),
             "more than {MAX_FLIGHTS} datagrams or {MAX_FLIGHT_BYTES} bytes are under way: do two machines answer each other?"
@@ -228,8 +315,8 @@ impl Network {
         self.flights.poll_timeout()
     }
 
-    /// The datagram that arrives now, if one does.
-    pub(crate) fn arrive(&mut self, now: Time) -> Option<Flight> {
+    /// What arrives now, if anything does.
+    pub(crate) fn arrive(&mut self, now: Time) -> Option<Cargo> {
         self.flights.pop(now)
     }
 

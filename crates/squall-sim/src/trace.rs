@@ -69,6 +69,16 @@ pub enum Outcome {
     Corrupted,
     /// Its sender has no socket of this origin, or no connection to this peer.
     NoSocket,
+    /// A connection opens for this end.
+    Opens,
+    /// A connection has ended for this end.
+    Closes,
+    /// This end of a connection is to write no more, and what it writes may be dropped.
+    Full,
+    /// This end of a connection can write again.
+    Writable,
+    /// There was no room for a connection's message, or it was written behind the connection's end.
+    NoRoom,
     /// The host's machine refused what arrived.
     Refuses(Refusal),
     /// The host's machine is woken at its deadline.
@@ -198,6 +208,11 @@ impl fmt::Display for Outcome {
             Outcome::Arrives => f.write_str("arrives"),
             Outcome::Nobody => f.write_str("nobody there"),
             Outcome::Down => f.write_str("host down"),
+            Outcome::Opens => f.write_str("opens"),
+            Outcome::Closes => f.write_str("closes"),
+            Outcome::Full => f.write_str("is full"),
+            Outcome::Writable => f.write_str("is writable again"),
+            Outcome::NoRoom => f.write_str("no room for it"),
             Outcome::Corrupted => f.write_str("fails its checksum"),
             Outcome::NoSocket => f.write_str("no socket to send it"),
             Outcome::Refuses(refusal) => write!(f, "refuses: {refusal}"),
@@ -245,6 +260,11 @@ fn fold_outcome(hash: u64, outcome: &Outcome) -> u64 {
         Outcome::Starts => (13, 0),
         Outcome::Moves => (14, 0),
         Outcome::Corrupted => (15, 0),
+        Outcome::Opens => (16, 0),
+        Outcome::Closes => (17, 0),
+        Outcome::Full => (18, 0),
+        Outcome::Writable => (19, 0),
+        Outcome::NoRoom => (20, 0),
     };
     fold(fold(hash, kind), detail)
 }

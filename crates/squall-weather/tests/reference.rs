@@ -1,6 +1,24 @@
 //! The reference of the text form, in the documentation of the crate, is true.
 
-use squall_weather::{Conditions, Weather};
+use squall_weather::{Conditions, PRESETS, Weather};
+
+#[test]
+fn the_guide_has_every_preset_with_its_settings_and_every_key() {
+    let guide = include_str!("../../../docs/weather.md");
+    for preset in PRESETS {
+        let row = format!("| `{}` | `{}` | {} |", preset.name, preset.text, preset.source);
+        assert!(guide.contains(&row), "docs/weather.md lacks {row}");
+    }
+    let keys = |text: &str, prefix: &str| -> Vec<String> {
+        let rows = text.lines().filter_map(|line| line.strip_prefix(prefix));
+        rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
+            .filter(|key| key.contains('='))
+            .collect()
+    };
+    let own = keys(include_str!("../src/lib.rs"), "//! | `");
+    let there = keys(guide, "| `");
+    assert!(own.len() > 15 && own.iter().all(|key| there.contains(key)), "{own:?} {there:?}");
+}
 
 #[test]
 fn every_key_of_the_reference_is_read_and_every_key_is_in_the_reference() {

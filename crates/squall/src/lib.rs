@@ -51,6 +51,7 @@ mod verdict;
 mod workers;
 
 pub use client::Client;
+pub use clock::seed;
 pub use engine::Offload;
 pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};

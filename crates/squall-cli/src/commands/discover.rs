@@ -1,6 +1,6 @@
 //! `squall discover`: who is on the networks of this machine.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::thread;
 use std::time::Duration;
 
@@ -63,6 +63,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     stop_on_interrupt(search.stopper())
         .map_err(|error| Exit::Failed.with(format_args!("cannot listen for Ctrl-C: {error}")))?;
     let finished = search.run(arguments.time);
+    if !finished && io::stderr().is_terminal() {
+        // The terminal shows ^C.
+        say("");
+    }
     let nodes = search.nodes();
     let mut out = io::stdout().lock();
     for node in &nodes {

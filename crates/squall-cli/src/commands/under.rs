@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fmt::{self, Display};
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 use squall_node::under::{
     Carried, Ended, GREATEST_MTU, LEAST_MTU, Outcome, Ready, Under, UnderError, guard_if_asked,
 };
-use squall_weather::{Direction, Record, RecordError, Weather};
+use squall_weather::{Direction, Record, RecordError};
 
 use crate::exit::Exit;
 use crate::output::write_json;
@@ -32,9 +31,9 @@ use crate::output::write_json;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// What the network does: a preset, or delay=25ms,loss=1%,rate=1gbit; up.loss=1% for one direction
+    /// What the network does: a preset, or delay=25ms,loss=1%,rate=1gbit; up.loss=1% for one direction; or a TOML file
     #[arg(short, long, value_name = "WEATHER", default_value = "clear")]
-    weather: Weather,
+    weather: String,
     /// A shell command to run on the server's host
     #[arg(short, long, value_name = "COMMAND")]
     server: Option<String>,
@@ -97,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn run_as_asked(arguments: &Arguments) -> Result<u8, Exit> {
+    let weather = squall_node::parse_weather(&arguments.weather).map_err(|error| Exit::Usage.with(error))?;
     // Files come first: one that cannot be opened is told before anything runs.
     let create = |path: &PathBuf| {
         File::create(path)
@@ -105,9 +105,9 @@ fn run_as_asked(arguments: &Arguments) -> Result<u8, Exit> {
     let summary = arguments.summary.as_ref().map(create).transpose()?;
     let record = arguments.record.as_ref().map(create).transpose()?;
     let replay = arguments.replay.as_ref().map(read_record).transpose()?;
-    let seed = arguments.seed.unwrap_or_else(|| RandomState::new().hash_one(0) >> 32);
+    let seed = arguments.seed.unwrap_or_else(|| squall::seed() >> 32);
     let mut under = Under::new(arguments.command.clone())
-        .weather(arguments.weather.clone())
+        .weather(weather)
         .seed(seed)
         .mtu(arguments.mtu)
         .patience(arguments.server_wait)
@@ -258,7 +258,7 @@ fn object(arguments: &Arguments, seed: u64, outcome: &Outcome) -> Value {
     };
     json!({
         "seed": arguments.replay.is_none().then_some(seed),
-        "weather": arguments.replay.is_none().then(|| arguments.weather.to_string()),
+        "weather": arguments.replay.is_none().then_some(&arguments.weather),
         "seconds": outcome.elapsed.as_secs_f64(),
         "code": outcome.code(),
         "up": direction(&outcome.up),

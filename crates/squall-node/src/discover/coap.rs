@@ -2,13 +2,12 @@
 //! ([RFC 7252 §8](https://www.rfc-editor.org/rfc/rfc7252#section-8), [RFC 6690](https://www.rfc-editor.org/rfc/rfc6690)).
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::sync::mpsc::SyncSender;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use squall::broadcast::{Shout, ShoutError, Shouter, Waited};
 use squall::coap::PORT;
@@ -31,14 +30,12 @@ pub(super) fn start(interfaces: &[String], tell: SyncSender<Event>) -> io::Resul
     let mut shouter = shout.open();
     let waker = shouter.waker()?;
     let run = move || {
-        let mut asking = Asking::new(RandomState::new().hash_one(0));
-        for round in 0..ROUNDS {
-            // A second request reaches those whom the first one did not, or whose answer was lost.
-            ask_all(&mut shouter, &asking.question(None), &tell, round == 0);
-            let wait = if round + 1 < ROUNDS { Some(AGAIN) } else { None };
-            if !listen(&mut shouter, &mut asking, wait, &tell) {
-                return;
-            }
+        let mut asking = Asking::new(squall::seed());
+        ask_all(&mut shouter, &asking.question(None), &tell, true);
+        let mut wait = AGAIN;
+        while listen(&mut shouter, &mut asking, wait, &tell) {
+            ask_all(&mut shouter, &asking.question(None), &tell, false);
+            wait = RARELY;
         }
     };
     thread::Builder::new().name("squall-discover".into()).spawn(run)?;
@@ -67,15 +64,10 @@ fn ask_all(shouter: &mut Shouter, question: &[u8], tell: &SyncSender<Event>, com
 }
 
 /// Takes answers until `wait` is over; false when the search is.
-fn listen(
-    shouter: &mut Shouter,
-    asking: &mut Asking,
-    wait: Option<Duration>,
-    tell: &SyncSender<Event>,
-) -> bool {
-    let until = wait.map(|wait| std::time::Instant::now() + wait);
+fn listen(shouter: &mut Shouter, asking: &mut Asking, wait: Duration, tell: &SyncSender<Event>) -> bool {
+    let until = Instant::now() + wait;
     loop {
-        let left = until.map(|until| until.saturating_duration_since(std::time::Instant::now()));
+        let left = Some(until.saturating_duration_since(Instant::now()));
         let mut step = None;
         let waited = shouter.receive(left, |heard| {
             step = Some((heard.from, asking.take(heard.from, heard.payload)));
@@ -190,11 +182,12 @@ const GROUPS: [IpAddr; 3] = [
     IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfd)),
     IpAddr::V6(Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0xfd)),
 ];
-/// How often all are asked, and how long after one another.
-const ROUNDS: u32 = 2;
+/// When all are asked a second time, for those whom the first request did not reach, or whose answer was lost.
 const AGAIN: Duration = Duration::from_millis(700);
+/// How often then, for those who come later and on interfaces that come later.
+const RARELY: Duration = Duration::from_secs(60);
 /// Servers whose lists are put together, and the longest list, in bytes.
-const SERVERS: usize = 1024;
+const SERVERS: usize = 256;
 const LONGEST: usize = 64 * 1024;
 
 #[cfg(test)]

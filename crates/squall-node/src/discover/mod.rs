@@ -117,6 +117,8 @@ impl Search {
         let until = Instant::now().checked_add(time);
         loop {
             if self.stopped.try_recv().is_ok() {
+                // What has come is shown.
+                self.events.try_iter().for_each(|event| self.directory.take(event));
                 return false;
             }
             let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()));
@@ -205,7 +207,7 @@ fn instance(service: &ResolvedService) -> Instance {
     let is_coap = service.ty_domain.starts_with("_coap.");
     let usual = if service.ty_domain.contains("._tcp.") { "tcp" } else { "udp" };
     let label = service.fullname.strip_suffix(&service.ty_domain).unwrap_or(&service.fullname);
-    let label = label.trim_end_matches('.');
+    let label = unescaped(label.strip_suffix('.').unwrap_or(label));
     let address = |ip: &ScopedIp| match ip {
         ScopedIp::V6(v6) if v6.addr().is_unicast_link_local() => {
             SocketAddrV6::new(*v6.addr(), service.port, 0, v6.scope_id().index).into()
@@ -214,15 +216,26 @@ fn instance(service: &ResolvedService) -> Instance {
     };
     Instance {
         fullname: service.fullname.clone(),
-        node: text("node").unwrap_or_else(|| label.to_owned()),
+        node: text("node").unwrap_or_else(|| label.clone()),
         id: text("id").unwrap_or_else(|| service.host.clone()),
         host: service.host.trim_end_matches('.').to_owned(),
-        service: text("service").unwrap_or_else(|| if is_coap { COAP.into() } else { label.to_owned() }),
+        service: text("service").unwrap_or_else(|| if is_coap { COAP.into() } else { label }),
         transport: if is_coap { COAP } else { usual },
         port: service.port,
-        path: text("path"),
+        path: text("path").map(|path| if path.starts_with('/') { path } else { format!("/{path}") }),
         addresses: service.addresses.iter().map(address).collect(),
     }
+}
+
+/// The label of an instance, in which dots and backslashes stand behind a backslash
+/// ([RFC 6763 §4.3](https://www.rfc-editor.org/rfc/rfc6763#section-4.3)).
+fn unescaped(label: &str) -> String {
+    let mut plain = String::with_capacity(label.len());
+    let mut characters = label.chars();
+    while let Some(character) = characters.next() {
+        plain.push(if character == '\\' { characters.next().unwrap_or('\\') } else { character });
+    }
+    plain
 }
 
 fn failed(error: mdns_sd::Error) -> DiscoverError {
@@ -235,3 +248,22 @@ const TYPES: [&str; 3] = ["_squall._udp.local.", "_squall._tcp.local.", "_coap._
 const EVENTS: usize = 256;
 /// How soon a stop is seen.
 const LOOK: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_read_as_it_was_meant() {
+        for (escaped, plain) in [("lamp", "lamp"), (r"my\.lamp\\", r"my.lamp\"), (r"cut\", r"cut\"), ("", "")]
+        {
+            assert_eq!(unescaped(escaped), plain);
+        }
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_named_before_anything_is_sent() {
+        let error = Discovery::new().interface("no-such0").start().unwrap_err();
+        assert!(matches!(error, DiscoverError::NoInterface(name) if name == "no-such0"));
+    }
+}

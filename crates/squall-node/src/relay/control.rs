@@ -27,7 +27,7 @@ pub(super) enum Order {
 pub(super) const HELP: &str = "\
 KEY=VALUE,…     changes these keys of the weather: loss=5%   up.delay=1s
 PRESET[,…]      replaces it: clear, half, storm, …
-weather TEXT    the same; without TEXT tells the weather
+weather TEXT    the same, or a file: weather storm.toml; without TEXT tells it
 blackout TIME   lets nothing pass for so long: blackout 10s
 counts          tells what was done so far
 quit            ends the relay";

@@ -26,6 +26,8 @@ pub struct RelayCounts {
     pub flows_refused: u64,
     /// Flows that could not be opened: no descriptor, no route.
     pub flows_failed: u64,
+    /// Decisions that a record at its limit of ten million lacks.
+    pub unrecorded: u64,
     /// Datagrams that nobody can answer: sent to a group or by broadcast, or from port 0.
     pub unanswerable: u64,
 }
@@ -63,6 +65,12 @@ pub struct DirectionCounts {
     pub icmp_errors: u64,
     /// Receive calls that failed for another reason.
     pub receive_errors: u64,
+    /// Datagrams that came after a record's last one, and passed.
+    pub replay_beyond: u64,
+    /// Datagrams of another size than the recorded one: it is not the same run.
+    pub replay_different: u64,
+    /// Datagrams of a record that have not come.
+    pub replay_remaining: u64,
     /// System calls that received.
     pub receive_calls: u64,
     /// System calls that sent.

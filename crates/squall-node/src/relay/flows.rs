@@ -1,20 +1,33 @@
 //! Who has a flow, and for how long. It knows no socket and no clock.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use squall::Time;
 
 /// What a flow belongs to: a client, and where it sends to. A client that asks two addresses of a wildcard
 /// socket has two flows, so that each answer leaves from the address that was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) client: SocketAddr,
     /// Where the client sends to, on a wildcard socket; its answers leave from there.
     pub(super) local: Option<SocketAddr>,
     /// The listening socket's number.
     pub(super) listener: u16,
+}
+
+impl Hash for Key {
+    /// Of the client alone, in two steps instead of a dozen: this is done for each batch of each client.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ip = match self.client.ip() {
+            IpAddr::V4(ip) => u128::from(ip.to_bits()),
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        state.write_u128(ip);
+        state.write_u16(self.client.port());
+    }
 }
 
 /// A flow; never another one later, unless 2³² others had its slot.

@@ -8,23 +8,27 @@ mod counts;
 mod flows;
 mod outbox;
 mod pool;
+mod record;
 mod road;
 mod running;
 mod udp;
 
+use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use squall::socket::{Address, Waker};
 use squall::{BindError, IpFamily, Offload, OpenSocket, Transport, Uri, UriError};
-use squall_weather::{Direction, Weather};
+use squall_weather::{Decider, Record, RecordError, Weather};
 
 pub use counts::{DirectionCounts, RelayCounts};
 pub use running::{Answer, RelayHandle, RunningRelay};
 
+use record::{RecordFile, Recording};
 use road::Road;
 use udp::{Command, Parts, Udp};
 
@@ -40,6 +44,8 @@ pub struct Relay {
     memory: usize,
     family: IpFamily,
     gso: Offload,
+    record: Option<PathBuf>,
+    replay: Option<PathBuf>,
 }
 
 /// Why a relay could not start, or ended.
@@ -76,6 +82,22 @@ pub enum RelayError {
     /// It cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A record cannot be written.
+    #[error("cannot record to {}: {source}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A record cannot be played.
+    #[error("cannot replay {}: {reason}", path.display())]
+    Replay {
+        /// The file.
+        path: PathBuf,
+        /// Why not, with the line.
+        reason: String,
+    },
     /// A thread or a poller could not be made.
     #[error("cannot start the relay: {0}")]
     Start(#[source] io::Error),
@@ -91,7 +113,8 @@ impl RelayError {
             RelayError::To(source) => !source.is_temporary(),
             RelayError::NoServer { .. } | RelayError::Transport { .. } | RelayError::Itself { .. } => true,
             RelayError::Bind(source) => source.is_usage(),
-            RelayError::Start(_) | RelayError::Failed(_) => false,
+            RelayError::Replay { .. } => true,
+            RelayError::Record { .. } | RelayError::Start(_) | RelayError::Failed(_) => false,
         }
     }
 }
@@ -109,6 +132,8 @@ impl Relay {
             memory: 256 << 20,
             family: IpFamily::Any,
             gso: Offload::Auto,
+            record: None,
+            replay: None,
         }
     }
 
@@ -159,6 +184,22 @@ impl Relay {
         self
     }
 
+    /// Writes every decision down, a line each as [`Entry`](squall_weather::Entry) has it, all of `up` before
+    /// all of `down`: the same seed and the same datagrams give the same file, where delays do not depend on when
+    /// datagrams come, as with a rate, with blackouts, or with jitter that keeps the order. While it runs, the second half is in a
+    /// file of the same name with `.down` behind it. Ten million decisions at most; the others are counted.
+    pub fn record(mut self, path: impl Into<PathBuf>) -> Self {
+        self.record = Some(path.into());
+        self
+    }
+
+    /// Decides as a record says, in place of the weather: datagram for datagram in each direction. What comes
+    /// after its end passes and is counted.
+    pub fn replay(mut self, path: impl Into<PathBuf>) -> Self {
+        self.replay = Some(path.into());
+        self
+    }
+
     /// Opens the sockets and starts to relay, on a thread of its own.
     ///
     /// # Errors
@@ -176,8 +217,11 @@ impl Relay {
             return Err(RelayError::Itself { on: open.uri.to_string(), to: self.to.to_string() });
         }
         let headers = if to.is_ipv4() { 28 } else { 48 };
-        let road = |direction| Road::new(&self.weather, direction, self.seed, headers, self.memory / 2);
-        let (up, down) = (road(Direction::Up), road(Direction::Down));
+        let [first, second] = self.deciders()?;
+        let (file, [first_recording, second_recording]) = self.recordings()?;
+        let road =
+            |(decider, clear), recording| Road::new(decider, clear, recording, headers, self.memory / 2);
+        let (up, down) = (road(first, first_recording), road(second, second_recording));
         let (give, commands) = mpsc::sync_channel(COMMANDS);
         let waker = Waker::new().map_err(RelayError::Start)?;
         let parts = Parts {
@@ -192,16 +236,39 @@ impl Relay {
             waker: waker.clone(),
         };
         let relay = Udp::new(parts).map_err(RelayError::Start)?;
-        let thread = thread::Builder::new().name("relay".into()).spawn(move || relay.run());
+        let thread = thread::Builder::new().name("relay".into()).spawn(move || run(relay, file));
         let send = move |command: Command| {
             // It fails when the relay has ended.
             let sent = give.send(command).is_ok();
             waker.wake();
             sent
         };
-        let handle = RelayHandle::new(send, self.weather);
+        let handle = RelayHandle::new(send, self.weather, self.replay.is_some());
         let to = Uri::of(transport, Address::Ip(to));
         Ok(RunningRelay::new(handle, thread.map_err(RelayError::Start)?, locals, to, self.seed))
+    }
+
+    /// What decides on each direction, and whether it lets everything pass.
+    fn deciders(&self) -> Result<[(Decider, bool); 2], RelayError> {
+        let Some(path) = &self.replay else {
+            let (up, down) = self.weather.links(self.seed);
+            return Ok([
+                (up.into(), self.weather.up.is_clear()),
+                (down.into(), self.weather.down.is_clear()),
+            ]);
+        };
+        let failed = |reason| RelayError::Replay { path: path.clone(), reason };
+        let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let record: Record = text.parse().map_err(|error: RecordError| failed(error.to_string()))?;
+        let (up, down) = record.replays();
+        Ok([(up.into(), false), (down.into(), false)])
+    }
+
+    fn recordings(&self) -> Result<(Option<RecordFile>, [Option<Recording>; 2]), RelayError> {
+        let Some(path) = &self.record else { return Ok((None, [None, None])) };
+        let (file, recordings) = RecordFile::create(path, &self.weather, self.seed)
+            .map_err(|source| RelayError::Record { path: path.clone(), source })?;
+        Ok((Some(file), recordings.map(Some)))
     }
 
     fn check_server(&self) -> Result<(), RelayError> {
@@ -228,6 +295,17 @@ impl Relay {
             _ => Ok(to),
         }
     }
+}
+
+/// Relays until it is told to stop, and ends the record.
+fn run(relay: Udp, file: Option<RecordFile>) -> Result<RelayCounts, RelayError> {
+    let (mut counts, recordings) = relay.run().map_err(RelayError::Failed)?;
+    if let (Some(file), [Some(up), Some(down)]) = (file, recordings) {
+        let path = file.path().to_owned();
+        let finished = file.finish([up, down]);
+        counts.unrecorded = finished.map_err(|source| RelayError::Record { path, source })?;
+    }
+    Ok(counts)
 }
 
 /// Whether what is sent to `to` reaches the socket.

@@ -3,16 +3,18 @@
 use std::net::SocketAddr;
 
 use squall::Time;
-use squall_weather::{Conditions, Copy, Decision, Direction, Link, Packet, Queue, Weather};
+use squall_weather::{Conditions, Copy, Decider, Decision, Packet, Queue};
 
 use super::counts::DirectionCounts;
 use super::flows::FlowId;
 use super::outbox::{Outbox, Place};
 use super::pool::Pool;
+use super::record::Recording;
 
 /// One direction.
 pub(super) struct Road {
-    link: Link,
+    decider: Decider,
+    recording: Option<Recording>,
     /// Whether datagrams pass without a decision.
     clear: bool,
     queue: Queue<UnderWay>,
@@ -44,17 +46,19 @@ pub(super) struct Arrived<'a> {
 }
 
 impl Road {
-    /// A road on which at most `memory` bytes are under way. `headers` are the bytes of IP's and UDP's.
+    /// A road on which at most `memory` bytes are under way. `clear` says that the decider lets everything
+    /// pass at once, as long as it is not changed. `headers` are the bytes of IP's and UDP's.
     pub(super) fn new(
-        weather: &Weather,
-        direction: Direction,
-        seed: u64,
+        decider: Decider,
+        clear: bool,
+        recording: Option<Recording>,
         headers: usize,
         memory: usize,
     ) -> Self {
         Self {
-            link: weather.link(direction, seed),
-            clear: weather.conditions(direction).is_clear(),
+            decider,
+            clear: clear && recording.is_none(),
+            recording,
             queue: Queue::new(usize::MAX, memory),
             pool: Pool::default(),
             headers,
@@ -64,13 +68,17 @@ impl Road {
 
     /// Lets the times of the weather count from `now`.
     pub(super) fn begin(&mut self, now: Time) {
-        self.link.begin(now);
+        if let Decider::Link(link) = &mut self.decider {
+            link.begin(now);
+        }
     }
 
     /// Has other conditions from now on; what is under way keeps its times.
     pub(super) fn change(&mut self, now: Time, conditions: &Conditions) {
-        self.link.change(now, conditions);
-        self.clear = conditions.is_clear();
+        if let Decider::Link(link) = &mut self.decider {
+            link.change(now, conditions);
+            self.clear = conditions.is_clear() && self.recording.is_none();
+        }
     }
 
     /// Whether datagrams pass without a decision: whole trains then stay as they are.
@@ -82,7 +90,11 @@ impl Road {
     pub(super) fn take(&mut self, now: Time, arrived: &Arrived<'_>, outbox: &mut Outbox) {
         let Arrived { flow, payload, longest, .. } = *arrived;
         let packet = Packet { size: payload.len() + self.headers, payload, peer: Some(arrived.client) };
-        let Decision::Delivered(copies) = self.link.decide(now, &packet) else { return };
+        let decision = self.decider.decide(now, &packet);
+        if let Some(recording) = &mut self.recording {
+            recording.note(now, packet.size, &decision);
+        }
+        let Decision::Delivered(copies) = decision else { return };
         for copy in copies.iter() {
             if copy.at > now {
                 self.keep(copy, flow, payload);
@@ -136,7 +148,19 @@ impl Road {
 
     /// What happened so far.
     pub(super) fn counts(&self) -> DirectionCounts {
-        DirectionCounts { weather: *self.link.counts(), under_way: self.queue.len() as u64, ..self.counts }
+        let (weather, under_way) = (*self.decider.counts(), self.queue.len() as u64);
+        let mut counts = DirectionCounts { weather, under_way, ..self.counts };
+        if let Decider::Replay(replay) = &self.decider {
+            counts.replay_beyond = replay.beyond();
+            counts.replay_different = replay.different();
+            counts.replay_remaining = replay.remaining() as u64;
+        }
+        counts
+    }
+
+    /// What was written down, at the end.
+    pub(super) fn into_recording(self) -> Option<Recording> {
+        self.recording
     }
 }
 

@@ -1,6 +1,5 @@
 //! A relay that runs: what it is told, and how it ends.
 
-use std::io;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,13 +11,14 @@ use squall_weather::Weather;
 use super::control::{HELP, Order};
 use super::udp::Command;
 use super::{RelayCounts, RelayError};
+use crate::parse_weather;
 
 /// A running relay. Dropping it leaves it running until the process ends; [`stop`](RelayHandle::stop) and
 /// [`wait`](Self::wait) end it.
 #[derive(Debug)]
 pub struct RunningRelay {
     handle: RelayHandle,
-    thread: JoinHandle<io::Result<RelayCounts>>,
+    thread: JoinHandle<Result<RelayCounts, RelayError>>,
     locals: Vec<Uri>,
     to: Uri,
     seed: u64,
@@ -27,7 +27,7 @@ pub struct RunningRelay {
 impl RunningRelay {
     pub(super) fn new(
         handle: RelayHandle,
-        thread: JoinHandle<io::Result<RelayCounts>>,
+        thread: JoinHandle<Result<RelayCounts, RelayError>>,
         locals: Vec<Uri>,
         to: Uri,
         seed: u64,
@@ -58,10 +58,11 @@ impl RunningRelay {
     /// Waits until it has been stopped, and tells what it did.
     ///
     /// # Errors
-    /// [`RelayError::Failed`] when the system failed it before.
+    /// [`RelayError::Failed`] when the system failed it before, [`RelayError::Record`] when the record could not
+    /// be written.
     pub fn wait(self) -> Result<RelayCounts, RelayError> {
         match self.thread.join() {
-            Ok(result) => result.map_err(RelayError::Failed),
+            Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
@@ -76,6 +77,8 @@ pub struct RelayHandle {
 struct Shared {
     /// False when the relay has ended.
     send: Box<dyn Fn(Command) -> bool + Send + Sync>,
+    /// Whether a record decides.
+    replay: bool,
     state: Mutex<State>,
 }
 
@@ -108,9 +111,13 @@ pub enum Answer {
 }
 
 impl RelayHandle {
-    pub(super) fn new(send: impl Fn(Command) -> bool + Send + Sync + 'static, weather: Weather) -> Self {
+    pub(super) fn new(
+        send: impl Fn(Command) -> bool + Send + Sync + 'static,
+        weather: Weather,
+        replay: bool,
+    ) -> Self {
         let state = Mutex::new(State { weather, blackout: None });
-        Self { shared: Arc::new(Shared { send: Box::new(send), state }) }
+        Self { shared: Arc::new(Shared { send: Box::new(send), replay, state }) }
     }
 
     /// Does what a line says: `loss=5%` changes the weather, `blackout 10s` lets nothing pass for so long,
@@ -142,14 +149,18 @@ impl RelayHandle {
         self.state().weather.clone()
     }
 
-    /// Changes the weather by `text`, as [`Weather::changed`] does, and returns the weather in force. What is
+    /// Changes the weather by `text`, as [`Weather::changed`] does, or a TOML file's replaces it, and returns the weather in force. What is
     /// under way keeps its times; times in the weather begin anew.
     ///
     /// # Errors
     /// What is wrong with the text, or that the relay has ended.
     pub fn change(&self, text: &str) -> Result<Weather, String> {
         let mut state = self.state();
-        let weather = state.weather.changed(text).map_err(|error| error.to_string())?;
+        let weather = if text.ends_with(".toml") {
+            parse_weather(text).map_err(|error| error.to_string())?
+        } else {
+            state.weather.changed(text).map_err(|error| error.to_string())?
+        };
         self.send_weather(&weather, state.blackout)?;
         state.weather = weather.clone();
         Ok(weather)
@@ -184,6 +195,9 @@ impl RelayHandle {
     }
 
     fn send_weather(&self, weather: &Weather, blackout: Option<Instant>) -> Result<(), String> {
+        if self.shared.replay {
+            return Err("a record is played, which has its weather in it".into());
+        }
         let rest = blackout.map(|until| until.saturating_duration_since(Instant::now()));
         let weather = match rest.filter(|rest| !rest.is_zero()) {
             Some(rest) => {

@@ -12,7 +12,8 @@ use squall_weather::{Direction, Weather};
 
 use super::counts::{DirectionCounts, RelayCounts};
 use super::flows::{FlowId, Flows, Key, Room};
-use super::outbox::{Exit, FRAMES, Frame, Load, Outbox, Sender};
+use super::outbox::{Exit, FRAMES, Frame, Load, Outbox, Sender, forbid_fragments};
+use super::record::Recording;
 use super::road::{Arrived, Road};
 
 /// What a running relay is told.
@@ -89,6 +90,9 @@ impl Udp {
             poller.add(&*open.socket, token)?;
             let Address::Ip(bound) = open.address else { continue };
             let v6 = bound.is_ipv6();
+            if !v6 {
+                forbid_fragments(&open.socket);
+            }
             listeners.push(Listener { socket: open.socket, bound, v6, wildcard: open.wildcard });
         }
         Ok(Self {
@@ -108,11 +112,11 @@ impl Udp {
         })
     }
 
-    /// Relays until it is told to stop, and tells what it did.
+    /// Relays until it is told to stop, and tells what it did, with what was recorded of both directions.
     ///
     /// # Errors
     /// The system's, for the poller.
-    pub(super) fn run(mut self) -> io::Result<RelayCounts> {
+    pub(super) fn run(mut self) -> io::Result<(RelayCounts, [Option<Recording>; 2])> {
         let mut ready = Vec::new();
         self.up.road.begin(self.now());
         self.down.road.begin(self.now());
@@ -134,7 +138,8 @@ impl Udp {
                 self.forward_down();
             }
             if woken && !self.obey() {
-                return Ok(self.counts());
+                let counts = self.counts();
+                return Ok((counts, [self.up, self.down].map(|lane| lane.road.into_recording())));
             }
         }
     }
@@ -338,7 +343,7 @@ impl Udp {
             start = run.end;
             // Flows that were in use a moment ago have not ended since.
             let Some((_, flow)) = self.flows.get(outbox.frames()[run.start].flow) else { continue };
-            let exit = Exit { socket: &flow.socket, v6: self.to.is_ipv6() };
+            let exit = Exit { socket: &flow.socket, v6: self.to.is_ipv6(), connected: true };
             let load = Load { outbox, frames: run, inbox };
             self.sender.send(now, load, exit, |_| (None, None), &mut road.counts);
         }
@@ -355,7 +360,7 @@ impl Udp {
             let run = outbox.run(start, |one, other| listener(one) == listener(other));
             start = run.end;
             let leaves = &self.listeners[usize::from(listener(&outbox.frames()[run.start]))];
-            let exit = Exit { socket: &leaves.socket, v6: leaves.v6 };
+            let exit = Exit { socket: &leaves.socket, v6: leaves.v6, connected: false };
             let address = |frame: &Frame| match flows.get(frame.flow) {
                 Some((key, _)) => (Some(key.client), key.local),
                 None => (None, None),
@@ -432,6 +437,10 @@ fn connected(to: SocketAddr) -> io::Result<Socket> {
     // Not every kernel has it; datagrams then come one by one.
     let _ = socket.set_receive_offload(true);
     let _ = socket.set_receive_buffer(RECEIVE_BUFFER);
+    socket.set_nonblocking(true)?;
+    if to.is_ipv4() {
+        forbid_fragments(&socket);
+    }
     socket.connect(to)?;
     Ok(socket)
 }

@@ -13,7 +13,7 @@ pub struct Echo {
 
 impl Default for Echo {
     fn default() -> Self {
-        Self { repeats: Repeats::new(&RepeatsConfig::default(), super::seed()) }
+        Self { repeats: Repeats::new(&RepeatsConfig::default(), squall::seed()) }
     }
 }
 

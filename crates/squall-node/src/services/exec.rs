@@ -77,7 +77,7 @@ impl Exec {
             mode,
             time_limit,
             loss,
-            repeats: Repeats::new(&RepeatsConfig::default(), super::seed()),
+            repeats: Repeats::new(&RepeatsConfig::default(), squall::seed()),
             idle: Mutex::new(Vec::new()),
             places: Semaphore::new(places),
         }

@@ -33,12 +33,6 @@ fn check_repeats(repeats: &Repeats, request: &Request<'_>) -> Result<(), Refusal
     }
 }
 
-/// Seeds a table that strangers fill with what they cannot know.
-pub(crate) fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
-}
-
 #[cfg(test)]
 mod tests {
     use squall::{Handler, Origin, Outbox, Time};

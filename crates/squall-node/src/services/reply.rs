@@ -17,7 +17,7 @@ impl FixedReply {
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let known = text == DEFAULT_REPLY;
-        let repeats = (!known).then(|| Repeats::new(&RepeatsConfig::default(), super::seed()));
+        let repeats = (!known).then(|| Repeats::new(&RepeatsConfig::default(), squall::seed()));
         Self { text, repeats }
     }
 }

@@ -11,6 +11,7 @@ mod programs;
 mod segments;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,8 +23,8 @@ use std::time::{Duration, Instant};
 use squall::socket::hosts::InterfaceCounts;
 use squall_weather::{Decider, Direction, Record, Weather};
 
-pub use forward::Carried;
 pub use guard::guard_if_asked;
+pub use way::Carried;
 
 use forward::Forwarder;
 use guard::Guard;
@@ -160,6 +161,8 @@ impl Under {
             .map_err(system("starting the link"))?;
         let begin = Instant::now();
         let ended = self.run_programs(&hosts, events);
+        // It may have ended early, within a host that is to be emptied.
+        hosts.between.enter().map_err(system("leaving a host"))?;
         let mut left = 0;
         for host in [&hosts.client, &hosts.server] {
             left += guard::end_all(&host.namespace).map_err(system("looking for what still runs"))?;
@@ -200,7 +203,7 @@ impl Under {
         let mut server = None;
         if let Some(command) = &self.server {
             hosts.server.namespace.enter().map_err(enter)?;
-            let started = Server::start(command, hosts)
+            let started = Server::start(command, hosts, events)
                 .map_err(|source| UnderError::Start { program: "/bin/sh".into(), source })?;
             let started = server.insert(started);
             if let Some(Event::End { signal, .. }) =
@@ -211,8 +214,7 @@ impl Under {
         }
         let listened = programs::listens(&self.ready).unwrap_or(false);
         hosts.client.namespace.enter().map_err(enter)?;
-        let started = programs::start(&self.command, hosts);
-        hosts.between.enter().map_err(enter)?;
+        let started = programs::start(&self.command, hosts, events);
         let mut child = started.map_err(|source| {
             let program = self.command.first().map(|word| word.to_string_lossy().into_owned());
             UnderError::Start { program: program.unwrap_or_default(), source }

@@ -1,5 +1,6 @@
 //! The programs on the hosts: started, waited for, ended.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -70,11 +71,11 @@ pub(super) struct Server {
 impl Server {
     /// Starts a shell command in the host that the calling thread is in. What it prints goes to standard
     /// error: standard output is the other command's.
-    pub(super) fn start(command: &str, hosts: &Hosts) -> io::Result<Self> {
+    pub(super) fn start(command: &str, hosts: &Hosts, events: &Events) -> io::Result<Self> {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", command]).stdin(Stdio::null());
         shell.stdout(io::stderr().as_fd().try_clone_to_owned()?).process_group(0);
-        prepare(&mut shell, hosts);
+        prepare(&mut shell, hosts, events);
         Ok(Self { child: shell.spawn()?, status: None })
     }
 
@@ -114,23 +115,24 @@ impl Drop for Server {
 }
 
 /// Starts the command in the host that the calling thread is in, with this program's input and output.
-pub(super) fn start(words: &[std::ffi::OsString], hosts: &Hosts) -> io::Result<Child> {
+pub(super) fn start(words: &[OsString], hosts: &Hosts, events: &Events) -> io::Result<Child> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "no command"));
     };
     let mut command = Command::new(program);
     command.args(arguments);
-    prepare(&mut command, hosts);
+    prepare(&mut command, hosts, events);
     command.spawn()
 }
 
-fn prepare(command: &mut Command, hosts: &Hosts) {
+fn prepare(command: &mut Command, hosts: &Hosts, events: &Events) {
     command.env("SQUALL_SERVER", SERVER.0.to_string()).env("SQUALL_CLIENT", CLIENT.0.to_string());
     if hosts.has_v6 {
         command.env("SQUALL_SERVER6", SERVER.1.to_string()).env("SQUALL_CLIENT6", CLIENT.1.to_string());
     } else {
         command.env_remove("SQUALL_SERVER6").env_remove("SQUALL_CLIENT6");
     }
+    events.signals.release(command);
     os::end_with_this_process(command);
 }
 

@@ -1,10 +1,13 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use squall::Time;
 use squall::socket::hosts::Offloads;
+use squall_weather::{Decision, Direction, Packet, Weather};
 
 use super::icmp;
 use super::ip::{self, Parts};
 use super::segments::{self, Train};
+use super::way::{Hands, Item, Way};
 
 const V4: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2));
 const V6: (Ipv6Addr, Ipv6Addr) =
@@ -280,4 +283,102 @@ fn a_packet_that_may_be_cut_is_cut_as_a_router_does() {
     ip::fragment(&pieces[1], 700, |piece| again.push(piece.to_vec()));
     let fields: Vec<u16> = again.iter().map(|piece| u16::from_be_bytes([piece[6], piece[7]])).collect();
     assert_eq!(fields, [0x2000 | 172, 0x2000 | (172 + 85), 0x2000 | (172 + 170)]);
+}
+
+/// What a way makes of a packet that is sent at zero: what is under way with its times, and the rest.
+fn carry(weather: &str, bytes: &[u8], offloads: Offloads) -> (Vec<(Time, Item)>, Way, Hands) {
+    let weather: Weather = weather.parse().unwrap();
+    let mut way = Way::new(Direction::Up, weather.link(Direction::Up, 1).into());
+    let mut hands = Hands::default();
+    let mut buffer = hands.buffers.take(super::buffers::LONGEST);
+    buffer[..bytes.len()].copy_from_slice(bytes);
+    way.accept(Time::ZERO, buffer, bytes.len(), &offloads, &mut hands);
+    let mut out = Vec::new();
+    while let Some(at) = way.queue.poll_timeout() {
+        out.push((at, way.queue.pop(at).unwrap()));
+    }
+    (out, way, hands)
+}
+
+fn bytes(item: &Item) -> &[u8] {
+    &item.bytes[..item.length as usize]
+}
+
+#[test]
+fn a_train_that_arrives_whole_is_handed_over_as_it_came() {
+    let (whole, offloads) = train(true, &[5; 4000], 1000);
+    let (out, way, _) = carry("delay=25ms", &whole, offloads);
+    let [(at, item)] = &out[..] else { panic!("{} packets", out.len()) };
+    assert_eq!((*at, bytes(item), item.offloads), (Time::from_nanos(25_000_000), &whole[..], offloads));
+    let carried = way.result();
+    assert_eq!((carried.weather.forwarded, carried.weather.bytes), (4, 4 * 1052));
+    assert_eq!(carried.sent_bytes, 4 * 1052, "as on the wire, with the headers of each segment");
+}
+
+#[test]
+fn segments_leave_a_bottleneck_one_after_the_other() {
+    let (whole, offloads) = train(true, &[5; 3500], 1000);
+    let (out, ..) = carry("rate=8mbit,delay=1ms", &whole, offloads);
+    // A byte each microsecond.
+    let times: Vec<u64> = out.iter().map(|(at, _)| at.as_nanos() / 1000).collect();
+    assert_eq!(times, [2052, 3104, 4156, 4708]);
+    assert!(out.iter().all(|(_, item)| item.offloads.segmentation == 0));
+}
+
+#[test]
+fn what_is_lost_of_a_train_is_missing_and_the_rest_stays_together() {
+    let payload: Vec<u8> = (0..50_000_u32).map(|index| (index / 1000) as u8).collect();
+    let (whole, offloads) = train(false, &payload, 1000);
+    let (out, way, _) = carry("loss=20%", &whole, offloads);
+    let carried = way.result();
+    assert!(carried.weather.loss > 2 && carried.weather.forwarded > 25, "{carried:?}");
+    assert!(out.len() < carried.weather.forwarded as usize, "some stay together");
+    let headers = whole.len() - payload.len();
+    let mut seen = Vec::new();
+    for (_, item) in &out {
+        let packet = bytes(item);
+        let sequence = u32::from_be_bytes(packet[44..48].try_into().unwrap()).wrapping_sub(u32::MAX - 10);
+        assert_eq!(u32::from(packet[headers]) * 1000, sequence, "the payload is where it belongs");
+        seen.extend(packet[headers..].chunks(1000).map(|segment| segment[0]));
+    }
+    // The same seed, asked segment by segment.
+    let mut link = "loss=20%".parse::<Weather>().unwrap().link(Direction::Up, 1);
+    let mut arrives = |index: &u8| {
+        let payload = &payload[usize::from(*index) * 1000..][..1000];
+        let packet = Packet { size: headers + 1000, payload, peer: None };
+        matches!(link.decide(Time::ZERO, &packet), Decision::Delivered(_))
+    };
+    assert_eq!(seen, (0..50).filter(|index| arrives(index)).collect::<Vec<u8>>());
+}
+
+#[test]
+fn a_wrong_bit_is_one_that_the_checksum_tells() {
+    for (is_v4, count) in [(true, 4), (false, 4)] {
+        let (whole, offloads) = train(is_v4, &[5; 4000], 1000);
+        let (out, way, _) = carry("corrupt=100%", &whole, offloads);
+        assert_eq!((out.len(), way.result().weather.corrupted), (count, 4));
+        for (_, item) in &out {
+            assert_eq!(item.offloads, Offloads::default());
+            assert!(!checks(bytes(item)));
+        }
+    }
+}
+
+#[test]
+fn a_train_that_is_too_big_is_answered_once() {
+    let (whole, offloads) = train(true, &[5; 4500], 1400);
+    let (out, way, hands) = carry("mtu=1300", &whole, offloads);
+    // Its last segment is short and passes.
+    assert_eq!((out.len(), hands.answers.len(), way.result().weather.too_big), (1, 1, 3));
+    assert!(checks(bytes(&hands.answers[0])));
+    let (out, _, hands) = carry("mtu=1300,mtu-icmp=no", &whole, offloads);
+    assert_eq!((out.len(), hands.answers.len()), (1, 0), "a black hole");
+}
+
+#[test]
+fn a_copy_is_a_packet_of_its_own() {
+    let datagram = packet(true, ip::UDP, &udp(b"hello"));
+    let (out, way, _) = carry("duplicate=100%", &datagram, Offloads::default());
+    assert_eq!(out.iter().map(|(_, item)| bytes(item)).collect::<Vec<_>>(), [&datagram[..], &datagram[..]]);
+    assert_eq!(way.result().weather.duplicated, 1);
 }

@@ -46,6 +46,9 @@ pub enum CoapUriError {
     /// An IPv6 address is not in brackets, or is none.
     #[error("an IPv6 address stands in brackets, coap://[::1]/")]
     Brackets,
+    /// The zone behind an IPv6 address is no interface's name that can stand in a URI.
+    #[error("the zone behind the address is no name of an interface")]
+    Zone,
     /// The port is no number from 1 to 65535.
     #[error("the port is no number from 1 to 65535")]
     Port,
@@ -144,7 +147,8 @@ pub fn compose(host: &str, port: u16, options: Options<'_>) -> String {
 
 fn write(to: &mut impl fmt::Write, host: &str, port: u16, options: Options<'_>) -> fmt::Result {
     to.write_str(SCHEME)?;
-    if host.contains(':') {
+    let address = host.split('%').next().unwrap_or_default();
+    if address.parse::<Ipv6Addr>().is_ok() {
         write!(to, "[{}]", host.replace('%', "%25"))?;
     } else {
         encode(to, host.as_bytes(), b"")?;
@@ -174,14 +178,21 @@ fn read_authority(authority: &str) -> Result<(String, Option<u16>, bool), CoapUr
             let (host, port) = rest.split_once(']').ok_or(CoapUriError::Brackets)?;
             // RFC 6874 writes the % before a zone as %25; people write %.
             let host = host.replacen("%25", "%", 1);
-            let address = host.split('%').next().unwrap_or_default();
+            let (address, zone) = match host.split_once('%') {
+                Some((address, zone)) => (address, Some(zone)),
+                None => (host.as_str(), None),
+            };
             address.parse::<Ipv6Addr>().map_err(|_| CoapUriError::Brackets)?;
+            if zone.is_some_and(|zone| zone.is_empty() || !zone.bytes().all(is_unreserved)) {
+                return Err(CoapUriError::Zone);
+            }
             (host, port, true)
         }
         None if authority.matches(':').count() > 1 => return Err(CoapUriError::Brackets),
         None => {
             let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            let host = String::from_utf8(decode(host)?).map_err(|_| CoapUriError::HostText)?.to_lowercase();
+            let host =
+                String::from_utf8(decode(host)?).map_err(|_| CoapUriError::HostText)?.to_ascii_lowercase();
             let is_address = host.parse::<Ipv4Addr>().is_ok();
             (host, port, is_address)
         }
@@ -229,12 +240,17 @@ fn decode(text: &str) -> Result<Vec<u8>, CoapUriError> {
 /// Writes `bytes`, all but unreserved characters and those in `plain` as percent-escapes.
 fn encode(to: &mut impl fmt::Write, bytes: &[u8], plain: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|&byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || plain.contains(&byte) {
+        if is_unreserved(byte) || plain.contains(&byte) {
             to.write_char(char::from(byte))
         } else {
             write!(to, "%{byte:02X}")
         }
     })
+}
+
+/// What may stand anywhere in a URI ([RFC 3986 §2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3)).
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 const SCHEME: &str = "coap://";
@@ -297,6 +313,8 @@ mod tests {
             ("coap://[::1/", Brackets),
             ("coap://[::1]5683/", Brackets),
             ("coap://[host]/", Brackets),
+            ("coap://[fe80::1%]/", Zone),
+            ("coap://[fe80::1%25e%20]/", Zone),
             ("coap://h:0/", Port),
             ("coap://h:65536/", Port),
             ("coap://h:+1/", Port),

@@ -16,6 +16,7 @@ mod odds;
 mod pace;
 mod payload;
 mod search;
+mod sizes;
 #[cfg(test)]
 mod tests;
 

@@ -9,7 +9,6 @@ use crate::Time;
 pub(super) struct Pace {
     /// The smoothed round trip and its variation ([RFC 6298 §2](https://www.rfc-editor.org/rfc/rfc6298#section-2)).
     smoothed: Option<(Duration, Duration)>,
-    shortest: Option<Duration>,
     bucket: Option<Bucket>,
 }
 
@@ -24,7 +23,6 @@ struct Bucket {
 
 impl Pace {
     pub(super) fn measured(&mut self, round_trip: Duration) {
-        self.shortest = Some(self.shortest.map_or(round_trip, |shortest| shortest.min(round_trip)));
         self.smoothed = Some(match self.smoothed {
             None => (round_trip, round_trip / 2),
             Some((mean, deviation)) => {
@@ -46,11 +44,6 @@ impl Pace {
     /// A pause in which answers that belong to earlier probes come in.
     pub(super) fn pause(&self) -> Duration {
         self.smoothed.map_or(SHORTEST_PAUSE, |(mean, _)| mean.max(SHORTEST_PAUSE))
-    }
-
-    /// Whether no answer can have come this soon.
-    pub(super) fn is_too_soon(&self, after: Duration) -> bool {
-        self.shortest.is_some_and(|shortest| after < shortest / 2)
     }
 
     /// The target's host answers by ICMP errors: from now on they are saved.

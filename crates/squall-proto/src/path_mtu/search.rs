@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::odds::Odds;
 use super::pace::Pace;
+use super::sizes::{self, Known};
 use super::{
     Evidence, Input, Limit, Matched, Outcome, Phase, Probe, ProbeRecord, ProbeResult, SearchConfig,
     Unfinished,
@@ -142,7 +143,7 @@ impl Search {
             _ => self.control.losses + self.control.floor_losses,
         };
         // An answer that tells whose it is counts however late it comes: there is no need to wait for it.
-        let losses = if self.is_loose || self.passes == 0 { losses } else { losses / 2 };
+        let losses = if self.is_loose || self.passes == 0 { losses } else { (losses / 2).min(1) };
         if self.odds.has_losses() {
             // Each probe may have used up an answer that was lost on its way.
             self.pace.spend(now);
@@ -223,15 +224,15 @@ impl Search {
 /// What happens.
 impl Search {
     fn handle_answer(&mut self, now: Time, probe: Matched, how: Evidence) {
-        let Some(id) = self.find(now, probe) else {
+        let Some(id) = self.find(probe) else {
             self.ignored = self.ignored.saturating_add(1);
             return;
         };
         let record = &mut self.records[id];
         let (size, sent) = (record.size, record.sent);
         let after = now.since(sent);
-        if matches!(record.result, ProbeResult::Answered { .. }) {
-            // The network made two of one.
+        if matches!(record.result, ProbeResult::Answered { .. } | ProbeResult::Unsendable) {
+            // The network made two of one, or somebody made one of none.
             self.ignored = self.ignored.saturating_add(1);
             return;
         }
@@ -316,7 +317,7 @@ impl Search {
 
     fn handle_report(&mut self, now: Time, input: Input) {
         let Input::TooBig { probe, mtu, router } = input else { return };
-        let found = self.find(now, probe);
+        let found = self.find(probe);
         let record = found.map(|id| &mut self.records[id]).filter(|record| {
             // Answered after all, or reported before.
             let is_open = matches!(record.result, ProbeResult::Waiting | ProbeResult::Lost);
@@ -345,6 +346,9 @@ impl Search {
 
     fn handle_unsendable(&mut self, id: u32, mtu: Option<u32>) {
         let Some(record) = self.records.get_mut(id as usize) else { return };
+        if record.result != ProbeResult::Waiting {
+            return;
+        }
         record.result = ProbeResult::Unsendable;
         let size = record.size;
         if self.on_its_way.is_some_and(|probe| probe.id == id) {
@@ -397,7 +401,7 @@ impl Search {
     }
 
     /// The probe that something belongs to.
-    fn find(&self, now: Time, probe: Matched) -> Option<usize> {
+    fn find(&self, probe: Matched) -> Option<usize> {
         match probe {
             Matched::Id(id) => Some(id as usize).filter(|id| *id < self.records.len()),
             Matched::Payload(payload) => {
@@ -408,10 +412,8 @@ impl Search {
                     record.size == size && is_open
                 })
             }
-            Matched::Unknown => {
-                let id = self.on_its_way?.id as usize;
-                Some(id).filter(|id| !self.pace.is_too_soon(now.since(self.records[*id].sent)))
-            }
+            // However soon it comes: the first round trip, with its ARP, may have been the longest.
+            Matched::Unknown => self.on_its_way.map(|probe| probe.id as usize),
         }
     }
 }
@@ -489,34 +491,13 @@ impl Search {
 
     /// The next size to ask about: between what passes and what does not.
     fn choose(&self) -> Option<u32> {
-        let (passes, bound) = (self.passes, self.bound());
-        let is_open = |size: &u32| passes < *size && *size < bound;
-        if passes + 1 >= bound {
-            return None;
-        }
-        if let Some(named) = self.named.filter(is_open) {
-            return Some(named);
-        }
-        if self.named == Some(passes) {
-            // The router's word is tried from above, too.
-            return Some(passes + 1);
-        }
-        if is_open(&self.config.base) {
-            return Some(self.config.base);
-        }
-        if self.failures.is_empty() {
-            return Some(self.ceiling);
-        }
-        let first = COMMON.partition_point(|size| *size <= passes);
-        let end = COMMON.partition_point(|size| *size < bound);
-        if first < end {
-            return Some(COMMON[first + (end - first) / 2]);
-        }
-        if COMMON.binary_search(&passes).is_ok() {
-            // Nearly always the end: only what is just above is left to ask about.
-            return Some(passes + 1);
-        }
-        Some(passes + (bound - passes) / 2)
+        sizes::next(&Known {
+            passes: self.passes,
+            bound: self.bound(),
+            is_bound_tried: !self.failures.is_empty(),
+            named: self.named,
+            base: self.config.base,
+        })
     }
 
     /// The smallest size that does not pass.
@@ -538,28 +519,6 @@ impl Search {
         self.outcome = Some(outcome);
     }
 }
-
-/// MTUs that links and tunnels have, so that most searches end after a few probes.
-const COMMON: [u32; 31] = [
-    296,  // slow serial lines (RFC 1191 §7.1)
-    508,  // ARCNET
-    576,  // what every IPv4 host takes (RFC 791)
-    1006, // SLIP
-    1280, // the least of IPv6 (RFC 8200 §5), and many tunnels
-    1330, 1358, 1380, // IPsec and GRE one over the other, mobile networks
-    1400, // tunnels that are set by hand
-    1412, 1420, // WireGuard over IPv6 and Ethernet
-    1428, 1436, 1440, // WireGuard over IPv4, mobile networks
-    1450, // VXLAN over IPv4
-    1454, 1460, 1464, 1472, 1476, // PPPoE of access providers, clouds, GRE
-    1480, // IP in IP
-    1488, 1492, // PPPoE (RFC 2516)
-    1500, // Ethernet
-    2304, // IEEE 802.11
-    4352, // FDDI
-    8500, 8900, 9000, 9001, // jumbo frames
-    9216,
-];
 
 /// Probes of the smallest size before the target counts as silent: in 7.5 s.
 const CONTACT_TRIES: u32 = 5;

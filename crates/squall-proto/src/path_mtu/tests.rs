@@ -25,6 +25,8 @@ struct Path {
     /// One way.
     delay: Duration,
     jitter: Duration,
+    /// What the first probe takes in addition: neighbours are asked for their addresses.
+    arp: Duration,
     seed: u64,
 }
 
@@ -53,7 +55,7 @@ impl Path {
         let address = address.parse().unwrap();
         let (delay, jitter) = (Duration::from_millis(10), Duration::ZERO);
         let links = links.to_vec();
-        Self { address, first_hop, links, host, loss: 0, duplicates: 0, delay, jitter, seed: 1 }
+        Self { address, first_hop, links, host, loss: 0, duplicates: 0, delay, jitter, arp: jitter, seed: 1 }
     }
 
     fn v4(links: &[(u32, bool)], host: Host) -> Self {
@@ -136,6 +138,7 @@ impl Path {
             }
         }
         let payload = SearchConfig::to(&self.address).payload_of(probe.size);
+        let now = if probe.id == 0 { now + self.arp } else { now };
         self.travel(now, random, events, Event::AtHost { id: probe.id, payload });
     }
 
@@ -358,6 +361,15 @@ fn an_answer_that_comes_after_its_time_counts() {
 }
 
 #[test]
+fn a_first_round_trip_that_takes_longer_than_all_others_misleads_nobody() {
+    for host in [Host::Echo, Host::Length, Host::Text, Host::Closed] {
+        let mut path = Path::v4(&[(1400, true)], host);
+        (path.delay, path.arp) = (Duration::from_micros(30), Duration::from_millis(5));
+        path.run().found(1400, Limit::TooBig);
+    }
+}
+
+#[test]
 fn a_path_that_stops_answering_is_told_from_a_black_hole() {
     let path = Path::v4(&[(1400, false)], Host::Echo);
     let config = || SearchConfig::to(&path.address);
@@ -401,15 +413,16 @@ fn any_path() -> impl Strategy<Value = Path> {
     let mtu = prop_oneof![68_u32..1600, 1280_u32..1501, 1500_u32..9300, 9000_u32..66_000];
     let links = prop::collection::vec((mtu.clone(), any::<bool>()), 0..4);
     let host = prop_oneof![3 => Just(Host::Echo), 2 => Just(Host::Length), 2 => Just(Host::Text), 1 => Just(Host::Closed)];
-    let times = (0_u64..300, 0_u64..30);
+    let times = (0_u64..300, 0_u64..30, 0_u64..100);
     (any::<bool>(), mtu, links, host, 0_u64..31, 0_u64..10, times, any::<u64>()).prop_map(
-        |(is_v4, first_hop, links, host, loss, duplicates, (delay, jitter), seed)| {
+        |(is_v4, first_hop, links, host, loss, duplicates, (delay, jitter, arp), seed)| {
             let (address, least) = if is_v4 { ("192.0.2.1", 68) } else { ("2001:db8::1", 1280) };
             let links: Vec<_> = links.iter().map(|(mtu, says_so)| ((*mtu).max(least), *says_so)).collect();
             let mut path = Path::new(address, first_hop.max(least), &links, host);
             (path.loss, path.duplicates, path.seed) = (loss, duplicates, seed);
             path.delay = Duration::from_millis(delay);
             path.jitter = Duration::from_millis(jitter);
+            path.arp = Duration::from_millis(arp);
             path
         },
     )
@@ -417,7 +430,8 @@ fn any_path() -> impl Strategy<Value = Path> {
 
 proptest! {
     // The same cases each time: that chance is ruled out is itself a matter of chance. Of three million paths
-    // like these, three were called narrower than they are.
+    // like these, six were called narrower than they are for certain, all at losses of 19 % and more each way, and
+    // none wider.
     #![proptest_config(ProptestConfig { cases: 10_000, rng_seed: RngSeed::Fixed(8899), ..Default::default() })]
 
     #[test]
@@ -492,4 +506,18 @@ fn a_path_that_loses_three_of_ten_each_way_is_nearly_always_known_for_certain() 
         }
     }
     assert!(certain >= 900, "{certain}");
+}
+
+#[test]
+fn where_chance_may_explain_the_silence_the_answer_says_so() {
+    let mut uncertain = 0;
+    for seed in 0..300 {
+        let mut path = Path::v4(&[(1400, false)], Host::Echo);
+        (path.loss, path.seed) = (40, seed);
+        if let Outcome::Found { mtu, certain, .. } = path.run().outcome {
+            assert!(mtu == 1400 || !certain, "seed {seed}: {mtu}");
+            uncertain += u32::from(!certain);
+        }
+    }
+    assert!(uncertain > 0);
 }

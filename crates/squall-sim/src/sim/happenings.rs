@@ -58,6 +58,7 @@ impl Sim {
     /// When the host is down already.
     pub fn crash<P: Protocol + 'static>(&mut self, host: Host<P>) -> P {
         self.note(host.id, Outcome::Crashes);
+        self.forget_connections(host.id.0, true);
         self.take_down(host)
     }
 
@@ -69,6 +70,8 @@ impl Sim {
     pub fn stop<P: Protocol + 'static>(&mut self, host: Host<P>) -> P {
         self.note(host.id, Outcome::Stops);
         self.call(host.id.0, |machine, now, out| machine.handle_input(now, Input::Stopping, out));
+        self.close_all(host.id.0);
+        self.forget_connections(host.id.0, false);
         self.take_down(host)
     }
 

@@ -1,5 +1,6 @@
 //! The network, and its clock.
 
+mod connections;
 mod happenings;
 mod run;
 

@@ -9,7 +9,8 @@ use squall_time::Time;
 use super::Sim;
 use crate::host::Machine;
 use crate::hostile;
-use crate::network::{Datagram, Flight, is_group};
+use crate::network::{Cargo, Datagram, Flight, is_group};
+use crate::streams::{Kind, State};
 use crate::trace::Outcome;
 
 /// Letting time pass.
@@ -106,8 +107,10 @@ impl Sim {
         );
         self.now = self.now.max(next.at);
         if next.arrives {
-            if let Some(flight) = self.network.arrive(self.now) {
-                self.deliver(flight);
+            match self.network.arrive(self.now) {
+                Some(Cargo::Datagram(flight)) => self.deliver(flight),
+                Some(Cargo::Stream(event)) => self.stream(event),
+                None => {}
             }
         } else if let Some((_, host)) = self.wakes.pop_first() {
             self.wake(host);
@@ -202,20 +205,25 @@ impl Sim {
         }
         for frame in outbox.frames().skip(usize::from(strict)) {
             let destination = frame.destination;
-            let socket = match (destination.transport, destination.peer) {
-                (Transport::Udp, Peer::Ip(to)) => {
-                    state.socket_for(destination.local, to).map(|socket| (socket, to))
-                }
-                _ => None,
-            };
-            match socket {
-                Some((socket, to)) => {
+            let sent = match (destination.transport, destination.peer) {
+                (Transport::Udp, Peer::Ip(to)) => state.socket_for(destination.local, to).map(|socket| {
                     let datagram = Datagram { host, from: socket.public, to, payload: frame.payload };
                     network.send(*now, trace, &datagram);
+                }),
+                _ => {
+                    let end = network.streams.find(host, destination);
+                    let end = end.filter(|end| network.streams.side(*end).state == State::Open);
+                    end.map(|end| network.send_frame(*now, trace, end, Kind::Message, frame.payload))
                 }
-                None => {
-                    trace.datagram(*now, Some(address), destination.peer, frame.payload, Outcome::NoSocket)
-                }
+            };
+            if sent.is_none() {
+                trace.datagram(*now, Some(address), destination.peer, frame.payload, Outcome::NoSocket);
+            }
+        }
+        for origin in outbox.closes() {
+            let end = network.streams.find(host, origin);
+            if let Some(end) = end.filter(|end| network.streams.side(*end).state == State::Open) {
+                network.send_frame(*now, trace, end, Kind::Close, &[]);
             }
         }
         outbox.clear();

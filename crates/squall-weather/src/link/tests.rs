@@ -501,6 +501,27 @@ fn half_loses_half_of_the_requests_and_no_answer() {
 }
 
 #[test]
+fn each_cause_has_its_count() {
+    let mut link = link(
+        "blackout=0+1ms,mtu=1400,rule=prefix:a drop,rule=prefix:b loss:100%,rule=prefix:c loss:0%,\
+         burst=100%:0.1%,rate=8mbit,queue=1500B",
+        1,
+    );
+    let mut decide = |millis, size, payload| link.decide(at(millis), &Packet { size, payload, peer: None });
+    let dropped = Decision::Dropped;
+    assert_eq!(decide(0, 100, b"c"), dropped(Cause::Blackout));
+    assert_eq!(decide(1, 1401, b"c"), dropped(Cause::TooBig { mtu: 1400, silent: false }));
+    assert_eq!(decide(1, 100, b"a"), dropped(Cause::Rule));
+    assert_eq!(decide(1, 100, b"b"), dropped(Cause::Loss));
+    assert_eq!(decide(1, 100, b"d"), dropped(Cause::Burst));
+    copy(decide(1, 1400, b"c"));
+    assert_eq!(decide(1, 1400, b"c"), dropped(Cause::Queue));
+    let one = Counts { blackout: 1, too_big: 1, rule: 1, loss: 1, burst: 1, queue: 1, ..Counts::default() };
+    assert_eq!(*link.counts(), Counts { forwarded: 1, bytes: 1400, ..one });
+    assert_eq!((link.counts().dropped(), link.counts().decided()), (6, 7));
+}
+
+#[test]
 fn any_time_and_any_size_has_a_decision() {
     let mut link = link("storm,rate=1bit,queue=16GB,mtu=65535,blackout-every=1ns+0", 1);
     for now in [0, u64::MAX, 5, u64::MAX - 1, u64::MAX / 2] {

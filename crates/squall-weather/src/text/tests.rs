@@ -203,6 +203,7 @@ fn a_changed_key_merges_and_a_preset_replaces() {
     assert_eq!(changed("half"), "up.loss=50%");
     assert_eq!(changed("delay=1ms@5s:clear"), "delay=1ms@5s:clear");
     assert!(weather.changed("queue=9KB").is_err());
+    assert!(parse("rate=1mbit@5s:clear").changed("queue=9KB").is_err(), "there is no rate later");
     let scheduled = parse("loss=1%@5s:loss=2%@9s:repeat");
     let changed = scheduled.changed("delay=1ms").unwrap();
     assert_eq!(changed.to_string(), "delay=1ms,loss=1%@5s:delay=1ms,loss=2%@9s:repeat");
@@ -241,6 +242,11 @@ fn settings_are_those_of_the_setters() {
          mtu-icmp=no,blackout=1ms+2ms,blackout-every=100ms+3ms,\
          rule=peer:10.0.0.1:5 prefix:x delay:1ms jitter:2ms@5s:mtu=1200@9s:mtu=1300@10s:repeat"
     );
+    let replaced = Conditions::default().then(ms(1), Conditions::default()).then(ms(1), conditions.clone());
+    assert_eq!(replaced.schedule.later.len(), 1);
+    assert_eq!(replaced.at_stage(1).delay, conditions.delay);
+    let odd = Weather::both(Conditions::default().rule(Rule::new().prefix("a,b@c").drop()));
+    assert_eq!(odd.to_string(), "rule=prefix:0x612c624063 drop");
     let one = Weather { up: conditions, down: Conditions::default() };
     assert_eq!(parse(&one.to_string()).up, one.up, "{one}");
 }

@@ -12,6 +12,7 @@ use squall_socket::{Address, Family, Kind, Poller, ReceiveBatch, Socket, UnixAdd
 
 use super::{Answer, AskError, Client, Event, Silence, bind};
 use crate::clock::Clock;
+use crate::clock::seed;
 use crate::uri::Uri;
 
 /// The sockets of a client.
@@ -230,10 +231,4 @@ fn bind_return_path(socket: &Socket) -> io::Result<Option<SocketFile>> {
     let path: PathBuf = std::env::temp_dir().join(name);
     socket.bind(UnixAddress::from_path(&path)?)?;
     SocketFile::at(&path).map(Some)
-}
-
-/// A number that nobody can guess: SipHash of a constant under a key that the system gave.
-pub(crate) fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }

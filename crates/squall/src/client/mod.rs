@@ -6,8 +6,6 @@ mod stream;
 use std::io;
 use std::time::Duration;
 
-pub(crate) use datagram::seed;
-
 use squall_proto::Transport;
 use squall_proto::retry::{RetryPolicy, RetryPolicyError};
 use squall_socket::unix::{self, SocketFile};

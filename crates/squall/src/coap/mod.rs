@@ -336,7 +336,7 @@ fn open<'a>(
 ) -> Result<&'a mut Link, CoapError> {
     if link.is_none() {
         let servers = resolve(servers, port, family, from)?;
-        let machine = Client::new(settings.clone(), crate::client::seed())?;
+        let machine = Client::new(settings.clone(), crate::clock::seed())?;
         *link = Some(Link::open(machine, &servers, from)?);
     }
     link.as_mut().ok_or(CoapError::Request(RequestError::NoServer))

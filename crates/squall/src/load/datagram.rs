@@ -119,7 +119,7 @@ impl<'a> Driver<'a> {
             segmented: SEGMENTED_SENDS && load.segmented && load.burst > 1 && load.size > 0,
             schedule: Schedule::new(load, end),
             ledger: Ledger::new(
-                Flight::new(groups, load.burst, seed()),
+                Flight::new(groups, load.burst, crate::clock::seed()),
                 Tally::new(from, end),
                 (load.matching == Matching::Any).then_some(number_of_sockets),
                 load.coap.clone(),
@@ -366,11 +366,6 @@ fn own_addresses(target: SocketAddr) -> bool {
 
 fn own_address(peer: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, (peer / 254) as u8, (peer % 254 + 1) as u8)
-}
-
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish()
 }
 
 /// Datagrams or trains a system call.

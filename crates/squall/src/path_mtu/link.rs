@@ -14,7 +14,7 @@ use squall_socket::{
 use super::PathMtuError;
 use super::icmp;
 use super::report::Complaint;
-use crate::client::seed;
+use crate::clock::seed;
 
 pub(super) const REACH: &str = "reach";
 
@@ -34,6 +34,8 @@ pub(super) struct Link {
 pub(super) enum Sent {
     /// It left, or was lost in this machine, which is no different.
     Away,
+    /// The system did not send it.
+    Failed(io::Error),
     /// The kernel knows that it is too long.
     TooLong {
         /// For what, if it says so.
@@ -52,14 +54,18 @@ impl Link {
         let reason = match target.ip() {
             ip if ip.is_unspecified() => Some("that is every address of this machine"),
             ip if ip.is_multicast() => Some("a multicast group has a path to each member"),
-            IpAddr::V4(ip) if ip.is_broadcast() => Some("a broadcast address is no host"),
+            IpAddr::V4(ip) if ip.is_broadcast() => Some(BROADCAST),
             _ if target.port() == 0 => Some("no host has port 0"),
             _ => None,
         };
         if let Some(reason) = reason {
             return Err(PathMtuError::NotAHost { target, reason });
         }
-        let socket = connected(target).map_err(system(REACH, target))?;
+        let socket = connected(target).map_err(|error| match error.kind() {
+            // Linux's word for a socket without SO_BROADCAST.
+            io::ErrorKind::PermissionDenied => PathMtuError::NotAHost { target, reason: BROADCAST },
+            _ => system(REACH, target)(error),
+        })?;
         let prepare = || {
             socket.set_nonblocking(true)?;
             socket.set_receive_errors(true)?;
@@ -101,7 +107,9 @@ impl Link {
         self.nonce.write(id, &mut self.probe);
         // An error that waits at the socket fails the next call, whatever that is about; taking it from the
         // queue clears it. More cannot come in between than probes were sent.
-        for _ in 0..SEND_TRIES {
+        let mut tries = 0;
+        loop {
+            tries += 1;
             let Err(error) = self.socket.send(&self.probe) else { return Ok(Sent::Away) };
             match error.raw_os_error() {
                 Some(EMSGSIZE) => match self.local_refusal() {
@@ -110,20 +118,17 @@ impl Link {
                     None if payload > u16::MAX as usize => return Ok(Sent::TooLong { mtu: None }),
                     None => {}
                 },
+                _ if tries == SEND_TRIES => return Ok(Sent::Failed(error)),
                 Some(EAGAIN | ENOBUFS) => {
                     let waited = wait_writable(&self.socket, Duration::from_millis(10));
                     waited.map_err(system("send to", self.target))?;
                 }
                 Some(EINTR) => {}
-                _ => {
-                    // A waiting error, or a firewall of this machine: a probe that is lost, with a reason.
-                    if !self.drain_one() {
-                        self.complain(None, error.to_string());
-                    }
-                }
+                // A waiting error; or else a firewall of this machine, or a network that has gone.
+                _ if self.drain_one() => {}
+                _ => return Ok(Sent::Failed(error)),
             }
         }
-        Ok(Sent::Away)
     }
 
     /// Waits for something to come in, `timeout` at most.
@@ -211,7 +216,8 @@ impl Link {
         matches!(self.next_error(), Ok(Some(_)))
     }
 
-    fn complain(&mut self, from: Option<IpAddr>, words: String) {
+    /// Remembers what somebody said that leads nowhere.
+    pub(super) fn complain(&mut self, from: Option<IpAddr>, words: String) {
         let complaint = Complaint { from, words };
         if self.complaints.len() < COMPLAINTS && !self.complaints.contains(&complaint) {
             self.complaints.push(complaint);
@@ -229,6 +235,7 @@ fn system(what: &'static str, target: SocketAddr) -> impl FnOnce(io::Error) -> P
     move |source| PathMtuError::System { what, target, source }
 }
 
+const BROADCAST: &str = "a broadcast address is no host";
 /// Enough to know a probe by.
 const QUOTED: usize = 64;
 const SEND_TRIES: usize = 8;

@@ -1,7 +1,7 @@
 //! How large a datagram the path to a host carries.
 //!
 //! [`PathMtu::search`] finds out by sending datagrams that may not be fragmented, with the search of
-//! [RFC 8899](https://www.rfc-editor.org/rfc/rfc8899) as [`Search`](squall_proto::path_mtu::Search) has it.
+//! [RFC 8899](https://www.rfc-editor.org/rfc/rfc8899) as `squall_proto::path_mtu::Search` has it.
 //! [`PathMtu::send`] sends one of a size that is asked for. Both need Linux, and no special rights.
 //!
 //! The host need not know of it. A node's `length` service answers best, since its answers are small; an echo
@@ -146,6 +146,8 @@ impl PathMtu {
                 let payload = probe.size.saturating_sub(header) as usize;
                 match link.send(probe.id, payload)? {
                     link::Sent::Away => {}
+                    // Lost, with a reason.
+                    link::Sent::Failed(error) => link.complain(None, error.to_string()),
                     link::Sent::TooLong { mtu } => {
                         first_hop = mtu;
                         search.handle_input(clock.now(), Input::Unsendable { id: probe.id, mtu });

@@ -60,6 +60,9 @@ impl PathMtu {
         let start = Instant::now();
         let fate = match link.send(0, payload)? {
             Sent::TooLong { mtu } => Fate::TooBig { mtu: mtu.unwrap_or(kernel_before), router: None },
+            Sent::Failed(source) => {
+                return Err(PathMtuError::System { what: "send to", target: self.target, source });
+            }
             Sent::Away => self.await_fate(&mut link, start)?,
         };
         let kernel_after = link.kernel_mtu()?;

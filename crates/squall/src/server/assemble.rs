@@ -12,9 +12,10 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use super::bind::Bound;
-use super::running::{PartEnd, Parts, Seat, seed};
+use super::running::{PartEnd, Parts, Seat};
 use super::service::Application;
 use super::{Config, Model, Service};
+use crate::clock::seed;
 use crate::control::Control;
 use crate::engine::hosted::{Connections, Hosted};
 use crate::engine::{App, Endpoint, Gate, Rules, Shard, ShardConfig};

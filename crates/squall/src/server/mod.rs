@@ -13,7 +13,6 @@ pub(crate) use assemble::assemble;
 pub use bind::BindError;
 pub(crate) use bind::{Bound, bind_datagrams};
 pub use open::{OpenSocket, open};
-pub(crate) use running::seed;
 pub use running::{Local, Report, Running, Stopper};
 pub use service::Service;
 use squall_proto::Request;

@@ -332,11 +332,5 @@ fn locals(services: &[Service], bound: &[Bound]) -> Vec<Local> {
     bound.iter().map(local).collect()
 }
 
-/// A seed for tables that strangers fill: nothing that they can know.
-pub(crate) fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
-}
-
 /// How long after the deadline the threads of a server may take to see that it is over.
 const LEAVE: Duration = Duration::from_millis(250);

@@ -14,9 +14,10 @@ use super::line::{End, Exit, Line};
 use super::listener::Shared;
 use super::stats::add;
 use crate::clock::Clock;
+use crate::clock::seed;
 use crate::engine::{Gate, Rules};
 use crate::hooks::Hooks;
-use crate::server::{Bound, seed};
+use crate::server::Bound;
 use crate::verdict::Verdict;
 
 pub(super) struct Receiver {

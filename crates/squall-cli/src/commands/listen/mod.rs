@@ -70,7 +70,8 @@ pub(crate) struct Arguments {
 
 const AFTER_HELP: &str = "\
 Any number of listeners share a port if they all ask for it (SO_REUSEADDR), as this one does: each gets every \
-broadcast and multicast, while a datagram for this host alone goes to one of them. A service of `squall \
+broadcast and multicast, while a datagram for this host alone goes to one of them. Without --group, too, it \
+hears the groups that other programs of this machine have joined. A service of `squall \
 serve` shares its port with nobody, and a listener is then told who has it.
 
 Text is shown on one line, with everything that would act on a terminal made visible (\\x1b), into a pipe as \

@@ -7,9 +7,10 @@ use serde::Serialize;
 use squall::path_mtu::{
     Evidence, Fate, Limit, Outcome, PathMtuError, ProbeRecord, ProbeResult, Report, Single, Unfinished,
 };
+use squall::socket::display_address;
 
 pub(super) fn report(report: &Report, verbose: bool) -> Vec<String> {
-    let (target, port) = (report.target.ip(), report.target.port());
+    let target = display_address(&report.target);
     let mut lines = Vec::new();
     let first = match report.outcome {
         Outcome::Found { mtu, certain, .. } => {
@@ -22,7 +23,7 @@ pub(super) fn report(report: &Report, verbose: bool) -> Vec<String> {
         }
         _ => "no answer".to_owned(),
     };
-    lines.push(format!("{target} port {port}: {first}"));
+    lines.push(format!("{target}: {first}"));
     let mut line = |name: &str, text: String| lines.push(format!("  {name:<10} {text}"));
     if let Some(first_hop) = report.first_hop {
         let interface = report.interface.as_ref().map_or(String::new(), |name| format!(" ({name})"));
@@ -78,9 +79,10 @@ pub(super) fn silence(report: &Report) -> String {
             None => format!("; this machine says: {}", complaint.words),
         })
         .collect();
-    let (target, probes) = (report.target, report.probes.len());
+    let (target, probes) = (display_address(&report.target), report.probes.len());
+    let word = if probes == 1 { "probe" } else { "probes" };
     let said = if said.is_empty() { "; try another port with -p".to_owned() } else { said.concat() };
-    format!("no answer from {target} to {probes} probes in {}{said}", seconds(report.elapsed))
+    format!("no answer from {target} to {probes} {word} in {}{said}", seconds(report.elapsed))
 }
 
 fn limit_words(report: &Report, limit: Limit, certain: bool) -> String {
@@ -154,7 +156,8 @@ pub(super) fn single(single: &Single) -> String {
 
 /// What became of a single datagram, in one more line.
 pub(super) fn fate(single: &Single) -> String {
-    let (target, payload, after) = (single.target, single.payload, seconds(single.elapsed));
+    let (payload, after) = (single.payload, seconds(single.elapsed));
+    let target = display_address(&single.target);
     let became = match single.fate {
         Fate::Arrived { how: Evidence::Unreachable } => {
             format!("arrived after {after}: the host says that nobody listens there")

@@ -4,6 +4,7 @@ mod orders;
 mod show;
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,9 +34,9 @@ pub(crate) struct Arguments {
     /// The server: udp://host:port
     #[arg(long, value_name = "URI")]
     to: String,
-    /// The weather: a preset, KEY=VALUE,… or both
-    #[arg(short, long, value_name = "WEATHER", default_value = "clear")]
-    weather: String,
+    /// The weather: a preset, KEY=VALUE,…, both, or a TOML file [default: clear]
+    #[arg(short, long, value_name = "WEATHER")]
+    weather: Option<String>,
     /// The number from which all chance follows [default: chosen, and told]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -48,6 +49,12 @@ pub(crate) struct Arguments {
     /// Mebibytes that may be under way; what is beyond is dropped
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     memory: u32,
+    /// Write each decision into this file, a line each
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Decide as this file says that was written by --record
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["weather", "seed"])]
+    replay: Option<PathBuf>,
     /// Take orders on this Unix socket, too: unix:/path
     #[arg(long, value_name = "URI")]
     control: Option<String>,
@@ -75,6 +82,8 @@ answer begins with ok or error:, and the connection is closed when nothing more 
 Loss, delay, rate and queue count a datagram with its headers of IP and UDP. What is longer than the mtu is \
 dropped in silence: no program without privileges can send ICMP's answer.
 
+A record has all decisions on what clients sent, then all on what the server sent, without points in time: the same seed and the same datagrams give the same file, unless the weather looks at the clock (a rate, blackouts, jitter that keeps the order).
+
 Examples:
   squall relay --on udp://:9000 --to udp://127.0.0.1:20000 --weather half
   squall relay --on udp://127.0.0.1:9000 --to udp://host:5353 --weather lte,loss=2%
@@ -100,12 +109,14 @@ enum Event {
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let address = |text: &str| Uri::parse(text, Transport::Udp, None).map_err(|e| Exit::Usage.with(e));
     let (on, to) = (address(&arguments.on)?, address(&arguments.to)?);
-    let weather: Weather =
-        arguments.weather.parse().map_err(|error| Exit::Usage.with(format_args!("--weather: {error}")))?;
+    let weather = match &arguments.weather {
+        Some(text) => squall_node::parse_weather(text).map_err(|e| Exit::Usage.with(e))?,
+        None => Weather::clear(),
+    };
     let seed = arguments.seed.unwrap_or_else(chosen_seed);
     // Each client takes a descriptor; where the limit stays, the kernel refuses the last ones.
     let _ = squall::socket::process::raise_descriptor_limit();
-    let relay = Relay::new(on, to)
+    let mut relay = Relay::new(on, to)
         .weather(weather)
         .seed(seed)
         .flows(arguments.flows as usize)
@@ -113,6 +124,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
         .memory((arguments.memory as usize) << 20)
         .family(arguments.family.get())
         .gso(arguments.gso);
+    if let Some(path) = &arguments.record {
+        relay = relay.record(path);
+    }
+    if let Some(path) = &arguments.replay {
+        relay = relay.replay(path);
+    }
     let control = arguments.control.as_deref().map(Control::bind).transpose()?;
     let running = relay.start().map_err(refuse)?;
     let (give, events) = sync_channel(EVENTS);
@@ -123,7 +140,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     orders::read_stdin(give, typed)?;
 
     let mut show = Show::new(arguments.json, typed);
-    show.start(&running)?;
+    show.start(&running, arguments.replay.as_deref())?;
     watch(&running, &events, &mut show)?;
     running.handle().stop();
     let counts = running.wait().map_err(refuse)?;
@@ -183,8 +200,7 @@ fn end_on_signal(events: SyncSender<Event>) -> Result<(), Exit> {
 
 /// A seed that nobody chose, short enough to be typed again.
 fn chosen_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) % 1_000_000_000
+    squall::seed() % 1_000_000_000
 }
 
 /// How often it shows what it does.

@@ -1,6 +1,7 @@
 //! What a relay does, for people and for programs.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use squall_node::relay::{Answer, DirectionCounts, RelayCounts, RunningRelay};
@@ -25,16 +26,20 @@ impl Show {
         Self { json, live, typed: typed && live, last: RelayCounts::default() }
     }
 
-    /// Tells where it listens.
-    pub(super) fn start(&mut self, running: &RunningRelay) -> Result<(), Exit> {
-        let weather = running.handle().weather();
+    /// Tells where it listens, and in what weather.
+    pub(super) fn start(&mut self, running: &RunningRelay, replay: Option<&Path>) -> Result<(), Exit> {
+        let weather = match replay {
+            Some(path) => format!("as {} recorded it", path.display()),
+            None => format!("{}; seed {}", running.handle().weather(), running.seed()),
+        };
         if self.json {
             let locals: Vec<String> = running.locals().iter().map(ToString::to_string).collect();
             return self.object(&json!({
                 "listening": locals,
                 "to": running.to().to_string(),
-                "weather": weather.to_string(),
-                "seed": running.seed(),
+                "weather": replay.is_none().then(|| running.handle().weather().to_string()),
+                "seed": replay.is_none().then(|| running.seed()),
+                "replay": replay.map(|path| path.display().to_string()),
             }));
         }
         let mut table = String::new();
@@ -48,7 +53,7 @@ impl Show {
             Err(problem) if problem.kind() == io::ErrorKind::BrokenPipe => {}
             result => result?,
         }
-        say(format_args!("weather: {weather}; seed {}", running.seed()));
+        say(format_args!("weather: {weather}"));
         if self.typed {
             say("orders: help tells what there is");
             eprint(&format!("\n{PROMPT}"));
@@ -179,6 +184,7 @@ pub(super) fn summary(counts: &RelayCounts) -> String {
         ("datagrams refused", counts.flows_refused),
         ("datagrams without a socket to be had", counts.flows_failed),
         ("datagrams that nobody can answer", counts.unanswerable),
+        ("decisions beyond the record's limit", counts.unrecorded),
     ]);
     text
 }
@@ -213,6 +219,9 @@ fn direction(name: &str, counts: &DirectionCounts) -> String {
         ("dropped by the kernel on arrival", counts.kernel_drops),
         ("ICMP errors", counts.icmp_errors),
         ("failed receives", counts.receive_errors),
+        ("after the record's end", counts.replay_beyond),
+        ("of another size than recorded", counts.replay_different),
+        ("recorded that did not come", counts.replay_remaining),
     ]);
     text.push('\n');
     text
@@ -235,6 +244,7 @@ pub(super) fn json(counts: &RelayCounts) -> Value {
         "flows_refused": counts.flows_refused,
         "flows_failed": counts.flows_failed,
         "unanswerable": counts.unanswerable,
+        "unrecorded": counts.unrecorded,
         "up": direction_json(&counts.up),
         "down": direction_json(&counts.down),
     })
@@ -267,6 +277,9 @@ fn direction_json(counts: &DirectionCounts) -> Value {
         "kernel_drops": counts.kernel_drops,
         "icmp_errors": counts.icmp_errors,
         "receive_errors": counts.receive_errors,
+        "replay_beyond": counts.replay_beyond,
+        "replay_different": counts.replay_different,
+        "replay_remaining": counts.replay_remaining,
         "receive_calls": counts.receive_calls,
         "send_calls": counts.send_calls,
     })

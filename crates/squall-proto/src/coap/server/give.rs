@@ -92,7 +92,12 @@ impl Server {
             }
             size = BlockSize::at_most(size.bytes() / 2);
         }
-        self.ask_for_echo(now, exchange, out);
+        if ready.safe {
+            self.ask_for_echo(now, exchange, out);
+        } else {
+            // A 4.01 would have it run once more: better no body than that.
+            self.send(now, exchange, &Response::new(what.status), out);
+        }
     }
 
     /// Gives a block of an answer that is kept; whether that was all there is to do.
@@ -105,7 +110,6 @@ impl Server {
             self.fail(now, &ready.exchange, Status::REQUEST_ENTITY_INCOMPLETE, out);
             return true;
         };
-        let body = body.to_vec();
         self.give(now, &Ready { block1: None, ..*ready }, what, &body, out);
         true
     }

@@ -52,7 +52,7 @@ impl Server {
             let exchange = waiting.exchange;
             match waiting.stage {
                 Stage::Unacknowledged(due, deadline) if due < deadline => {
-                    self.empty(&exchange.origin, Empty::Acknowledgement(exchange.id), out);
+                    self.acknowledge(&mut waiting.exchange, out);
                     waiting.stage = Stage::Acknowledged(deadline);
                     self.separate.list.push(waiting);
                 }
@@ -66,15 +66,27 @@ impl Server {
                     self.counts.add(Event::SeparateLost);
                 }
                 Stage::Sent { id, datagram, timeout, sent, .. } => {
-                    self.counts.add(Event::Retransmissions);
-                    // Without room it is as good as lost, and comes again.
-                    let _ = out.to(&exchange.origin).write(&datagram);
+                    if datagram.len() > exchange.budget() {
+                        self.counts.add(Event::Restrained);
+                    } else {
+                        self.counts.add(Event::Retransmissions);
+                        waiting.exchange.spend(datagram.len());
+                        // Without room it is as good as lost, and comes again.
+                        let _ = out.to(&exchange.origin).write(&datagram);
+                    }
                     let timeout = timeout * 2;
                     waiting.stage = Stage::Sent { id, datagram, due: now + timeout, timeout, sent: sent + 1 };
                     self.separate.list.push(waiting);
                 }
             }
         }
+    }
+
+    /// Says that a request arrived whose answer comes later.
+    pub(super) fn acknowledge(&mut self, exchange: &mut Exchange, out: &mut Outbox) {
+        let empty = Empty::Acknowledgement(exchange.id).datagram();
+        exchange.spend(empty.len());
+        self.put(&exchange.origin, &empty, out);
     }
 
     fn answer_later(
@@ -117,7 +129,12 @@ impl Server {
         }
         if let Carrier::Message(Reliability::Confirmable, id) = waiting.exchange.carrier {
             let timeout = self.config.transmission.initial_timeout(self.random.unit());
-            let datagram = out.since(mark).into();
+            let datagram = out.since(mark);
+            if datagram.is_empty() {
+                return;
+            }
+            waiting.exchange.spend(datagram.len());
+            let datagram = datagram.into();
             waiting.stage = Stage::Sent { id, datagram, due: now + timeout, timeout, sent: 1 };
             self.separate.list.push(waiting);
         }
@@ -166,13 +183,13 @@ impl Server {
         let options = Options::parse(&encoded).map(|(options, _)| options).unwrap_or_default();
         let target = Target::new(observer.method, options);
         let resource = observer.resource;
-        let mut bench = core::mem::replace(&mut self.bench, Outbox::with_limits(0, 0));
-        bench.clear();
+        self.bench.clear();
         let request = Request::new(now, &payload, origin).with_target(target);
-        let mut reply = bench.begin(&origin, &[]);
+        let mut reply = self.bench.begin(&origin, &[]);
         let outcome = self.resources[resource].handler.handle(&request, &mut reply);
         let says = reply.says();
         let outcome = reply.finish(outcome).map(|_| says);
+        let bench = core::mem::replace(&mut self.bench, Outbox::with_limits(0, 0));
         let what = match outcome {
             Ok(says) => represent(&self.resources[resource], observer.method, &says),
             Err(_) => Representation {
@@ -227,6 +244,7 @@ impl Server {
             id,
             token: observer.token,
             size: 0,
+            spent: 0,
             group: false,
             no_response: 0,
         };

@@ -30,6 +30,8 @@ pub(super) struct Exchange {
     pub(super) token: Token,
     /// How long the request's datagram was, in bytes.
     pub(super) size: usize,
+    /// How many bytes were sent for it, headers counted, before the datagram at hand.
+    pub(super) spent: usize,
     pub(super) group: bool,
     pub(super) no_response: u8,
 }
@@ -41,7 +43,12 @@ impl Exchange {
             return usize::MAX;
         }
         let header = self.origin.header_size();
-        AMPLIFICATION_LIMIT * (self.size + header) - header
+        (AMPLIFICATION_LIMIT * (self.size + header)).saturating_sub(header + self.spent)
+    }
+
+    /// Counts a datagram of `length` bytes as sent for it.
+    pub(super) fn spend(&mut self, length: usize) {
+        self.spent += length + self.origin.header_size();
     }
 
     pub(super) fn header(&self, status: Status) -> Header {

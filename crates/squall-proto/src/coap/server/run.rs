@@ -6,7 +6,6 @@ use super::response::{Carrier, Representation, usual_status};
 use super::separate::{Stage, Waiting};
 use super::serve::Ready;
 use crate::coap::message::{HEADER, MAX_TOKEN};
-use crate::coap::writer::Empty;
 use crate::outbox::Says;
 use crate::{Method, Origin, Outbox, Refusal, Request, Time};
 
@@ -62,24 +61,25 @@ impl Server {
 
     /// Runs a request whose answer is looked at before it is sent.
     pub(super) fn run(&mut self, now: Time, ready: &Ready<'_>, out: &mut Outbox) -> bool {
-        let mut bench = core::mem::replace(&mut self.bench, Outbox::with_limits(0, 0));
-        bench.clear();
         let resource = &self.resources[ready.resource];
         let ticket = self.separate.ticket().filter(|_| ready.observe.is_none() && !ready.exchange.group);
-        let mut reply = bench.begin(&ready.exchange.origin, &[]);
+        self.bench.clear();
+        let mut reply = self.bench.begin(&ready.exchange.origin, &[]);
         if let Some(ticket) = ticket {
             reply.offer(ticket);
         }
         let outcome = resource.handler.handle(&inner(now, ready), &mut reply);
         let says = reply.says();
         let outcome = reply.finish(outcome).map(|_| says);
+        // Only now, for a handler may panic, and its driver goes on with this server.
+        let bench = core::mem::replace(&mut self.bench, Outbox::with_limits(0, 0));
         let is_success = match outcome {
             Ok(says) if says.deferred => {
                 self.wait(now, ready, out);
                 false
             }
             Ok(says) => {
-                let what = represent(resource, ready.target.method(), &says);
+                let what = represent(&self.resources[ready.resource], ready.target.method(), &says);
                 self.give(now, ready, what, bench.bytes(), out);
                 what.status.is_success()
             }
@@ -100,14 +100,14 @@ impl Server {
     /// Keeps a request whose answer comes later.
     fn wait(&mut self, now: Time, ready: &Ready<'_>, out: &mut Outbox) {
         let Some(ticket) = self.separate.ticket() else { return };
-        let exchange = ready.exchange;
+        let mut exchange = ready.exchange;
         let confirmable = matches!(exchange.carrier, Carrier::Acknowledgement(_));
         let deadline = now + self.config.separate_within;
         let delay = self.config.acknowledge_after.min(self.config.transmission.ack_timeout() / 2);
         let stage = if !confirmable {
             Stage::Acknowledged(deadline)
         } else if delay.is_zero() {
-            self.empty(&exchange.origin, Empty::Acknowledgement(exchange.id), out);
+            self.acknowledge(&mut exchange, out);
             Stage::Acknowledged(deadline)
         } else {
             Stage::Unacknowledged(now + delay, deadline)

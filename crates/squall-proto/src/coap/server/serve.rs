@@ -269,6 +269,7 @@ impl Server {
             id: message.id(),
             token: message.token(),
             size: request.payload.len(),
+            spent: 0,
             group: request.group,
             no_response,
         }

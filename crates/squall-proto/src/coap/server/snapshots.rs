@@ -1,7 +1,7 @@
 //! Answers that are given in blocks, as they were when the first block was given.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::response::Representation;
@@ -24,7 +24,7 @@ pub(super) struct Snapshots {
 struct Snapshot {
     key: u64,
     what: Representation,
-    body: Vec<u8>,
+    body: Arc<[u8]>,
     expires: Time,
 }
 
@@ -49,14 +49,14 @@ impl Snapshots {
             dropped += 1;
         }
         self.bytes += body.len();
-        self.all.push_back(Snapshot { key, what, body: body.to_vec(), expires: now + self.lifetime });
+        self.all.push_back(Snapshot { key, what, body: body.into(), expires: now + self.lifetime });
         dropped
     }
 
     /// The answer to `key`.
-    pub(super) fn get(&self, now: Time, key: u64) -> Option<(Representation, &[u8])> {
+    pub(super) fn get(&self, now: Time, key: u64) -> Option<(Representation, Arc<[u8]>)> {
         let found = self.all.iter().rev().find(|snapshot| snapshot.key == key && snapshot.expires > now)?;
-        Some((found.what, &found.body))
+        Some((found.what, found.body.clone()))
     }
 
     /// Forgets the answer to `key`.

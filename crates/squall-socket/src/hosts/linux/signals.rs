@@ -1,13 +1,23 @@
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use crate::socket::owned;
 
 /// Signals as something to read, with what is known of their sender
 /// ([signalfd(2)](https://man7.org/linux/man-pages/man2/signalfd.2.html)).
-#[derive(Debug)]
 pub struct SignalQueue {
     fd: OwnedFd,
+    /// What interrupted nobody before.
+    before: libc::sigset_t,
+}
+
+impl fmt::Debug for SignalQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignalQueue").field("fd", &self.fd).finish_non_exhaustive()
+    }
 }
 
 /// A signal that came.
@@ -22,8 +32,8 @@ pub struct Signalled {
 
 impl SignalQueue {
     /// From now on `signals` interrupt neither the calling thread nor those that it starts later, and are read
-    /// here instead, also those that were ignored. Programs that are started get them as ever
-    /// ([`std::process::Command`] takes care of that).
+    /// here instead, also those that were ignored. A program that is started inherits that, but for
+    /// [`release`](Self::release).
     ///
     /// # Errors
     /// The system's.
@@ -39,15 +49,33 @@ impl SignalQueue {
             }
             set
         };
-        // SAFETY: the pointer is good for one set; the old one is not asked for.
-        match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {
+        // SAFETY: all zero is a valid set.
+        let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the pointers are good for one set each.
+        match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before) } {
             0 => {}
             error => return Err(io::Error::from_raw_os_error(error)),
         }
         // SAFETY: the pointer is good for one set.
         let fd =
             owned(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })?;
-        Ok(Self { fd })
+        Ok(Self { fd, before })
+    }
+
+    /// Lets the program that `command` starts get signals as this one did before.
+    pub fn release(&self, command: &mut Command) {
+        let before = self.before;
+        let restore = move || {
+            // SAFETY: the pointer is good for one set; the old one is not asked for.
+            match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) }
+            {
+                0 => Ok(()),
+                error => Err(io::Error::from_raw_os_error(error)),
+            }
+        };
+        // SAFETY: between fork and exec the closure calls only pthread_sigmask, which is async-signal-safe, and
+        // allocates nothing (an `io::Error` of an error number does not).
+        unsafe { command.pre_exec(restore) };
     }
 
     /// The next signal, if one came.

@@ -160,3 +160,27 @@ fn a_request_that_fails_is_not_run_again_either() {
     }
     assert_eq!(runs.load(Ordering::Relaxed), 1);
 }
+
+#[test]
+fn a_handler_that_panics_is_not_run_again_and_takes_nothing_down() {
+    extern crate std;
+    let panics = |request: &Request<'_>, reply: &mut Reply<'_>| {
+        assert!(request.payload != b"panic", "as it was asked to");
+        reply.write(request.payload)
+    };
+    let resource = || Resource::new("count", panics);
+    let safe = Resource::new("safe", Safe(panics)).observable(seconds(1));
+    let mut bench = Bench::new(ServerConfig::default(), alloc::vec![resource(), safe]);
+    for path in ["count", "safe"] {
+        let request = ask(Method::Post, path).payload(b"panic").id(9);
+        let asks = std::panic::AssertUnwindSafe(|| bench.send(TRUSTED, &request));
+        std::panic::catch_unwind(asks).expect_err("it panics");
+        // What the driver does.
+        bench.out.clear();
+        if path == "count" {
+            assert_eq!(bench.send(TRUSTED, &request), [], "it was run, as far as it went");
+        }
+        let next = ask(Method::Post, path).payload(b"fine").block(number::BLOCK2, 0, false, 64).id(10);
+        assert_eq!(bench.one(TRUSTED, &next).payload(), b"fine");
+    }
+}

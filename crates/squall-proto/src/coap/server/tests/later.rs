@@ -179,6 +179,22 @@ fn an_answer_that_comes_later_is_acknowledged_first_and_sent_until_it_is_acknowl
 }
 
 #[test]
+fn a_stranger_gets_no_more_of_a_later_answer_than_of_one_at_once() {
+    for (path, length) in [("later", 8), ("later", 100), ("later", 5000)] {
+        let (mut bench, runs) = deferred(ServerConfig::default());
+        let request = ask(Method::Post, path).token(b"12345678").id(7).datagram();
+        let mut sent = bench.raw(STRANGER, &request, false);
+        bench.wait(seconds(1));
+        sent.extend(complete(&mut bench, 0, &long(length)));
+        assert!(sent.len() == 2 && sent[1].status() == Status::CHANGED, "{sent:?}");
+        sent.extend(bench.wait(seconds(200)));
+        let bytes: usize = sent.iter().map(|answer| answer.datagram.len() + 28).sum();
+        assert!(bytes <= 3 * (request.len() + 28), "{bytes} for {}", request.len());
+        assert_eq!((runs.load(Ordering::Relaxed), bench.server.poll_timeout()), (1, None));
+    }
+}
+
+#[test]
 fn an_answer_in_time_rides_on_the_acknowledgement() {
     let (mut bench, _) = deferred(ServerConfig::default().acknowledge_after(Duration::from_millis(500)));
     assert_eq!(bench.send(TRUSTED, &ask(Method::Post, "later").id(7)), []);

@@ -1,0 +1,100 @@
+use core::fmt::Write as _;
+use core::net::SocketAddr;
+
+use super::*;
+use crate::{Peer, Time, Transport};
+
+fn origin(peer: &str, validated: bool) -> Origin {
+    let peer: SocketAddr = peer.parse().unwrap();
+    Origin { peer: Peer::Ip(peer), local: None, transport: Transport::Udp, validated }
+}
+
+fn payloads(outbox: &Outbox) -> Vec<&[u8]> {
+    outbox.frames().map(|frame| frame.payload).collect()
+}
+
+#[test]
+fn a_reply_without_a_write_sends_nothing_and_an_empty_write_an_empty_datagram() {
+    let mut outbox = Outbox::new();
+    let origin = origin("192.0.2.1:5000", true);
+    drop(outbox.to(&origin));
+    assert!(outbox.is_empty());
+    outbox.to(&origin).write(b"").unwrap();
+    assert_eq!(payloads(&outbox), [b""]);
+}
+
+#[test]
+fn next_cuts_replies_that_lie_one_behind_the_other() {
+    let mut outbox = Outbox::new();
+    let mut reply = outbox.to(&origin("192.0.2.1:5000", true));
+    reply.write(b"a").unwrap();
+    reply.write(b"b").unwrap();
+    reply.next().unwrap();
+    write!(reply, "{}", 12).unwrap();
+    assert_eq!(reply.finish(Ok(())), Ok(2));
+    assert_eq!(payloads(&outbox), [b"ab", b"12"]);
+    assert_eq!(outbox.bytes(), b"ab12");
+}
+
+#[test]
+fn an_address_that_is_not_validated_gets_three_times_its_request_with_headers() {
+    let mut outbox = Outbox::new();
+    let request = Request::new(Time::ZERO, b"", origin("192.0.2.1:5000", false));
+    let mut reply = outbox.answer(&request);
+    assert_eq!(reply.room(), 56, "three times 28 bytes of headers, less those of the reply");
+    reply.write(&[0; 56]).unwrap();
+    assert_eq!(reply.next().and_then(|()| reply.write(b"")), Err(Refusal::Amplification));
+    assert_eq!(reply.finish(Ok(())), Err(Refusal::Amplification), "the handler cannot pass over it");
+    assert!(outbox.is_empty(), "nothing of a refused answer is sent");
+}
+
+#[test]
+fn a_refused_request_leaves_its_neighbours_alone() {
+    let mut outbox = Outbox::new();
+    let one = origin("192.0.2.1:5000", true);
+    outbox.to(&one).write(b"first").unwrap();
+    let mut reply = outbox.to(&one);
+    reply.write(b"half an ans").unwrap();
+    reply.next().unwrap();
+    assert!(reply.finish(Err(Refusal::Failed("no"))).is_err());
+    outbox.to(&one).write(b"second").unwrap();
+    assert_eq!(payloads(&outbox), [b"first".as_slice(), b"second"]);
+}
+
+#[test]
+fn a_datagram_over_the_limit_is_refused_whole() {
+    let mut outbox = Outbox::new();
+    let mut reply = outbox.to(&origin("192.0.2.1:5000", true));
+    reply.write(&[0; MAX_DATAGRAM]).unwrap();
+    assert_eq!(reply.write(b"x"), Err(Refusal::TooLong { limit: MAX_DATAGRAM }));
+    drop(reply);
+    assert!(outbox.is_empty());
+}
+
+#[test]
+fn after_a_refused_write_next_fails_too_and_room_can_be_asked() {
+    let mut outbox = Outbox::new();
+    let mut reply = outbox.to(&origin("192.0.2.1:5000", true));
+    reply.write(b"first").unwrap();
+    reply.next().unwrap();
+    reply.write(b"second").unwrap();
+    let too_long = Err(Refusal::TooLong { limit: MAX_DATAGRAM });
+    assert_eq!(reply.write(&[0; MAX_DATAGRAM]), too_long);
+    assert_eq!(reply.next(), too_long);
+    let _: usize = reply.room();
+    assert_eq!(reply.finish(Ok(())).map(|_| ()), too_long);
+    assert!(outbox.is_empty());
+}
+
+#[test]
+fn one_body_for_many_peers_is_stored_once() {
+    let mut outbox = Outbox::with_limits(1000, 3);
+    let peers = ["192.0.2.1:1", "192.0.2.2:2", "192.0.2.3:3"].map(|peer| origin(peer, true));
+    outbox.to_all(&mut peers.into_iter(), b"hello").unwrap();
+    assert_eq!(payloads(&outbox), [b"hello"; 3]);
+    assert_eq!(outbox.bytes().len(), 5);
+    outbox.clear();
+    let four = peers.into_iter().chain([peers[0]]);
+    assert_eq!(outbox.to_all(&mut { four }, b"hello"), Err(Refusal::Full));
+    assert!(outbox.is_empty(), "all or nobody");
+}
