@@ -24,7 +24,7 @@ pub(crate) enum Error {
     Silent(u64),
     #[error("cannot ask whether it answers")]
     Probe(#[source] io::Error),
-    #[error("cannot read its processor time")]
+    #[error("cannot read what it used")]
     ProcessorTime(#[source] io::Error),
     #[error("the load failed")]
     Load(#[from] LoadError),

@@ -141,10 +141,10 @@ fn measure(
     pin_to_processor(SERVER_PROCESSOR).map_err(Error::Pin)?;
     let running = Running::start(|port| server.command(programs, port))?;
     pin_to_processor(LOAD_PROCESSOR).map_err(Error::Pin)?;
-    running.wait_until_it_answers()?;
+    running.wait_until_it_answers(server.is_coap())?;
 
     let seconds = if server.is_slow() { seconds.min(SLOW) } else { seconds };
-    let mut load = (scenario.load)(running.address()).duration(seconds).timeout(Duration::from_millis(500));
+    let mut load = (scenario.load)(running.address())?.duration(seconds).timeout(Duration::from_millis(500));
     if let Some(requests) = arguments.in_flight {
         load = load.in_flight(requests as usize);
     }
@@ -152,7 +152,7 @@ fn measure(
     let before = running.processor_time()?;
     let report = load.run()?;
     let used = running.processor_time()?.saturating_sub(before);
-    Ok((Sample::new(&report, used), report))
+    Ok((Sample::new(&report, used, running.peak_memory()?), report))
 }
 
 /// Shows what is done now, in place of what was shown before; on a terminal only.

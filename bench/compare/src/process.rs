@@ -30,8 +30,8 @@ impl Running {
         self.address
     }
 
-    /// Asks until the server echoes.
-    pub(crate) fn wait_until_it_answers(&self) -> Result<(), Error> {
+    /// Asks until the server echoes, or resets a CoAP ping.
+    pub(crate) fn wait_until_it_answers(&self, coap: bool) -> Result<(), Error> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Probe)?;
         socket.connect(self.address).map_err(Error::Probe)?;
         socket.set_read_timeout(Some(PAUSE)).map_err(Error::Probe)?;
@@ -42,10 +42,16 @@ impl Running {
             if begin.elapsed() > PATIENCE {
                 return Err(Error::Silent(PATIENCE.as_secs()));
             }
-            let question = format!("are you there? {number}");
-            let asked = socket.send(question.as_bytes()).and_then(|_| socket.recv(&mut buffer));
+            let [.., high, low] = number.to_be_bytes();
+            let (question, answer) = if coap {
+                (vec![0x40, 0, high, low], vec![0x70, 0, high, low])
+            } else {
+                let question = format!("are you there? {number}").into_bytes();
+                (question.clone(), question)
+            };
+            let asked = socket.send(&question).and_then(|_| socket.recv(&mut buffer));
             match asked {
-                Ok(len) if buffer[..len].ends_with(question.as_bytes()) => break,
+                Ok(len) if buffer[..len].ends_with(&answer) => break,
                 // A refusal comes at once, since nobody listens yet.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::thread::sleep(PAUSE),
                 _ => {}
@@ -62,6 +68,15 @@ impl Running {
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
         let ticks: u64 = fields.skip(14 - 3).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
         Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
+    }
+
+    /// The most memory that the process has had so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> Result<u64, Error> {
+        let id = self.child.borrow().id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).map_err(Error::ProcessorTime)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        Ok(kibibytes.unwrap_or(0) * 1024)
     }
 
     fn fail_if_it_ended(&self) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! The servers, and how each is started. All send every datagram back.
+//! The servers, and how each is started. All but those of CoAP send every datagram back.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,9 @@ pub(crate) enum Server {
     PythonThreading,
     PythonForking,
     PythonAsyncio,
+    SquallCoap,
+    SquallOnce,
+    Libcoap,
 }
 
 /// Where the programs are.
@@ -73,12 +76,20 @@ impl Server {
             Server::PythonThreading => "Python ThreadingUDPServer",
             Server::PythonForking => "Python ForkingUDPServer",
             Server::PythonAsyncio => "Python asyncio",
+            Server::SquallCoap => "Squall",
+            Server::SquallOnce => "Squall, at most once",
+            Server::Libcoap => "libcoap coap-server",
         }
     }
 
     /// Whether the others are compared with it.
     pub(crate) fn is_squall(self) -> bool {
-        matches!(self, Server::Squall | Server::SquallThreads)
+        matches!(self, Server::Squall | Server::SquallThreads | Server::SquallCoap | Server::SquallOnce)
+    }
+
+    /// Whether it speaks CoAP and echoes nothing.
+    pub(crate) fn is_coap(self) -> bool {
+        matches!(self, Server::SquallCoap | Server::SquallOnce | Server::Libcoap)
     }
 
     /// Whether a short measurement says as much as a long one.
@@ -109,6 +120,15 @@ impl Server {
             Server::PythonThreading => python("threading", port),
             Server::PythonForking => python("forking", port),
             Server::PythonAsyncio => python("asyncio", port),
+            Server::SquallCoap => {
+                let arguments = ["serve", "coap", "--shards", "1", "--on"].map(String::from);
+                with(&programs.squall, &[&arguments[..], &[format!("coap://{address}")]].concat())
+            }
+            Server::SquallOnce => own(programs, echo::Kind::CoapOnce, address),
+            Server::Libcoap => {
+                let arguments = ["-A", "127.0.0.1", "-v", "0", "-p"].map(String::from);
+                with(&libcoap(), &[&arguments[..], &[port.to_string()]].concat())
+            }
         }
     }
 }
@@ -124,8 +144,17 @@ fn own(programs: &Programs, kind: echo::Kind, address: SocketAddr) -> Command {
         echo::Kind::Std => "std",
         echo::Kind::Tokio => "tokio",
         echo::Kind::TokioMain => "tokio-main",
+        echo::Kind::CoapOnce => "coap-once",
     };
     with(&programs.own, &["--serve".into(), kind.into(), "--on".into(), address.to_string()])
+}
+
+/// libcoap's server, which Debian gives a suffix for its TLS library.
+fn libcoap() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let names = ["coap-server", "coap-server-notls", "coap-server-openssl", "coap-server-gnutls"];
+    let all = std::env::split_paths(&path).flat_map(|directory| names.map(|name| directory.join(name)));
+    all.into_iter().find(|program| program.is_file()).unwrap_or_else(|| names[0].into())
 }
 
 fn python(mode: &str, port: u16) -> Command {

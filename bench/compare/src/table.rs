@@ -24,12 +24,14 @@ pub(crate) struct Sample {
     busy: f64,
     lost: f64,
     latency: [f64; PERCENTILES.len()],
+    memory: f64,
 }
 
 impl Sample {
-    /// Of a load and the processor time that the server used for it.
-    pub(crate) fn new(report: &Report, used: Duration) -> Self {
+    /// Of a load, the processor time that the server used for it, and the most memory that it had, in bytes.
+    pub(crate) fn new(report: &Report, used: Duration, memory: u64) -> Self {
         Self {
+            memory: memory as f64 / f64::from(1 << 20),
             replies_per_second: report.replies_per_second(),
             cpu: used.as_secs_f64() * 1e6 / report.replies.max(1) as f64,
             busy: 100.0 * used.as_secs_f64() / report.elapsed.as_secs_f64(),
@@ -74,6 +76,7 @@ impl Row {
             p90_us: p90,
             p99_us: p99,
             p99_9_us: p99_9,
+            peak_memory_mib: self.median(|sample| sample.memory),
             squall_ratio: reference.map_or(f64::NAN, Row::rate) / self.rate(),
             failure: self.failure.as_deref(),
         }
@@ -96,6 +99,7 @@ struct Summary<'a> {
     p90_us: f64,
     p99_us: f64,
     p99_9_us: f64,
+    peak_memory_mib: f64,
     /// Squall's rate by this server's.
     squall_ratio: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +113,7 @@ pub(crate) fn print(scenario: &Scenario, seconds: Duration, rows: &[Row]) -> io:
     writeln!(out, "{}: {} ({rounds} × {} s)", scenario.name(), scenario.about, seconds.as_secs_f64())?;
     writeln!(
         out,
-        "{:<26}{:>12}{:>25}{:>9}{:>7}{:>8}{:>9}{:>9}{:>9}{:>9}{:>10}",
+        "{:<26}{:>12}{:>25}{:>9}{:>7}{:>8}{:>9}{:>9}{:>9}{:>9}{:>8}{:>10}",
         "",
         "replies/s",
         "lowest – highest",
@@ -120,6 +124,7 @@ pub(crate) fn print(scenario: &Scenario, seconds: Duration, rows: &[Row]) -> io:
         "p90",
         "p99",
         "p99.9",
+        "MiB",
         "Squall ×"
     )?;
     for row in rows {
@@ -131,7 +136,7 @@ pub(crate) fn print(scenario: &Scenario, seconds: Duration, rows: &[Row]) -> io:
         let ratio = if it.squall_ratio.is_nan() { "–".into() } else { format!("{:.2}", it.squall_ratio) };
         writeln!(
             out,
-            "{:<26}{:>12.0}{:>25}{:>9.2}{:>7.0}{:>8.2}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>10}",
+            "{:<26}{:>12.0}{:>25}{:>9.2}{:>7.0}{:>8.2}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>8.0}{:>10}",
             it.server,
             it.replies_per_second,
             format!("{:.0} – {:.0}", it.lowest, it.highest),
@@ -142,6 +147,7 @@ pub(crate) fn print(scenario: &Scenario, seconds: Duration, rows: &[Row]) -> io:
             it.p90_us,
             it.p99_us,
             it.p99_9_us,
+            it.peak_memory_mib,
             ratio,
         )?;
         if let Some(failure) = it.failure {

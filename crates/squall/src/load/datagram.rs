@@ -10,6 +10,7 @@ use squall_socket::{
     Family, Kind, Outgoing, Poller, ReceiveBatch, SEGMENTED_SENDS, SendBatch, Socket, wait_writable,
 };
 
+use super::coap;
 use super::flight::{self, Flight};
 use super::ledger::Ledger;
 use super::schedule::Schedule;
@@ -67,6 +68,8 @@ struct Driver<'a> {
     payloads: Vec<u8>,
     /// The peers of one call's bursts.
     sources: Vec<Option<SocketAddr>>,
+    /// The last message ID of each peer, where the load is CoAP.
+    message_ids: Vec<u16>,
     anything_sent: bool,
 }
 
@@ -119,13 +122,18 @@ impl<'a> Driver<'a> {
                 Flight::new(groups, load.burst, crate::clock::seed()),
                 Tally::new(from, end),
                 (load.matching == Matching::Any).then_some(number_of_sockets),
+                load.coap.clone(),
             ),
             poller,
             ready: Vec::new(),
             sending: SendBatch::new(MESSAGES),
             receiving: ReceiveBatch::new(MESSAGES, slot),
-            payloads: vec![FILL; bursts * load.burst * load.size],
+            payloads: match &load.coap {
+                Some(coap) => coap.message().repeat(bursts * load.burst),
+                None => vec![FILL; bursts * load.burst * load.size],
+            },
             sources: vec![None; bursts],
+            message_ids: vec![seed() as u16; if load.coap.is_some() { load.peers } else { 0 }],
             anything_sent: false,
         })
     }
@@ -160,6 +168,14 @@ impl<'a> Driver<'a> {
             if per_peer {
                 peer = group as usize % self.load.peers;
             }
+            if self.load.coap.is_some() {
+                let message_id = &mut self.message_ids[peer];
+                for slot in slots.by_ref().take(self.load.burst) {
+                    *message_id = message_id.wrapping_add(1);
+                    coap::stamp(slot, *message_id, token);
+                    token = flight::next(token);
+                }
+            }
             if self.shared {
                 self.sources[burst] = Some(SocketAddr::new(own_address(peer).into(), 0));
                 peer = (peer + 1) % self.load.peers;
@@ -167,7 +183,7 @@ impl<'a> Driver<'a> {
             if self.load.matching == Matching::Any {
                 self.ledger.expect_any(peer, group);
             }
-            if self.load.size >= token::SIZE {
+            if self.load.coap.is_none() && self.load.size >= token::SIZE {
                 for slot in slots.by_ref().take(self.load.burst) {
                     slot[..token::SIZE].copy_from_slice(&token::encode(token));
                     token = flight::next(token);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::coap::Coap;
 use super::flight::{Flight, Match};
 use super::tally::Tally;
 use super::token;
@@ -12,15 +13,17 @@ pub(super) struct Ledger {
     pub(super) tally: Tally,
     /// For each peer the groups that wait, oldest first; `None` when replies carry a token.
     waiting: Option<Vec<VecDeque<u32>>>,
+    /// Which replies count, where they are CoAP's.
+    coap: Option<Coap>,
     /// Where the token stood in the last reply: it mostly does in the next, too.
     offset: usize,
 }
 
 impl Ledger {
     /// With `peers`, replies carry no token and answer their peer's oldest request.
-    pub(super) fn new(flight: Flight, tally: Tally, peers: Option<usize>) -> Self {
+    pub(super) fn new(flight: Flight, tally: Tally, peers: Option<usize>, coap: Option<Coap>) -> Self {
         let waiting = peers.map(|peers| vec![VecDeque::new(); peers]);
-        Self { flight, tally, waiting, offset: 0 }
+        Self { flight, tally, waiting, coap, offset: 0 }
     }
 
     /// Any reply to `peer` answers the requests of `group`, after those that it waits for already.
@@ -57,6 +60,9 @@ impl Ledger {
     }
 
     fn take_token(&mut self, reply: &[u8]) -> Match {
+        if let Some(coap) = &self.coap {
+            return coap.token(reply).map_or(Match::Foreign, |token| self.flight.finish(token));
+        }
         if let Some(token) = reply.get(self.offset..).and_then(token::decode) {
             match self.flight.finish(token) {
                 Match::Foreign => {}
@@ -90,7 +96,7 @@ mod tests {
     use super::*;
 
     fn ledger(peers: Option<usize>) -> Ledger {
-        Ledger::new(Flight::new(4, 1, 0), Tally::new(0, 1_000_000), peers)
+        Ledger::new(Flight::new(4, 1, 0), Tally::new(0, 1_000_000), peers, None)
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! # Ok::<(), squall::load::LoadError>(())
 //! ```
 
+mod coap;
 mod datagram;
 mod flight;
 mod ledger;
@@ -32,6 +33,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use squall_proto::{Method, Status};
+
 pub use plot::plot;
 pub use report::Report;
 
@@ -46,6 +49,7 @@ pub struct Load {
     burst: usize,
     segmented: bool,
     matching: Matching,
+    coap: Option<coap::Coap>,
     busy: bool,
     duration: Duration,
     warm_up: Duration,
@@ -125,6 +129,7 @@ impl Default for Load {
             burst: 1,
             segmented: true,
             matching: Matching::Token,
+            coap: None,
             busy: false,
             duration: Duration::from_secs(10),
             warm_up: Duration::ZERO,
@@ -181,6 +186,25 @@ impl Load {
     pub fn size(mut self, bytes: usize) -> Self {
         self.size = bytes;
         self
+    }
+
+    /// Load of confirmable CoAP requests of `method` for `path` with `payload`, in datagrams to `target`. Each has a
+    /// message ID and a token of its own; a peer's IDs come again after 65,536 of its requests. Only what acknowledges
+    /// and answers with the code `answer` is a reply; anything else is a stray.
+    ///
+    /// # Errors
+    /// [`LoadError::Settings`] for a path with a segment of more than 255 bytes.
+    pub fn coap(
+        target: SocketAddr,
+        method: Method,
+        path: &str,
+        payload: &[u8],
+        answer: Status,
+    ) -> Result<Self, LoadError> {
+        let coap = coap::Coap::new(method, path, payload, answer);
+        let coap =
+            coap.ok_or_else(|| LoadError::Settings(format!("{path:?} is no path of a CoAP resource")))?;
+        Ok(Self { target, size: coap.message().len(), coap: Some(coap), ..Self::default() })
     }
 
     /// Sends datagrams in bursts of this many from one peer, with one segmented send (`UDP_SEGMENT`) where the
@@ -262,7 +286,15 @@ impl Load {
     }
 
     fn check(&self) -> Result<(), String> {
-        let smallest = if self.matching == Matching::Token { token::SIZE } else { 0 };
+        if let Some(coap) = &self.coap
+            && (self.size != coap.message().len() || self.matching != Matching::Token)
+        {
+            return Err("CoAP requests have the size and the token that they have".into());
+        }
+        let smallest = match &self.coap {
+            None if self.matching == Matching::Token => token::SIZE,
+            _ => 0,
+        };
         if !(smallest..=MAX_SIZE).contains(&self.size) {
             return Err(format!("a request has {smallest} to {MAX_SIZE} bytes, not {}", self.size));
         }

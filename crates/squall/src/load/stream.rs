@@ -104,6 +104,7 @@ impl<'a> Driver<'a> {
                 Flight::new(load.peers, 1, 0),
                 Tally::new(from, end),
                 (load.matching == Matching::Any).then_some(load.peers),
+                None,
             ),
             connections,
             poller,
