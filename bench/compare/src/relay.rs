@@ -98,7 +98,7 @@ fn measure(
     // A child inherits the processor of the thread that starts it.
     pin_to_processor(LOAD_PROCESSOR).map_err(Error::Pin)?;
     let server = Running::start(|port| programs.c_with_trains(port))?;
-    server.wait_until_it_answers()?;
+    server.wait_until_it_answers(false)?;
     pin_to_processor(SERVER_PROCESSOR).map_err(Error::Pin)?;
     let config = match (proxy, nginx) {
         (Proxy::Nginx, Some(nginx)) => Some(nginx.config()?),
@@ -115,7 +115,7 @@ fn measure(
     written?;
     let running = running?;
     pin_to_processor(LOAD_PROCESSOR).map_err(Error::Pin)?;
-    running.wait_until_it_answers()?;
+    running.wait_until_it_answers(false)?;
     let load = load(running.address()).duration(seconds).timeout(Duration::from_millis(500));
     load.clone().duration(seconds / 5).run()?;
     let before = running.processor_time()?;
