@@ -115,7 +115,9 @@ impl Server {
         let lifetime = transmission.exchange_lifetime();
         let mut links = LinkWriter::new();
         resources.iter().for_each(|resource| resource.describe(&mut links));
-        let mut random = SplitMix64::new(key as u64 ^ (key >> 64) as u64);
+        let mac = Mac::new(key);
+        // Peers see what comes of it, and shall learn nothing of the key.
+        let mut random = SplitMix64::new(mac.hash(&[b"message IDs and leisure"]));
         let mut ids = Box::new([0; ID_COUNTERS]);
         ids.iter_mut().for_each(|id| *id = random.next_u64() as u16);
         Self {
@@ -123,7 +125,7 @@ impl Server {
             bench: Outbox::with_limits(config.max_answer, 16),
             datagram: Vec::new(),
             scratch: Vec::new(),
-            mac: Mac::new(key),
+            mac,
             random,
             ids,
             once: Once::new(key, config.marks, config.answer_bytes, lifetime),

@@ -127,6 +127,10 @@ impl Once {
         if self.marks >= self.max_marks || self.pages[index].len() >= MAX_PAGE {
             return Err(Full::Store);
         }
+        // Nor shall strangers fill the page of a message ID that others will come to.
+        if !validated && self.pages[index].len() >= MAX_PAGE / 2 {
+            return Err(Full::Quota);
+        }
         self.quotas.admit(now, origin, validated, &self.mac).map_err(|_| Full::Quota)?;
         // The tick that has begun counts whole, and one more is for the one it ends in.
         let expires =
