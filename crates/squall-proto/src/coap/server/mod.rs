@@ -6,7 +6,7 @@
 //! - A request with [`Effect::Once`](crate::Effect::Once) is run at most once, as long as this server lives
 //!   and its client obeys [RFC 7252 §4.4](https://www.rfc-editor.org/rfc/rfc7252#section-4.4). A repeated
 //!   one gets the answer that was given, or nothing once that is forgotten; one that could not be remembered is
-//!   refused with 5.03 and not run. Safe and idempotent requests are simply run again
+//!   refused with 5.03 and not run, though a late copy of it may find room. Safe and idempotent requests are simply run again
 //!   ([§4.5](https://www.rfc-editor.org/rfc/rfc7252#section-4.5)). A program that takes over another's address
 //!   and port gets none of its answers, because the whole message and its token are compared, unless it
 //!   also sends the very same bytes, token and message ID included, within 247 s.
