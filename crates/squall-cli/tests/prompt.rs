@@ -2,14 +2,8 @@
 
 mod support;
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use squall::{Reply, Request};
-use support::{At, shout};
+use support::{At, shout, typed};
 
 #[test]
 fn a_prompt_asks_line_by_line_and_an_empty_line_ends_it() {
@@ -32,29 +26,4 @@ fn what_a_peer_sends_cannot_act_on_the_terminal() {
     });
     let (_, shown) = typed(&["ask", &server.address(), "x"], b"");
     assert_eq!(shown, "red\\x1b[31m\r\n\\u{202e}\r\n");
-}
-
-/// Runs the binary on a terminal without echo, types `keys`, and gives back what the terminal showed.
-fn typed(arguments: &[&str], keys: &[u8]) -> (Option<i32>, String) {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let path = ptsname(&ours, Vec::new()).unwrap();
-    let theirs = File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
-    let mut modes = tcgetattr(&theirs).unwrap();
-    modes.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&theirs, OptionalActions::Now, &modes).unwrap();
-
-    let stdio = || Stdio::from(theirs.try_clone().unwrap());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.args(arguments).stdin(stdio()).stdout(stdio()).stderr(stdio());
-    let mut child = command.spawn().unwrap();
-    // The last copies but the child's, so that reading ends when the child does.
-    drop((command, theirs));
-    let mut ours = File::from(ours);
-    ours.write_all(keys).unwrap();
-    let mut shown = Vec::new();
-    // Linux says EIO when the other side has closed.
-    let _ = ours.read_to_end(&mut shown);
-    (child.wait().unwrap().code(), String::from_utf8(shown).unwrap())
 }

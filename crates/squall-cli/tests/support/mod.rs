@@ -2,9 +2,12 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use squall::{Refusal, Reply, Request, Running, Server, Service};
 
 /// The end of a run.
@@ -84,4 +87,29 @@ impl At {
 /// Answers in capitals.
 pub(crate) fn shout(request: &Request<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal> {
     reply.write(&request.payload.to_ascii_uppercase())
+}
+
+/// Runs the binary on a terminal without echo, types `keys`, and gives back what the terminal showed.
+pub(crate) fn typed(arguments: &[&str], keys: &[u8]) -> (Option<i32>, String) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let path = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
+    let mut modes = tcgetattr(&theirs).unwrap();
+    modes.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&theirs, OptionalActions::Now, &modes).unwrap();
+
+    let stdio = || Stdio::from(theirs.try_clone().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+    command.args(arguments).stdin(stdio()).stdout(stdio()).stderr(stdio());
+    let mut child = command.spawn().unwrap();
+    // The last copies but the child's, so that reading ends when the child does.
+    drop((command, theirs));
+    let mut ours = File::from(ours);
+    ours.write_all(keys).unwrap();
+    let mut shown = Vec::new();
+    // Linux says EIO when the other side has closed.
+    let _ = ours.read_to_end(&mut shown);
+    (child.wait().unwrap().code(), String::from_utf8(shown).unwrap())
 }

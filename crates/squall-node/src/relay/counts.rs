@@ -26,6 +26,8 @@ pub struct RelayCounts {
     pub flows_refused: u64,
     /// Flows that could not be opened: no descriptor, no route.
     pub flows_failed: u64,
+    /// Connections that ended by an error.
+    pub flows_broken: u64,
     /// Decisions that a record at its limit of ten million lacks.
     pub unrecorded: u64,
     /// Datagrams that nobody can answer: sent to a group or by broadcast, or from port 0.
@@ -37,11 +39,11 @@ pub struct RelayCounts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DirectionCounts {
-    /// Datagrams that came; over TCP, chunks.
+    /// Datagrams that came; over TCP, packets' worth of bytes.
     pub received: u64,
     /// Their bytes, without headers.
     pub received_bytes: u64,
-    /// Datagrams that were sent on, second copies too.
+    /// Datagrams that were sent on, second copies too; over TCP, writes.
     pub sent: u64,
     /// Their bytes, without headers.
     pub sent_bytes: u64,
@@ -49,7 +51,7 @@ pub struct DirectionCounts {
     pub clear: u64,
     /// What the weather decided.
     pub weather: Counts,
-    /// Copies that are under way.
+    /// Copies that are under way; over TCP, bytes.
     pub under_way: u64,
     /// Copies dropped because too much was under way.
     pub overflow: u64,

@@ -1,7 +1,8 @@
 //! A relay: what clients send goes to one server and its answers come back, in the weather that one asks for.
 //!
 //! Over UDP each client has a flow: a socket of its own towards the server, so that the server sees as many
-//! peers as there are. All flows share the two directions of the weather: it is one road.
+//! peers as there are. All flows share the two directions of the weather: it is one road. Over TCP bytes wait
+//! and are paced, and stay in order.
 
 mod control;
 mod counts;
@@ -11,13 +12,13 @@ mod pool;
 mod record;
 mod road;
 mod running;
+mod tcp;
 mod udp;
 
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub use running::{Answer, RelayHandle, RunningRelay};
 
 use record::{RecordFile, Recording};
 use road::Road;
-use udp::{Command, Parts, Udp};
+use running::Mode;
+use udp::{Parts, Udp};
 
 /// A relay before it runs.
 #[derive(Clone, Debug)]
@@ -82,6 +84,17 @@ pub enum RelayError {
     /// It cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The weather has what only datagrams can meet.
+    #[error(
+        "cannot relay tcp:// in weather with {key}: TCP repairs what happens to its packets, and programs see delay, jitter, rate and blackouts alone"
+    )]
+    Stream {
+        /// The key.
+        key: String,
+    },
+    /// Records are of datagrams.
+    #[error("cannot record or replay tcp://: where its bytes are cut is chance")]
+    StreamRecord,
     /// A record cannot be written.
     #[error("cannot record to {}: {source}", path.display())]
     Record {
@@ -113,7 +126,7 @@ impl RelayError {
             RelayError::To(source) => !source.is_temporary(),
             RelayError::NoServer { .. } | RelayError::Transport { .. } | RelayError::Itself { .. } => true,
             RelayError::Bind(source) => source.is_usage(),
-            RelayError::Replay { .. } => true,
+            RelayError::Replay { .. } | RelayError::Stream { .. } | RelayError::StreamRecord => true,
             RelayError::Record { .. } | RelayError::Start(_) | RelayError::Failed(_) => false,
         }
     }
@@ -157,7 +170,8 @@ impl Relay {
         self
     }
 
-    /// How long nothing may come or go for a client before its flow ends: 60 s by default. The server then
+    /// How long nothing may come or go for a client before its flow ends: 60 s by default; connections end by
+    /// themselves. The server then
     /// sees its next datagram come from another port.
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
@@ -206,7 +220,7 @@ impl Relay {
     /// [`RelayError`], which names the address; nothing stays open.
     pub fn start(self) -> Result<RunningRelay, RelayError> {
         let transport = self.on.transport();
-        if transport != self.to.transport() || transport != Transport::Udp {
+        if transport != self.to.transport() || !matches!(transport, Transport::Udp | Transport::Tcp) {
             return Err(RelayError::Transport { on: self.on.to_string(), to: self.to.to_string() });
         }
         self.check_server()?;
@@ -216,36 +230,64 @@ impl Relay {
         if let Some(open) = sockets.iter().find(|open| leads_to(open, to)) {
             return Err(RelayError::Itself { on: open.uri.to_string(), to: self.to.to_string() });
         }
+        let mode = match transport {
+            Transport::Tcp => Mode::Stream,
+            _ if self.replay.is_some() => Mode::Replay,
+            _ => Mode::Datagrams,
+        };
+        let weather = self.weather.clone();
+        let seed = self.seed;
+        let (send, thread) = match mode {
+            Mode::Stream => self.start_streams(&sockets, to)?,
+            Mode::Datagrams | Mode::Replay => self.start_datagrams(sockets, to)?,
+        };
+        let handle = RelayHandle::new(send, weather, mode);
+        let to = Uri::of(transport, Address::Ip(to));
+        Ok(RunningRelay::new(handle, thread, locals, to, seed))
+    }
+
+    fn start_datagrams(self, sockets: Vec<OpenSocket>, to: SocketAddr) -> Result<Started, RelayError> {
         let headers = if to.is_ipv4() { 28 } else { 48 };
         let [first, second] = self.deciders()?;
         let (file, [first_recording, second_recording]) = self.recordings()?;
         let road =
             |(decider, clear), recording| Road::new(decider, clear, recording, headers, self.memory / 2);
         let (up, down) = (road(first, first_recording), road(second, second_recording));
-        let (give, commands) = mpsc::sync_channel(COMMANDS);
+        let (give, commands) = std::sync::mpsc::sync_channel(COMMANDS);
         let waker = Waker::new().map_err(RelayError::Start)?;
-        let parts = Parts {
-            sockets,
-            to,
-            flows: self.flows,
-            idle: self.idle,
-            gso: self.gso,
-            up,
-            down,
-            commands,
-            waker: waker.clone(),
-        };
+        let (flows, idle, gso) = (self.flows, self.idle, self.gso);
+        let parts = Parts { sockets, to, flows, idle, gso, up, down, commands, waker: waker.clone() };
         let relay = Udp::new(parts).map_err(RelayError::Start)?;
-        let thread = thread::Builder::new().name("relay".into()).spawn(move || run(relay, file));
-        let send = move |command: Command| {
+        let send = move |command| {
             // It fails when the relay has ended.
             let sent = give.send(command).is_ok();
             waker.wake();
             sent
         };
-        let handle = RelayHandle::new(send, self.weather, self.replay.is_some());
-        let to = Uri::of(transport, Address::Ip(to));
-        Ok(RunningRelay::new(handle, thread.map_err(RelayError::Start)?, locals, to, self.seed))
+        Ok((Box::new(send), spawn(move || run(relay, file))?))
+    }
+
+    fn start_streams(self, sockets: &[OpenSocket], to: SocketAddr) -> Result<Started, RelayError> {
+        if let Some(key) = tcp::not_for_streams(&self.weather) {
+            return Err(RelayError::Stream { key });
+        }
+        if self.record.is_some() || self.replay.is_some() {
+            return Err(RelayError::StreamRecord);
+        }
+        let listeners = sockets.iter().map(|open| open.socket.try_clone().map(Into::into));
+        let listeners = listeners.collect::<io::Result<Vec<_>>>().map_err(RelayError::Start)?;
+        let (give, commands) = tokio::sync::mpsc::channel(COMMANDS);
+        let parts = tcp::Parts {
+            listeners,
+            to,
+            connections: self.flows,
+            memory: self.memory,
+            weather: self.weather,
+            seed: self.seed,
+            commands,
+        };
+        let send = move |command| give.blocking_send(command).is_ok();
+        Ok((Box::new(send), spawn(move || tcp::run(parts).map_err(RelayError::Failed))?))
     }
 
     /// What decides on each direction, and whether it lets everything pass.
@@ -295,6 +337,15 @@ impl Relay {
             _ => Ok(to),
         }
     }
+}
+
+/// How a relay is told what to do, and the thread that it runs on.
+type Started = (running::Send, thread::JoinHandle<Result<RelayCounts, RelayError>>);
+
+fn spawn(
+    run: impl FnOnce() -> Result<RelayCounts, RelayError> + Send + 'static,
+) -> Result<thread::JoinHandle<Result<RelayCounts, RelayError>>, RelayError> {
+    thread::Builder::new().name("relay".into()).spawn(run).map_err(RelayError::Start)
 }
 
 /// Relays until it is told to stop, and ends the record.

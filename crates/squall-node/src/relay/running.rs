@@ -9,6 +9,7 @@ use squall::Uri;
 use squall_weather::Weather;
 
 use super::control::{HELP, Order};
+use super::tcp::not_for_streams;
 use super::udp::Command;
 use super::{RelayCounts, RelayError};
 use crate::parse_weather;
@@ -74,11 +75,24 @@ pub struct RelayHandle {
     shared: Arc<Shared>,
 }
 
+/// What gives a command to the relay.
+pub(super) type Send = Box<dyn Fn(Command) -> bool + std::marker::Send + Sync>;
+
+/// What a relay is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Of datagrams, in a weather.
+    Datagrams,
+    /// Of datagrams, as a record says.
+    Replay,
+    /// Of connections.
+    Stream,
+}
+
 struct Shared {
     /// False when the relay has ended.
-    send: Box<dyn Fn(Command) -> bool + Send + Sync>,
-    /// Whether a record decides.
-    replay: bool,
+    send: Send,
+    mode: Mode,
     state: Mutex<State>,
 }
 
@@ -111,13 +125,9 @@ pub enum Answer {
 }
 
 impl RelayHandle {
-    pub(super) fn new(
-        send: impl Fn(Command) -> bool + Send + Sync + 'static,
-        weather: Weather,
-        replay: bool,
-    ) -> Self {
+    pub(super) fn new(send: Send, weather: Weather, mode: Mode) -> Self {
         let state = Mutex::new(State { weather, blackout: None });
-        Self { shared: Arc::new(Shared { send: Box::new(send), replay, state }) }
+        Self { shared: Arc::new(Shared { send, mode, state }) }
     }
 
     /// Does what a line says: `loss=5%` changes the weather, `blackout 10s` lets nothing pass for so long,
@@ -195,8 +205,14 @@ impl RelayHandle {
     }
 
     fn send_weather(&self, weather: &Weather, blackout: Option<Instant>) -> Result<(), String> {
-        if self.shared.replay {
-            return Err("a record is played, which has its weather in it".into());
+        match self.shared.mode {
+            Mode::Replay => return Err("a record is played, which has its weather in it".into()),
+            Mode::Stream => {
+                if let Some(key) = not_for_streams(weather) {
+                    return Err(RelayError::Stream { key }.to_string());
+                }
+            }
+            Mode::Datagrams => {}
         }
         let rest = blackout.map(|until| until.saturating_duration_since(Instant::now()));
         let weather = match rest.filter(|rest| !rest.is_zero()) {

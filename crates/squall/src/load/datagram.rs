@@ -133,7 +133,7 @@ impl<'a> Driver<'a> {
                 None => vec![FILL; bursts * load.burst * load.size],
             },
             sources: vec![None; bursts],
-            message_ids: vec![seed() as u16; if load.coap.is_some() { load.peers } else { 0 }],
+            message_ids: vec![crate::clock::seed() as u16; if load.coap.is_some() { load.peers } else { 0 }],
             anything_sent: false,
         })
     }

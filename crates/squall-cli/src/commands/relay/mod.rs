@@ -28,10 +28,10 @@ use crate::exit::Exit;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// Where to listen: udp://host:port; port 0 lets the system choose
+    /// Where to listen: udp://host:port or tcp://host:port; port 0 lets the system choose
     #[arg(long, value_name = "URI")]
     on: String,
-    /// The server: udp://host:port
+    /// The server: udp://host:port or tcp://host:port
     #[arg(long, value_name = "URI")]
     to: String,
     /// The weather: a preset, KEY=VALUE,…, both, or a TOML file [default: clear]
@@ -72,6 +72,7 @@ const EXAMPLES: &str = "Examples:
   squall relay --on udp://:9000 --to udp://127.0.0.1:20000 --weather half
   squall relay --on udp://127.0.0.1:9000 --to udp://host:5353 --weather lte,loss=2%
   squall relay --on udp://127.0.0.1:9000 --to udp://host:5353 --weather delay=25ms,up.loss=1% --seed 7
+  squall relay --on tcp://127.0.0.1:9000 --to tcp://host:80 --weather delay=300ms,rate=1mbit
   echo blackout 10s | nc -U -N /run/relay.sock     where it runs with --control unix:/run/relay.sock";
 
 const AFTER_HELP: &str = "\
@@ -82,12 +83,16 @@ answer begins with ok or error:, and the connection is closed when nothing more 
 Loss, delay, rate and queue count a datagram with its headers of IP and UDP. What is longer than the mtu is \
 dropped in silence: no program without privileges can send ICMP's answer.
 
+Over tcp:// bytes are delayed and paced, and stay in order: the weather has delay, jitter, rate and blackouts there, \
+and what else it has is refused, since TCP repairs it. Connections are made at once.
+
 A record has all decisions on what clients sent, then all on what the server sent, without points in time: the same seed and the same datagrams give the same file, unless the weather looks at the clock (a rate, blackouts, jitter that keeps the order).
 
 Examples:
   squall relay --on udp://:9000 --to udp://127.0.0.1:20000 --weather half
   squall relay --on udp://127.0.0.1:9000 --to udp://host:5353 --weather lte,loss=2%
   squall relay --on udp://127.0.0.1:9000 --to udp://host:5353 --weather delay=25ms,up.loss=1% --seed 7
+  squall relay --on tcp://127.0.0.1:9000 --to tcp://host:80 --weather delay=300ms,rate=1mbit
   echo blackout 10s | nc -U -N /run/relay.sock     where it runs with --control unix:/run/relay.sock
 
 JSON: first listening, to, weather and seed; then each second, and with final at the end, elapsed, flows, and for \
