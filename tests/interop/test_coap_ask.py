@@ -12,7 +12,6 @@ import time
 import unittest
 
 from coap_body import body
-from harness import PATIENCE, SQUALL, TestCase, until
 from harness import CTIME, PATIENCE, SQUALL, TestCase, needs_hosts, until
 
 SERVER = next(filter(None, map(shutil.which, ("coap-server-notls", "coap-server"))), None)
