@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 
-from harness import PATIENCE, ROOT, SQUALL, TestCase, has_ipv6, needs_root, until
+from harness import PATIENCE, ROOT, SQUALL, TestCase, needs_root, until
 
 NOBODY = 65534
 

@@ -2,7 +2,7 @@
 
 import socket
 
-from harness import CTIME, PATIENCE, TestCase, needs_hosts, needs_ipv6, until
+from harness import CTIME, TestCase, needs_hosts, needs_ipv6
 
 PREFIX = 27
 """What `stamp` puts before its data."""

@@ -30,8 +30,12 @@ pub(crate) enum Error {
     Load(#[from] LoadError),
     #[error("cannot serve")]
     Serve(#[source] io::Error),
+    #[error(
+        "nginx is not there: apt-get install nginx-light libnginx-mod-stream, or leave it out with --server squall"
+    )]
+    NoNginx,
     #[error("cannot write {}", path.display())]
-    Plot { path: PathBuf, source: io::Error },
+    Write { path: PathBuf, source: io::Error },
     #[error("cannot print")]
     Print(#[source] io::Error),
 }

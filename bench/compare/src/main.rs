@@ -5,6 +5,7 @@
 mod echo;
 mod error;
 mod process;
+mod relay;
 mod scenario;
 mod server;
 mod table;
@@ -27,8 +28,11 @@ use crate::table::{Row, Sample};
 
 /// Measures Squall beside other datagram servers.
 #[derive(Parser)]
-#[command(name = "squall-compare", version)]
+#[command(name = "squall-compare", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    /// Something else than servers
+    #[command(subcommand)]
+    mode: Option<Mode>,
     /// Only this scenario; may be given several times
     #[arg(long, value_enum)]
     only: Vec<Name>,
@@ -64,10 +68,16 @@ struct Arguments {
     on: Option<SocketAddr>,
 }
 
+#[derive(clap::Subcommand)]
+enum Mode {
+    Relay(relay::Arguments),
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match (arguments.serve, arguments.on) {
-        (Some(kind), Some(address)) => echo::serve(kind, address).map_err(Error::Serve),
+    let result = match (arguments.serve, arguments.on, &arguments.mode) {
+        (Some(kind), Some(address), _) => echo::serve(kind, address).map_err(Error::Serve),
+        (_, _, Some(Mode::Relay(relay))) => relay::compare(relay),
         _ => compare(&arguments),
     };
     match result {
@@ -85,7 +95,7 @@ fn compare(arguments: &Arguments) -> Result<(), Error> {
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { 5 });
     if let Some(directory) = &arguments.plot {
         std::fs::create_dir_all(directory)
-            .map_err(|source| Error::Plot { path: directory.clone(), source })?;
+            .map_err(|source| Error::Write { path: directory.clone(), source })?;
     }
     let programs = Programs::find(arguments.squall.as_deref())?;
     for name in Name::ALL {
@@ -117,7 +127,7 @@ fn compare(arguments: &Arguments) -> Result<(), Error> {
                 rows.iter().filter_map(|row| Some((row.label, row.last.as_ref()?))).take(PLOTTED).collect();
             let path = directory.join(format!("{}.svg", scenario.name()));
             std::fs::write(&path, plot(scenario.about, &series))
-                .map_err(|source| Error::Plot { path, source })?;
+                .map_err(|source| Error::Write { path, source })?;
         }
         progress("");
         if arguments.json {

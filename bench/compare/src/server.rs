@@ -59,6 +59,19 @@ impl Programs {
         };
         Ok(Self { own, squall, c })
     }
+
+    /// The C server that joins what it sends.
+    pub(crate) fn c_with_trains(&self, port: u16) -> Command {
+        Server::CTrains.command(self, port)
+    }
+
+    /// A relay in clear weather on `port` of 127.0.0.1.
+    pub(crate) fn relay(&self, port: u16, to: SocketAddr) -> Command {
+        let mut command = Command::new(&self.squall);
+        command.args(["relay", "--weather", "clear", "--on"]).arg(format!("udp://127.0.0.1:{port}"));
+        command.arg("--to").arg(format!("udp://{to}"));
+        command
+    }
 }
 
 impl Server {

@@ -21,6 +21,6 @@ pub use announce::{AnnounceError, AnnounceNews, Announced, Announcer, NameProble
 pub use config::{Config, ConfigError, ServiceConfig};
 pub use discover::{DiscoverError, Discovery, FoundBy, FoundNode, FoundService, Search, SearchStopper};
 pub use lossy::Loss;
-pub use node::{Node, NodeError};
+pub use node::{CoapCounts, Node, NodeError};
 pub use units::{parse_duration, parse_framing, parse_model, parse_offload, parse_ratio, parse_time_limit};
 pub use weather::{WeatherError, load_weather, parse_weather};

@@ -1,6 +1,7 @@
 //! A running node: its services on their addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use squall::guard::{DEFAULT_PORTS, Trust};
@@ -18,6 +19,26 @@ use crate::services::{Echo, Exec, ExecMode, FixedReply, Length, Stamp, TimeOfDay
 #[derive(Debug)]
 pub struct Node {
     server: Server,
+    coap_counts: CoapCounts,
+}
+
+/// What the CoAP servers of a node counted, those of worker processes apart.
+#[derive(Clone, Debug, Default)]
+pub struct CoapCounts {
+    servers: Arc<Mutex<Vec<Arc<coap::server::Counts>>>>,
+}
+
+impl CoapCounts {
+    /// How often each event happened so far, those left out that did not.
+    pub fn total(&self) -> Vec<(coap::server::Event, u64)> {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let total = |event| (event, servers.iter().map(|counts| counts.get(event)).sum());
+        coap::server::Event::ALL.into_iter().map(total).filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn add(&self, counts: Arc<coap::server::Counts>) {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).push(counts);
+    }
 }
 
 /// Why a node cannot be.
@@ -95,25 +116,31 @@ impl Node {
         if config.rate_limit == Some(false) {
             server = server.rate_limit(None);
         }
+        let coap_counts = CoapCounts::default();
         for service in services {
-            server = server.service(self::service(service, config, loss.as_ref())?);
+            server = server.service(self::service(service, config, loss.as_ref(), &coap_counts)?);
         }
-        Ok(Self { server })
+        Ok(Self { server, coap_counts })
     }
 
     /// Stops by itself after this many requests.
     pub fn request_limit(self, requests: u64) -> Self {
-        Self { server: self.server.request_limit(requests) }
+        Self { server: self.server.request_limit(requests), ..self }
     }
 
     /// Tells `observe` what became of each request to which service.
     pub fn on_request(self, observe: impl Fn(&str, &Request<'_>, Verdict) + Send + Sync + 'static) -> Self {
-        Self { server: self.server.on_request(observe) }
+        Self { server: self.server.on_request(observe), ..self }
     }
 
     /// Tells `report` what went wrong without ending the node.
     pub fn on_error(self, report: impl Fn(&ServerError) + Send + Sync + 'static) -> Self {
-        Self { server: self.server.on_error(report) }
+        Self { server: self.server.on_error(report), ..self }
+    }
+
+    /// What its CoAP servers count, to be read while it runs and afterwards.
+    pub fn coap_counts(&self) -> CoapCounts {
+        self.coap_counts.clone()
     }
 
     /// Opens all sockets and starts to serve. Does not return in a worker process; see
@@ -211,7 +238,12 @@ fn model(config: &Config) -> Model {
     }
 }
 
-fn service(config: &ServiceConfig, node: &Config, loss: Option<&Loss>) -> Result<Service, NodeError> {
+fn service(
+    config: &ServiceConfig,
+    node: &Config,
+    loss: Option<&Loss>,
+    counts: &CoapCounts,
+) -> Result<Service, NodeError> {
     let name = config.name.as_str();
     let incomplete = |needs| NodeError::Incomplete { service: name.to_owned(), needs };
     let loss = loss.cloned();
@@ -231,10 +263,15 @@ fn service(config: &ServiceConfig, node: &Config, loss: Option<&Loss>) -> Result
         }
         "echo" => Service::new(name, Lossy(loss, Echo::default())),
         "coap" => {
-            let resources = resources(config.text.as_deref());
+            // Worker processes have no memory in common, so that a value would be there now and then.
+            let shares_memory = !matches!(node.model, Some(Model::Processes { .. }));
+            let resources = resources(config.text.as_deref(), shares_memory);
+            let counts = counts.clone();
             let make = move || {
                 let key = u128::from(squall::seed()) << 64 | u128::from(squall::seed());
-                Lossy(loss.clone(), coap::server::Server::new(&Default::default(), resources.clone(), key))
+                let server = coap::server::Server::new(&Default::default(), resources.clone(), key);
+                counts.add(server.counts());
+                Lossy(loss.clone(), server)
             };
             let service = Service::protocol_each(name, make).answers_anything(false);
             GROUPS.into_iter().fold(service, Service::group)

@@ -73,6 +73,11 @@ pub use verdict::Verdict;
 #[doc = include_str!("../../../docs/from-python.md")]
 struct FromPython;
 
+/// The examples of the guide to CoAP.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coap.md")]
+struct Coap;
+
 /// The example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

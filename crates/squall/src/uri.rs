@@ -251,7 +251,10 @@ impl Uri {
         let usual_port = if is_coap { Some(coap::PORT) } else { usual_port };
         let (transport, rest) = match text.split_once(':') {
             // The root of a server's resources is the server.
-            Some(("coap", rest)) if is_coap => (Some(Transport::Udp), rest[2..].trim_end_matches('/')),
+            Some(("coap", rest)) if is_coap => match rest[2..].trim_end_matches('/') {
+                rest if rest.contains('/') => return Err(UriError::Form(text.to_owned())),
+                rest => (Some(Transport::Udp), rest),
+            },
             Some((scheme, rest)) if rest.starts_with("//") => (Some(ip_transport(text, scheme)?), &rest[2..]),
             Some(("unix", path)) => return Self::read_unix(text, Transport::Unix, path),
             Some(("unixgram", path)) => return Self::read_unix(text, Transport::Unixgram, path),

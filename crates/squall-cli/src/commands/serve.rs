@@ -123,6 +123,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     if let Err(problem) = squall::socket::process::raise_descriptor_limit() {
         warn!("cannot raise the limit on open descriptors: {problem}");
     }
+    let coap = node.coap_counts();
     let running = node.start().map_err(refuse)?;
     stop_on_signal(running.stopper())?;
     for absent in running.left_out() {
@@ -142,6 +143,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     let report = running.wait();
     for socket in report.stats.sockets() {
         debug!("{socket}");
+    }
+    let coap: Vec<String> =
+        coap.total().iter().map(|(event, count)| format!("{} {count}", event.name())).collect();
+    if !coap.is_empty() {
+        info!("coap: {}", coap.join(", "));
     }
     info!("{}", Node::summary(&report));
     Ok(Exit::Done)

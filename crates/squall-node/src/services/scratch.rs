@@ -170,7 +170,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let resources = crate::services::resources(None);
+            let resources = crate::services::resources(None, true);
             Self { server: Server::new(&ServerConfig::default(), resources, 7), id: 0 }
         }
 

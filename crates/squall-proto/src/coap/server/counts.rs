@@ -69,6 +69,78 @@ pub enum Event {
     NotWanted,
 }
 
+impl Event {
+    /// All of them, in the order in which they are best read.
+    pub const ALL: [Event; EVENTS] = [
+        Event::Requests,
+        Event::Malformed,
+        Event::Errors,
+        Event::Pings,
+        Event::ResetsSent,
+        Event::ResetsReceived,
+        Event::Executed,
+        Event::Replayed,
+        Event::ReplaysGone,
+        Event::RefusedFull,
+        Event::RefusedQuota,
+        Event::Restrained,
+        Event::Validated,
+        Event::BlocksTaken,
+        Event::UploadsRefused,
+        Event::UploadsDropped,
+        Event::BlocksGiven,
+        Event::SnapshotsDropped,
+        Event::Observed,
+        Event::ObserversRefused,
+        Event::ObserversLost,
+        Event::Notifications,
+        Event::NotificationsSkipped,
+        Event::Retransmissions,
+        Event::Separate,
+        Event::SeparateOverdue,
+        Event::SeparateLost,
+        Event::GroupAnswers,
+        Event::GroupDropped,
+        Event::NotWanted,
+    ];
+
+    /// The name, `replays_gone`, for logs and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Event::Requests => "requests",
+            Event::Malformed => "malformed",
+            Event::Errors => "errors",
+            Event::Pings => "pings",
+            Event::ResetsSent => "resets_sent",
+            Event::ResetsReceived => "resets_received",
+            Event::Executed => "executed",
+            Event::Replayed => "replayed",
+            Event::ReplaysGone => "replays_gone",
+            Event::RefusedFull => "refused_full",
+            Event::RefusedQuota => "refused_quota",
+            Event::Restrained => "restrained",
+            Event::Validated => "validated",
+            Event::BlocksTaken => "blocks_taken",
+            Event::UploadsRefused => "uploads_refused",
+            Event::UploadsDropped => "uploads_dropped",
+            Event::BlocksGiven => "blocks_given",
+            Event::SnapshotsDropped => "snapshots_dropped",
+            Event::Observed => "observed",
+            Event::ObserversRefused => "observers_refused",
+            Event::ObserversLost => "observers_lost",
+            Event::Notifications => "notifications",
+            Event::NotificationsSkipped => "notifications_skipped",
+            Event::Retransmissions => "retransmissions",
+            Event::Separate => "separate",
+            Event::SeparateOverdue => "separate_overdue",
+            Event::SeparateLost => "separate_lost",
+            Event::GroupAnswers => "group_answers",
+            Event::GroupDropped => "group_dropped",
+            Event::NotWanted => "not_wanted",
+        }
+    }
+}
+
 /// The counts of a [`Server`](super::Server), which may be read while it runs.
 #[derive(Debug)]
 pub struct Counts {
@@ -79,6 +151,11 @@ impl Counts {
     /// How often `event` happened.
     pub fn get(&self, event: Event) -> u64 {
         self.counts[event as usize].load(Ordering::Relaxed)
+    }
+
+    /// What has happened at least once, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (Event, u64)> + '_ {
+        Event::ALL.into_iter().map(|event| (event, self.get(event))).filter(|(_, count)| *count > 0)
     }
 
     pub(super) fn add(&self, event: Event) {
@@ -95,3 +172,19 @@ impl Default for Counts {
 }
 
 const EVENTS: usize = Event::NotWanted as usize + 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_has_a_count_and_a_name_of_its_own() {
+        let counts = Counts::default();
+        for (index, event) in Event::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, index);
+            (0..=index).for_each(|_| counts.add(event));
+            assert!(Event::ALL[..index].iter().all(|other| other.name() != event.name()));
+        }
+        assert!(counts.iter().map(|(_, count)| count).eq(1..=EVENTS as u64));
+    }
+}
