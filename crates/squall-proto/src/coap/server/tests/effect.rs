@@ -137,6 +137,26 @@ fn the_memory_is_what_is_said() {
 }
 
 #[test]
+fn memory_does_not_grow_with_time() {
+    // Message IDs of another page in each lifetime, as many as there is room for.
+    let (mut bench, _) = tally(ServerConfig::default().marks(4096).answer_bytes(4096));
+    let mut most = 0;
+    for round in 0..16 {
+        for port in 1..=1024 {
+            for page in 0..4 {
+                bench.send(&alloc::format!("127.0.0.1:{port}"), &post(b"x").id(round * 4 + page));
+            }
+        }
+        let (bytes, requests) = bench.server.remembered();
+        assert!(requests > 4000, "{requests} in round {round}");
+        most = most.max(bytes);
+        bench.wait(seconds(250));
+    }
+    // 512 pages of 24 bytes and 4 marks at least, 4,096 marks, as much room for more, and the ring.
+    assert!(most <= 512 * (24 + 4 * 12) + 4096 * 12 * 2 + 4096, "{most}");
+}
+
+#[test]
 fn safe_and_idempotent_requests_are_run_again_and_take_no_memory() {
     struct Idempotent(Tally);
     impl Handler for Idempotent {
