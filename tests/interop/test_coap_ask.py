@@ -1,61 +1,39 @@
-"""`squall ask coap://` and other people's CoAP servers: libcoap's `coap-server` and aiocoap."""
+"""`squall ask coap://` against the servers of libcoap and aiocoap, and against a node on another host."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import textwrap
 import time
 import unittest
 
 from coap_body import body
-from harness import PATIENCE, SQUALL, TestCase, until
+from harness import CTIME, PATIENCE, SQUALL, TestCase, needs_hosts, until
 
+SERVER = next(filter(None, map(shutil.which, ("coap-server-notls", "coap-server"))), None)
+AIOCOAP = os.environ.get("SQUALL_AIOCOAP", "")
 
-def libcoap(program):
-    """Debian gives the programs of libcoap3-bin a suffix for their TLS library."""
-    for suffix in ("", "-notls", "-openssl", "-gnutls"):
-        found = shutil.which(f"coap-{program}{suffix}")
-        if found:
-            return found
-    return None
-
-
-def aiocoap():
-    """A Python that has aiocoap: that of the environment which `.ci/run` makes, or the one at hand."""
-    named = os.environ.get("SQUALL_AIOCOAP")
-    for python in [named] if named else ["python3"]:
-        try:
-            if subprocess.run([python, "-c", "import aiocoap"], capture_output=True).returncode == 0:
-                return python
-        except OSError:
-            pass
-    return None
-
-
-SERVER, AIOCOAP = libcoap("server"), aiocoap()
-needs_server = unittest.skipUnless(SERVER, "needs coap-server (libcoap3-bin)")
-needs_aiocoap = unittest.skipUnless(AIOCOAP, "needs a Python with aiocoap; `.ci/run install_packages` makes one")
-
+needs_server = unittest.skipUnless(SERVER, "needs libcoap's coap-server (libcoap3-bin)")
+needs_aiocoap = unittest.skipUnless(
+    os.access(AIOCOAP, os.X_OK), "needs aiocoap (pip install aiocoap) and SQUALL_AIOCOAP, a Python that has it"
+)
 BODY = body(100_000)
 
 
-class CoapTest(TestCase):
-    def coap_node(self):
-        """A node's URI, without a path."""
-        return self.node("coap", "--on", "coap://127.0.0.1:0").row("coap", "coap").uri
-
+class AskCoap(TestCase):
     def file(self, content=b""):
-        path = os.path.join(self.directory(), "file")
+        path = os.path.join(self.directory(), "body")
         pathlib.Path(path).write_bytes(content)
         return path
 
-    def squall(self, *arguments, code=0):
-        done = subprocess.run([SQUALL, "ask", *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                              timeout=4 * PATIENCE)
+    def squall(self, *arguments, code=0, host=None):
+        with host.entered() if host else contextlib.nullcontext():
+            done = subprocess.run([SQUALL, "ask", *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                                  timeout=4 * PATIENCE)
         self.assertEqual(done.returncode, code, done)
         return done.stdout
 
@@ -74,7 +52,7 @@ class CoapTest(TestCase):
 
 
 @needs_server
-class LibcoapsServer(CoapTest):
+class LibcoapsServer(AskCoap):
     """`squall ask` asks `coap-server`."""
 
     def coap_server(self, *options):
@@ -125,7 +103,7 @@ class LibcoapsServer(CoapTest):
 
 
 @needs_aiocoap
-class AiocoapsServer(CoapTest):
+class AiocoapsServer(AskCoap):
     """`squall ask` asks a server that is made with aiocoap."""
 
     SCRIPT = textwrap.dedent("""
@@ -185,7 +163,7 @@ class AiocoapsServer(CoapTest):
         self.squall(f"{server}/nothing", code=1)
 
 
-class NobodyThere(CoapTest):
+class NobodyThere(AskCoap):
     def test_a_silent_server_ends_with_69_at_the_promised_time(self):
         with self.udp(bind=("127.0.0.1", 0)) as silent:
             uri = "coap://127.0.0.1:%d" % silent.getsockname()[1]
@@ -198,9 +176,42 @@ class NobodyThere(CoapTest):
             self.assertEqual(copies[0], copies[1])
             with self.assertRaises(BlockingIOError):
                 silent.recv(64)
-        self.assertIsInstance(silent, socket.socket)
 
     def test_a_port_that_nobody_has_ends_with_69_at_once(self):
         started = time.monotonic()
         self.squall(f"coap://127.0.0.1:{self.free_port()}", code=69)
         self.assertLess(time.monotonic() - started, 1.5)
+
+
+@needs_hosts
+class FromAnotherHost(AskCoap):
+    """A client whose address the node does not know: long answers begin with a small block and an Echo."""
+
+    def setUp(self):
+        server, self.client = self.host("server"), self.host("client")
+        _, self.end = server.connect_to(self.client, ["10.78.0.1/24"], ["10.78.0.2/24"])
+        self.node("coap", "--on", "coap://", host=server)
+        self.base = "coap://10.78.0.1"
+
+    def test_a_long_answer_is_asked_for_again_in_large_blocks(self):
+        [answer] = map(json.loads, self.squall(f"{self.base}/.well-known/core", "--json", host=self.client).splitlines())
+        self.assertIn("</scratch>", answer["text"])
+        # A small one, and the whole.
+        self.assertEqual(answer["messages"], 2)
+
+    def test_a_long_body_comes_back(self):
+        path = self.file(BODY)
+        self.assertTrue(self.squall(f"{self.base}/echo", "--payload", f"@{path}", host=self.client) == BODY)
+
+    def test_the_time_is_observed(self):
+        states = self.squall(f"{self.base}/time", "--observe=3", host=self.client).decode().splitlines()
+        self.assertEqual(len(set(states)), 3, states)
+        self.assertTrue(all(re.fullmatch(CTIME, state) for state in states), states)
+
+    def test_the_members_of_a_group_are_heard(self):
+        self.client.ip("route", "add", "224.0.0.0/4", "dev", self.end)
+        group = "coap://224.0.1.187/.well-known/core?rt=squall.time"
+        [answer] = map(json.loads, self.squall(group, "--json", host=self.client).splitlines())
+        self.assertEqual(answer["server"], "coap://10.78.0.1:5683")
+        self.assertIn("</time>", answer["text"])
+        self.squall("coap://224.0.1.187/nothing", "--for", "200ms", code=69, host=self.client)

@@ -10,6 +10,9 @@ from harness import PATIENCE, TestCase, needs_hosts, raise_descriptor_limit, unt
 
 AT_REST_MIB, AFTER_FLOOD_MIB = 20, 36
 SERVICES = ("time", "length", "stamp", "reply")
+DATAGRAMS = ("udp", "coap")
+# An empty confirmable message, which is reset.
+COAP_PING = b"\x40\x00\x12\x34"
 
 
 class Floods(TestCase):
@@ -20,18 +23,19 @@ class Floods(TestCase):
 
     def assert_every_port_answers(self, node):
         for row in node.rows:
-            if row.transport == "udp":
+            if row.transport in DATAGRAMS:
                 # A flood may have left the queue full.
                 udp = self.udp(row.address, self.alone)
                 udp.settimeout(0.2)
-                until(lambda: self.is_answered(udp), f"{row.uri} answers")
+                question = COAP_PING if row.transport == "coap" else b"a question"
+                until(lambda: self.is_answered(udp, question), f"{row.uri} answers")
             else:
                 tcp = self.tcp(row.address, self.alone)
                 tcp.send(b"hello")
                 self.assertTrue(tcp.recv(1024).endswith(b"hello"))
 
-    def is_answered(self, udp):
-        udp.send(b"a question")
+    def is_answered(self, udp, question):
+        udp.send(question)
         try:
             return bool(udp.recv(1024))
         except TimeoutError:
@@ -58,12 +62,12 @@ class Floods(TestCase):
         longest = bytes(65507)
         udp = {}
         for row in node.rows:
-            if row.transport == "udp":
+            if row.transport in DATAGRAMS:
                 udp[row.uri] = self.udp(row.address, self.alone)
         # Several senders, so that every shard has its share.
         for _ in range(4):
             for row in node.rows:
-                if row.transport == "udp":
+                if row.transport in DATAGRAMS:
                     sender = self.udp(row.address, self.alone)
                     for _ in range(500):
                         sender.send(longest)
@@ -106,13 +110,13 @@ class Floods(TestCase):
         shapes = [b"", b"\0", b"\xff" * 1472, b"[" * 27, b"\r\n", b"%s%n", b"\x1b[2J", "\u202e".encode(),
                   b"\xf0\x28\x8c\x28", b"Your data was ", b"GET / HTTP/1.1\r\n\r\n"]
         for row in node.rows:
-            if row.transport == "udp":
+            if row.transport in DATAGRAMS:
                 udp = self.udp(row.address)
                 for shape in shapes:
                     udp.send(shape)
                 udp.send(b"the last")
         for row in node.rows:
-            if row.transport == "udp":
+            if row.transport in DATAGRAMS:
                 self.assertTrue(self.ask(row.address, b"a question"))
         self.assertEqual(node.stop(), 0)
         log = node.log()

@@ -15,6 +15,7 @@ ANSWERS = {
     "stamp": rf"\[{CTIME}\] hello",
     "reply": "你好",
     "echo": "hello",
+    "coap": CTIME,
 }
 
 
@@ -57,7 +58,7 @@ class Table(TestCase):
         node = self.node(host=host)
         services = {(row.service, row.transport, row.host, row.port) for row in node.rows}
         expected = {("time", "udp", 20000), ("length", "udp", 1060), ("stamp", "udp", 21567),
-                    ("stamp", "tcp", 21567), ("reply", "udp", 8888)}
+                    ("stamp", "tcp", 21567), ("reply", "udp", 8888), ("coap", "coap", 5683)}
         both = {(name, transport, at, port) for name, transport, port in expected for at in ("127.0.0.1", "::1")}
         self.assertEqual(services, both)
         self.assert_lines_work(node, host)

@@ -13,7 +13,8 @@ use support::{At, Ended, command, shout, squall, typed};
 
 /// A running relay.
 struct Relay {
-    child: Child,
+    /// None once it was waited for.
+    child: Option<Child>,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     /// Where it listens.
@@ -38,7 +39,7 @@ impl Relay {
             assert_eq!(server, to);
             at.to_owned()
         };
-        Self { child, stdin, stdout, at }
+        Self { child: Some(child), stdin, stdout, at }
     }
 
     fn order(&mut self, line: &str) {
@@ -58,15 +59,25 @@ impl Relay {
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
+        kill_process(Pid::from_raw(self.child.as_ref().unwrap().id() as i32).unwrap(), signal).unwrap();
     }
 
     fn wait(mut self) -> Ended {
         let mut stdout = Vec::new();
         self.stdout.read_to_end(&mut stdout).unwrap();
-        let mut ended: Ended = self.child.wait_with_output().unwrap().into();
+        let mut ended: Ended = self.child.take().unwrap().wait_with_output().unwrap().into();
         ended.stdout = stdout;
         ended
+    }
+}
+
+impl Drop for Relay {
+    /// A test that fails leaves nothing behind.
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

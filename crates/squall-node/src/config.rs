@@ -84,7 +84,7 @@ pub enum ConfigError {
 
 impl Config {
     /// What runs when nothing is named.
-    pub const DEFAULT_SERVICES: [&'static str; 4] = ["time", "length", "stamp", "reply"];
+    pub const DEFAULT_SERVICES: [&'static str; 5] = ["time", "length", "stamp", "reply", "coap"];
 
     /// Reads a TOML file.
     ///

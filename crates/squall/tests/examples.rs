@@ -5,8 +5,13 @@ mod common;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use common::{Example, LONG, ask, hear, state, until};
+use common::{Example, LONG, ask, hear, path, state, until};
+use squall::coap::server::{self, Resource, ServerConfig};
+use squall::{Reply, Request, Server, Service};
 
 #[test]
 fn the_time_server_tells_the_time() {
@@ -93,4 +98,26 @@ fn the_unix_datagram_server_repeats_what_it_hears() {
         let count = client.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..count], b"echo");
     }
+}
+
+#[test]
+fn the_coap_client_shows_a_resource_and_its_states() {
+    let count = AtomicU32::new(0);
+    let counter = move |_: &Request<'_>, reply: &mut Reply<'_>| {
+        reply.write(count.fetch_add(1, Ordering::Relaxed).to_string().as_bytes())
+    };
+    let resource = Resource::new("count", counter).observable(Duration::from_millis(20));
+    let machine = server::Server::new(&ServerConfig::default(), vec![resource], 7);
+    let service = Service::protocol("coap", machine).at("udp://127.0.0.1:0").unwrap();
+    let server = Server::new().service(service).shards(1).start().unwrap();
+    let uri = format!("coap://{}", server.local_addrs()[0]);
+    let run = |arguments: &[&str]| {
+        let output = Command::new(path("coap_get")).arg(&uri).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(run(&["/count"]), "2.05 Content: 0\n");
+    assert_eq!(run(&["/nothing"]).lines().next(), Some("4.04 Not Found: "));
+    let states = run(&["/count", "3"]);
+    assert_eq!(states.lines().count(), 3, "{states}");
+    assert!(states.lines().all(|line| line.starts_with("2.05 Content: ")), "{states}");
 }

@@ -16,7 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::exit::Exit;
 
-/// Run services until Ctrl-C: without arguments time, length, stamp and reply on loopback.
+/// Run services until Ctrl-C: without arguments time, length, stamp, reply and coap on loopback.
 ///
 /// A service is one of time (the time of day), length (how long the request was), stamp (the request behind
 /// a time stamp), reply (a fixed text), echo (the request), exec (what a command prints) and coap (all but exec

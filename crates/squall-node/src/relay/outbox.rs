@@ -358,3 +358,74 @@ const MAX_SEGMENTS: usize = 64;
 const PATIENCE: u32 = 4;
 /// How long segmentation pauses after an I/O error.
 const GSO_PAUSE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::super::flows::{Flows, Key};
+    use super::*;
+
+    fn flows() -> [FlowId; 2] {
+        let mut flows = Flows::new(2, Duration::from_secs(1));
+        [1, 2].map(|port| {
+            let key = Key { client: SocketAddr::from(([127, 0, 0, 1], port)), local: None, listener: 0 };
+            flows.insert(Time::ZERO, key, ())
+        })
+    }
+
+    /// How many datagrams and bytes each frame has.
+    fn frames(outbox: &Outbox) -> Vec<(u16, usize)> {
+        outbox.frames.iter().map(|frame| (frame.datagrams, frame.len)).collect()
+    }
+
+    #[test]
+    fn datagrams_of_one_flow_and_size_are_joined_and_a_shorter_one_ends_the_train() {
+        let [one, other] = flows();
+        let mut outbox = Outbox::default();
+        for (flow, len) in [(one, 9), (one, 9), (one, 5), (one, 9), (other, 9), (one, 9), (one, 0), (one, 9)]
+        {
+            outbox.push_message(flow, 0, &[7; 9][..len], None, 1472);
+        }
+        assert_eq!(frames(&outbox), [(3, 23), (1, 9), (1, 9), (1, 9), (1, 0), (1, 9)]);
+        outbox.group();
+        let flow = |frame: &Frame| frame.flow;
+        assert_eq!(outbox.frames().iter().map(flow).collect::<Vec<_>>(), [one, one, one, one, one, other]);
+        assert_eq!(outbox.run(0, |one, other| one.flow == other.flow), 0..5);
+        assert_eq!(frames(&outbox)[..3], [(3, 23), (1, 9), (1, 9)], "in their order");
+    }
+
+    #[test]
+    fn what_is_too_long_for_the_path_or_may_not_be_joined_goes_alone() {
+        let [one, _] = flows();
+        for (len, longest, expected) in
+            [(1473, 1472, vec![(1, 1473); 3]), (9, 0, vec![(1, 9); 3]), (1472, 1472, vec![(3, 4416)])]
+        {
+            let mut outbox = Outbox::default();
+            (0..3).for_each(|_| outbox.push_message(one, 0, &vec![7; len], None, longest));
+            assert_eq!(frames(&outbox), expected);
+        }
+    }
+
+    #[test]
+    fn trains_stay_whole_within_what_the_kernel_takes_and_are_cut_where_nothing_is_joined() {
+        let [one, _] = flows();
+        let train = vec![7; 65_000];
+        for (segment, longest, expected) in [
+            (1000, 1472, vec![(64, 64_000), (1, 1000)]),
+            (40_000, 65_507, vec![(1, 40_000), (1, 25_000)]),
+            (40_000, 0, vec![(1, 40_000), (1, 25_000)]),
+        ] {
+            let mut outbox = Outbox::default();
+            outbox.push_message(one, 0, &train, Some(segment), longest);
+            assert_eq!(frames(&outbox), expected);
+        }
+    }
+
+    #[test]
+    fn a_copy_can_be_changed_and_what_was_received_is_not() {
+        let [one, _] = flows();
+        let mut outbox = Outbox::default();
+        outbox.push_copy(one, b"abc", 1472);
+        outbox.push_copy(one, b"def", 1472)[0] = b'D';
+        assert_eq!((outbox.arena.as_slice(), frames(&outbox)), (b"abcDef".as_slice(), vec![(2, 6)]));
+    }
+}

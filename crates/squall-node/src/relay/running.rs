@@ -159,7 +159,7 @@ impl RelayHandle {
         self.state().weather.clone()
     }
 
-    /// Changes the weather by `text`, as [`Weather::changed`] does, or a TOML file's replaces it, and returns the weather in force. What is
+    /// Changes the weather by `text`, as [`Weather::changed`] does, or a TOML file's replaces it, and returns the weather that is then in force. What is
     /// under way keeps its times; times in the weather begin anew.
     ///
     /// # Errors
@@ -222,10 +222,10 @@ impl RelayHandle {
             }
             None => weather.clone(),
         };
-        match (self.shared.send)(Command::Change(Box::new(weather))) {
-            true => Ok(()),
-            false => Err(ENDED.into()),
-        }
+        // Waited for, so that what is sent from now on meets it.
+        let (give, take) = mpsc::sync_channel(1);
+        let sent = (self.shared.send)(Command::Change(Box::new(weather), give));
+        if sent && take.recv().is_ok() { Ok(()) } else { Err(ENDED.into()) }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -95,15 +95,16 @@ async fn relay(parts: Parts) -> io::Result<RelayCounts> {
     }
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Change(weather) => {
+            Command::Change(weather, answer) => {
                 let unbounded = unbounded(&weather);
                 for (direction, way) in [(Direction::Up, &shared.up), (Direction::Down, &shared.down)] {
                     let mut way = way.borrow_mut();
                     way.link.change(shared.now(), unbounded.conditions(direction));
                     way.clear = weather.conditions(direction).is_clear();
                 }
+                // Whoever asked may have gone.
+                let _ = answer.try_send(());
             }
-            // Whoever asked may have gone.
             Command::Counts(answer) => drop(answer.try_send(shared.counts())),
             Command::Stop => break,
         }

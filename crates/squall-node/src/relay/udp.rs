@@ -18,8 +18,8 @@ use super::road::{Arrived, Road};
 
 /// What a running relay is told.
 pub(super) enum Command {
-    /// Other weather from now on.
-    Change(Box<Weather>),
+    /// Other weather from now on, which is answered once it is in force.
+    Change(Box<Weather>, SyncSender<()>),
     /// Tell what was done so far.
     Counts(SyncSender<RelayCounts>),
     /// End.
@@ -159,10 +159,12 @@ impl Udp {
         self.waker.clear();
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Change(weather) => {
+                Command::Change(weather, answer) => {
                     let now = self.now();
                     self.up.road.change(now, weather.conditions(Direction::Up));
                     self.down.road.change(now, weather.conditions(Direction::Down));
+                    // Whoever asked may have gone.
+                    let _ = answer.try_send(());
                 }
                 Command::Counts(answer) => {
                     // Whoever asked may have gone.

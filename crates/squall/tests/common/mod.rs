@@ -56,7 +56,7 @@ impl Drop for Example {
 }
 
 /// Where Cargo puts the examples: beside the folder of this test program.
-fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
     profile.join("examples").join(name)

@@ -274,6 +274,18 @@ fn memory_for_bodies_has_its_bound() {
     assert_eq!(bench.count(Event::UploadsRefused), refused as u64);
 }
 
+#[test]
+fn one_peer_has_a_quarter_of_the_memory_for_bodies() {
+    let mut bench = bench_with(ServerConfig::default().upload_bytes(64 << 10));
+    let block = |tag: u16| {
+        let put = ask(Method::Put, "store/a").option(number::REQUEST_TAG, &tag.to_be_bytes()).id(tag);
+        put.block(number::BLOCK1, 0, true, 1024).payload(&[0; 1024])
+    };
+    let taken = (0..20).filter(|tag| bench.status(&block(*tag)) == Status::CONTINUE).count();
+    assert_eq!(taken, 8, "2 KiB each");
+    assert_eq!(bench.one("127.0.0.1:40001", &block(1)).status(), Status::CONTINUE);
+}
+
 proptest! {
     #[test]
     fn whatever_the_sizes_what_goes_in_comes_out(
