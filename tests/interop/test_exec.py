@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shlex
+import signal
 import socket
 import sys
 
@@ -45,6 +46,12 @@ class Each(TestCase):
         node = self.serve("tr a-z A-Z")
         self.assertEqual(self.ask(node.rows[0].address, b"hello"), b"HELLO")
         self.assertEqual(self.ask(node.rows[0].address, b""), b"")
+
+    def test_a_command_answers_though_the_nodes_starter_ignores_its_children(self):
+        node = self.node("exec", "--on", "udp://127.0.0.1:0", "--command", "echo hi",
+                         preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        for _ in range(5):
+            self.assertEqual(self.ask(node.rows[0].address, b"?"), b"hi\n")
 
     def test_a_command_that_reads_nothing_answers_all_the_same(self):
         node = self.serve("echo no")

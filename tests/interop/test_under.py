@@ -309,6 +309,12 @@ class Ends(TestCase):
         self.assertIn("up ", process.stderr.read())
         self.assert_nothing_left()
 
+    def test_it_sees_the_end_of_its_programs_though_its_starter_wants_to_see_none(self):
+        # `SIG_IGN` is inherited.
+        ignore = "import os, signal, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nos.execv(sys.argv[1], sys.argv[1:])"
+        done = squall(command=["sh", "-c", "exit 7"], server="exit 0", before=python(ignore))
+        self.assertEqual(done.code, 7)
+
     def test_a_signal_before_the_command_ends_it_all(self):
         process = self.start("--server-wait", "60s", server=f"echo up >&2; exec sleep {self.marker}", command=["true"])
         self.assertEqual(process.stderr.readline(), "up\n")

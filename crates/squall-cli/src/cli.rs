@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use squall::socket::process;
 
 use crate::commands::{
     ask, bench, completions, discover, listen, lookup, man, mtu, relay, serve, shout, under,
@@ -38,6 +39,8 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli.command,
         Err(problem) => return refuse(&problem),
     };
+    // Commands and workers are waited for. It fails for no signal that there is.
+    let _ = process::heed_children();
     let result = match command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Ask(arguments) => ask::run(&arguments),

@@ -175,6 +175,18 @@ pub fn ignore_background_reads() -> io::Result<()> {
     if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Lets this process know how its children end, also where whoever started it ignores that of theirs: the system would
+/// then tell nobody (`SIGCHLD`, [wait(2)](https://man7.org/linux/man-pages/man2/wait.2.html)). Programs that it starts
+/// inherit it.
+///
+/// # Errors
+/// The system's.
+pub fn heed_children() -> io::Result<()> {
+    // SAFETY: the default action, which is to do nothing, runs no code of ours.
+    let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Gives the calling thread a name of up to 15 bytes, and, called by the first thread, the process
 /// ([prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html), `PR_SET_NAME`), as `ps` shows it. Elsewhere than on
 /// Linux it does nothing.

@@ -266,3 +266,142 @@ fn a_peer_that_does_not_read_is_told_to_the_protocol_and_costs_the_others_nothin
     let next = std::iter::repeat_with(|| line(&mut reader)).find(|line| line.len() <= body.len());
     assert_eq!(next.as_deref(), Some("again\n"));
 }
+
+/// Tells everybody what it hears, whether they are full or not; ends who says `end`, and notes where on the stack
+/// it is told that somebody is full.
+struct Careless {
+    open: Vec<Origin>,
+    told: std::sync::mpsc::Sender<Word>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Word {
+    Full(usize),
+    Closed,
+}
+
+impl Protocol for Careless {
+    fn handle_input(&mut self, _now: Time, input: Input<'_>, out: &mut Outbox) {
+        // Nobody listens when the test is over.
+        match input {
+            Input::Opened(origin) => self.open.push(origin),
+            Input::Full(_) => drop(self.told.send(Word::Full((&raw const input).addr()))),
+            Input::Closed(_) => drop(self.told.send(Word::Closed)),
+            Input::Message(request) if request.payload == b"end" => out.close(&request.origin).unwrap(),
+            Input::Message(_) => out.to_all(&mut self.open.iter().copied(), &[b'x'; 60_000]).unwrap(),
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, _now: Time, _out: &mut Outbox) {}
+
+    fn poll_timeout(&self) -> Option<Time> {
+        None
+    }
+}
+
+/// A server of it on a Unix socket, whose buffers in the kernel hold a few answers.
+fn careless() -> (squall::Running, std::sync::mpsc::Receiver<Word>, tempfile::TempDir) {
+    let (told, words) = std::sync::mpsc::channel();
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("unix:{}/careless", folder.path().display());
+    let service = Service::protocol("careless", Careless { open: Vec::new(), told }).at(&path).unwrap();
+    let service = service.framing(squall::framing::Framing::Lines { max: 100_000 });
+    let limits = squall::StreamLimits::default().write(Duration::from_millis(50));
+    (Server::new().service(service).stream_limits(limits).start().unwrap(), words, folder)
+}
+
+#[test]
+fn many_that_fill_at_once_are_told_one_after_the_other_and_not_within_each_other() {
+    const PEERS: usize = 100;
+    let (server, words, folder) = careless();
+    let connect = || std::os::unix::net::UnixStream::connect(folder.path().join("careless")).unwrap();
+    let mut peers: Vec<_> = (0..PEERS).map(|_| connect()).collect();
+    until("all are there", || server.stats().total(Counter::Accepted) == PEERS as u64);
+    std::io::Write::write_all(&mut peers[PEERS - 1], &b"fill\n".repeat(10)).unwrap();
+    let places = (0..PEERS).map(|_| match words.recv_timeout(common::LONG) {
+        Ok(Word::Full(place)) => place,
+        other => panic!("{other:?}"),
+    });
+    let places: Vec<usize> = places.collect();
+    let depth = places.iter().max().unwrap() - places.iter().min().unwrap();
+    assert!(depth < 8192, "a piece of the stack for each would end in an overflow: {depth} bytes");
+}
+
+#[test]
+fn what_comes_behind_the_frame_that_ended_a_connection_is_late() {
+    let (server, heard, folder) = hub();
+    let connect = || std::os::unix::net::UnixStream::connect(folder.path().join("hub")).unwrap();
+    let (member, other) = (connect(), connect());
+    other.set_read_timeout(Some(common::LONG)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(heard.recv_timeout(common::LONG), Ok("opened"));
+    }
+    std::io::Write::write_all(&mut &member, b"end\nlate\n").unwrap();
+    assert_eq!(heard.recv_timeout(common::LONG), Ok("closed"));
+    let udp = client(server.local_addrs()[0]);
+    udp.send(b"after").unwrap();
+    assert_eq!(line(&mut std::io::BufReader::new(&other)), "after\n");
+}
+
+#[test]
+fn a_limit_on_requests_holds_within_one_read() {
+    let hub = Service::protocol("hub", Hub::default()).at("tcp://127.0.0.1:0").unwrap();
+    let hub = hub.framing(squall::framing::Framing::Lines { max: 100 });
+    let server = Server::new().service(hub).request_limit(2).start().unwrap();
+    let mut tcp = std::net::TcpStream::connect(server.local_addrs()[0]).unwrap();
+    std::io::Write::write_all(&mut tcp, b"1\n2\n3\n4\n").unwrap();
+    assert_eq!(server.wait().handled, 2);
+}
+
+#[test]
+fn a_connection_that_only_waits_for_a_peer_that_does_not_read_ends() {
+    for by_protocol in [true, false] {
+        let (server, words, folder) = careless();
+        let mut peer = std::os::unix::net::UnixStream::connect(folder.path().join("careless")).unwrap();
+        std::io::Write::write_all(&mut peer, &b"fill\n".repeat(10)).unwrap();
+        match by_protocol {
+            true => std::io::Write::write_all(&mut peer, b"end\n").unwrap(),
+            false => peer.shutdown(std::net::Shutdown::Write).unwrap(),
+        }
+        let mut words = std::iter::repeat_with(|| words.recv_timeout(common::LONG).unwrap());
+        assert_eq!(words.find(|word| *word == Word::Closed), Some(Word::Closed));
+        assert_eq!(server.stats().total(Counter::SlowReader), 1, "by protocol: {by_protocol}");
+    }
+}
+
+/// Waits until it is let go on when it is spoken to.
+struct Waits(std::sync::mpsc::Receiver<()>);
+
+impl Protocol for Waits {
+    fn handle_input(&mut self, _now: Time, input: Input<'_>, _out: &mut Outbox) {
+        if let Input::Message(_) = input {
+            self.0.recv_timeout(common::LONG).unwrap();
+        }
+    }
+
+    fn handle_timeout(&mut self, _now: Time, _out: &mut Outbox) {}
+
+    fn poll_timeout(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn connections_that_come_and_go_while_a_protocol_is_busy_are_bounded() {
+    let (go, wait) = std::sync::mpsc::channel();
+    let service = Service::protocol("waits", Waits(wait)).at("tcp://127.0.0.1:0").unwrap();
+    let limits = squall::StreamLimits::default().connections(2);
+    let server = Server::new().service(service).stream_limits(limits).start().unwrap();
+    let connect = || std::net::TcpStream::connect(server.local_addrs()[0]).unwrap();
+    let mut first = connect();
+    std::io::Write::write_all(&mut first, b"?").unwrap();
+    until("the protocol is busy", || server.busy().iter().any(|busy| !busy.is_zero()));
+    drop(connect());
+    let mut third = connect();
+    third.set_read_timeout(Some(common::LONG)).unwrap();
+    assert_eq!(std::io::Read::read(&mut third, &mut [0]).unwrap(), 0, "the second has its place still");
+    assert_eq!(server.stats().total(Counter::ConnectionsFull), 1);
+    go.send(()).unwrap();
+    until("the second has left", || server.stats().total(Counter::Closed) == 1);
+}

@@ -93,9 +93,22 @@ impl Directory {
                 match self.instances.get_mut(&key) {
                     // Another interface tells of other addresses of the same run.
                     Some(known) if known.id == instance.id && known.port == instance.port => {
-                        known.addresses.extend(instance.addresses);
+                        for address in instance.addresses {
+                            if known.addresses.len() < ADDRESSES || known.addresses.contains(&address) {
+                                known.addresses.insert(address);
+                            } else {
+                                self.left_out += 1;
+                            }
+                        }
                     }
-                    _ => drop(self.instances.insert(key, *instance)),
+                    _ => {
+                        let mut instance = *instance;
+                        while instance.addresses.len() > ADDRESSES {
+                            instance.addresses.pop_last();
+                            self.left_out += 1;
+                        }
+                        self.instances.insert(key, instance);
+                    }
                 }
             }
             Event::Gone(name) => drop(self.instances.remove(&name.to_lowercase())),
@@ -214,6 +227,8 @@ fn uri(transport: &str, at: &SocketAddr, path: &str) -> String {
 
 /// Services and resources that are kept: a network has fewer.
 const MOST: usize = 4096;
+/// Addresses of one service that are kept: a host has fewer.
+const ADDRESSES: usize = 64;
 /// Troubles that are kept.
 const TROUBLES: usize = 16;
 
@@ -296,5 +311,16 @@ mod tests {
         directory.take(resources("192.0.2.1:5683", &["/a", "/b"]));
         assert_eq!(directory.nodes().len(), MOST);
         assert_eq!((directory.left_out(), directory.troubles().len()), (12, TROUBLES));
+    }
+
+    #[test]
+    fn the_addresses_of_one_service_are_bounded_and_counted() {
+        let mut directory = Directory::default();
+        let addresses: Vec<String> = (0..100).map(|host| format!("192.0.2.{host}:7")).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        directory.take(instance("kitchen", "time", "udp", &addresses[..90]));
+        directory.take(instance("kitchen", "time", "udp", &addresses[90..]));
+        let nodes = directory.nodes();
+        assert_eq!((nodes[0].addresses.len(), directory.left_out()), (ADDRESSES, 36));
     }
 }

@@ -144,7 +144,7 @@ impl Search {
         self.directory.troubles()
     }
 
-    /// Services and resources beyond the 4096 that are kept.
+    /// Services and resources beyond the 4096 that are kept, and addresses beyond the 64 of each.
     pub fn left_out(&self) -> u64 {
         self.directory.left_out()
     }

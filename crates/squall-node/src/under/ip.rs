@@ -112,7 +112,8 @@ pub(super) fn fragment(packet: &[u8], mtu: usize, mut emit: impl FnMut(&[u8])) {
     }
     let field = u16::from_be_bytes([packet[6], packet[7]]);
     let (more, begin) = (field & MORE_FRAGMENTS != 0, field & 0x1fff);
-    let mut piece = Vec::with_capacity(mtu);
+    // A record may name any MTU.
+    let mut piece = Vec::with_capacity(mtu.min(packet.len()));
     let pieces = packet[header..].chunks(room);
     let last = pieces.len() - 1;
     for (index, chunk) in pieces.enumerate() {

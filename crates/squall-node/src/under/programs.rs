@@ -38,6 +38,7 @@ pub(super) enum Event {
 impl Events {
     /// From now on signals come here. Before any other thread is started.
     pub(super) fn open() -> io::Result<Self> {
+        os::heed_children()?;
         let signals = SignalQueue::open(&[os::SIGCHLD, os::SIGINT, os::SIGTERM, os::SIGHUP, os::SIGQUIT])?;
         let mut poller = Poller::new()?;
         poller.add(&signals, 0)?;

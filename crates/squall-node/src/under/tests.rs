@@ -131,6 +131,7 @@ fn no_packet_however_short_or_odd_makes_it_panic() {
             icmp::too_big(&bytes, 1400, super::hosts::ROUTER, &mut out);
             if !ip::may_not_be_cut(&bytes) && Parts::of(&bytes).is_some() {
                 ip::fragment(&bytes, 68, |_| {});
+                ip::fragment(&bytes, usize::MAX, |_| {});
             }
             segments::complete(&mut bytes.clone(), &mut { offloads });
             if let Some(train) = Train::of(&bytes, &offloads) {

@@ -102,7 +102,7 @@ pub enum ShoutError {
         by: String,
     },
     /// The machine's own firewall forbids it.
-    #[error("cannot send to {to}{by}: a firewall of this machine or a sandbox forbids it")]
+    #[error("cannot send to {to}{by}: a firewall or a route of this machine, or a sandbox, forbids it")]
     Forbidden {
         /// To whom.
         to: String,
@@ -198,7 +198,9 @@ impl Shouter {
             Ok(way) => {
                 let name = way.interface.as_ref().map(|(name, _)| name.clone());
                 let sent = self.sockets[socket].send_by(payload, to, way.source, way.index());
-                let result = sent.map(drop).map_err(|error| explain(error, to, name.as_deref(), payload));
+                let permitted = to.is_ipv6() || self.config.broadcast;
+                let explain = |error| explain(error, to, name.as_deref(), payload, permitted);
+                let result = sent.map(drop).map_err(explain);
                 Sent { to, interface: name, source: way.source, result }
             }
             Err((interface, obstacle)) => {
@@ -276,16 +278,42 @@ impl Shouter {
     }
 }
 
-/// What a refusal of the system means to whoever sends to many.
-fn explain(error: io::Error, to: SocketAddr, interface: Option<&str>, payload: &[u8]) -> ShoutError {
+/// What a refusal of the system means to whoever sends to many. `permitted` says that the socket may broadcast, or
+/// that there is no broadcast: permission can then not be what it lacks, but a route can prohibit it.
+fn explain(
+    error: io::Error,
+    to: SocketAddr,
+    interface: Option<&str>,
+    payload: &[u8],
+    permitted: bool,
+) -> ShoutError {
     let by = interface.map_or_else(String::new, |name| format!(" by {name}"));
     let to = display_address(&to);
     match error.raw_os_error() {
-        Some(EACCES) => ShoutError::NoPermission { to, by },
-        Some(EPERM) => ShoutError::Forbidden { to, by },
+        Some(EACCES) if !permitted => ShoutError::NoPermission { to, by },
+        Some(EACCES | EPERM) => ShoutError::Forbidden { to, by },
         Some(EMSGSIZE) => ShoutError::TooLong { to, by, len: payload.len() },
         Some(ENETUNREACH) if interface.is_none() => ShoutError::NoRoute { to, by },
         Some(ENODEV) => ShoutError::NoInterface(interface.unwrap_or_default().to_owned()),
         _ => ShoutError::System { to, by, source: error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_put_down_to_a_lack_of_permission_only_where_there_is_one() {
+        let told = |errno, to: &str, permitted| {
+            let error = io::Error::from_raw_os_error(errno);
+            explain(error, to.parse().unwrap(), Some("lan0"), b"x", permitted).to_string()
+        };
+        assert!(told(EACCES, "192.0.2.255:9", false).contains("(SO_BROADCAST)"));
+        // A route of the type `prohibit` says the same.
+        for (errno, to) in [(EACCES, "192.0.2.255:9"), (EACCES, "[ff02::1]:9"), (EPERM, "192.0.2.255:9")] {
+            let told = told(errno, to, true);
+            assert!(told.contains("forbids it") && told.contains("by lan0"), "{told}");
+        }
     }
 }

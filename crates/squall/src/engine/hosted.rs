@@ -33,11 +33,13 @@ pub(crate) struct Connections {
     lines: HashMap<Origin, Arc<Line>>,
     /// Lines that have become full and whose protocol does not know it yet.
     filled: Vec<Origin>,
+    /// Whether the protocol is being told so: what fills meanwhile is told behind it.
+    pub(crate) telling: bool,
 }
 
 impl Connections {
     pub(crate) fn new(bridge: Arc<Bridge>) -> Self {
-        Self { bridge, lines: HashMap::new(), filled: Vec::new() }
+        Self { bridge, lines: HashMap::new(), filled: Vec::new(), telling: false }
     }
 
     pub(crate) fn take(&self, told: &mut Vec<Told>) {
@@ -93,13 +95,6 @@ impl Connections {
         for (_, line) in self.lines.drain() {
             line.close();
         }
-        // Those that the shard has not heard of.
-        let mut told = Vec::new();
-        self.bridge.take(&mut told);
-        for told in told {
-            if let Told::Opened(line) = told {
-                line.close();
-            }
-        }
+        self.bridge.end();
     }
 }

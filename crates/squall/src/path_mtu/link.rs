@@ -116,6 +116,8 @@ impl Link {
                     Some(mtu) => return Ok(Sent::TooLong { mtu: Some(mtu).filter(|mtu| *mtu > 0) }),
                     // Longer than the protocol allows: that is not put into the queue.
                     None if payload > u16::MAX as usize => return Ok(Sent::TooLong { mtu: None }),
+                    // Nor is what comes when others have filled the receive buffer.
+                    None if tries == SEND_TRIES => return Ok(Sent::TooLong { mtu: None }),
                     None => {}
                 },
                 _ if tries == SEND_TRIES => return Ok(Sent::Failed(error)),
@@ -241,3 +243,22 @@ const QUOTED: usize = 64;
 const SEND_TRIES: usize = 8;
 const HEARD_AT_ONCE: usize = 64;
 const COMPLAINTS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_known_to_be_also_while_others_fill_the_receive_buffer() {
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let target = peer.local_addr().unwrap();
+        let mut link = Link::open(target, PathMtuDiscovery::Do).unwrap();
+        let local = link.local().unwrap();
+        // The kernel then has no room to tell of its refusal either.
+        while link.socket.memory().unwrap().drops == 0 {
+            peer.send_to(&[], local).unwrap();
+        }
+        // One byte more than an IPv4 packet holds, and fewer than a call refuses by itself.
+        assert!(matches!(link.send(0, 65_508).unwrap(), Sent::TooLong { .. }));
+    }
+}

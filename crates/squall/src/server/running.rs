@@ -294,7 +294,7 @@ fn open(server: Server, keep_first: bool) -> Result<(Running, Option<Seat>), Bin
     let (control, mut parts, meters, mut seats) =
         assemble(services, config, bound, 0, false).map_err(BindError::Start)?;
     let first = (keep_first && !seats.is_empty()).then(|| seats.remove(0));
-    groups::keep(&control, members).map_err(BindError::Start)?;
+    groups::keep(&control, members).map_err(|error| failed(&control, error))?;
     parts.spawn(&control, seats).map_err(BindError::Start)?;
     let started = control.now();
     Ok((Running { control, locals, left_out, meters, parts: Some(parts), started }, first))
@@ -314,11 +314,17 @@ fn start_processes(
     let plan = workers::Plan::new(&control, &services, &bound, workers, &mut meters);
     let supervisor =
         workers::Supervisor::start(Arc::clone(&control), plan, deadline).map_err(BindError::Start)?;
-    groups::keep(&control, groups::members(&services, &bound)).map_err(BindError::Start)?;
+    groups::keep(&control, groups::members(&services, &bound)).map_err(|error| failed(&control, error))?;
     let started = control.now();
     let parts =
         Parts { shards: Vec::new(), runtime: None, workers: Some(supervisor), _bound: bound, pool: None };
     Ok(Running { control, locals, left_out, meters, parts: Some(parts), started })
+}
+
+/// Nothing that was started goes on.
+fn failed(control: &Control, error: io::Error) -> BindError {
+    control.stop(Some(Duration::ZERO));
+    BindError::Start(error)
 }
 
 fn locals(services: &[Service], bound: &[Bound]) -> Vec<Local> {

@@ -54,9 +54,9 @@ impl Service {
     /// are read by the first shard, and what its connections bring goes there.
     ///
     /// A connection lives as long as the peer and the protocol want: of the limits on streams
-    /// ([`StreamLimits`](crate::StreamLimits)) those on their number and on a frame's time hold. What is written
-    /// to a peer waits up to 1 MiB; at 64 KiB the protocol is told that it is full
-    /// ([`Input::Full`](squall_proto::Input::Full)).
+    /// ([`StreamLimits`](crate::StreamLimits)) those on their number and on a frame's time hold, and that on a
+    /// write once either side has ended it. What is written to a peer waits up to 1 MiB; at 64 KiB the protocol is
+    /// told that it is full ([`Input::Full`](squall_proto::Input::Full)).
     pub fn protocol(name: impl Into<String>, protocol: impl Protocol + 'static) -> Self {
         Self::with(name, Application::Protocol(Box::new(protocol)))
     }

@@ -1,6 +1,6 @@
 //! Connections of a protocol: what they bring goes to its shard, what it writes comes back to them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use squall_proto::Origin;
@@ -10,15 +10,24 @@ use tokio::time::{Instant, timeout};
 
 use super::connection::{Context, End, Stream};
 use super::line::Line;
+use super::listener::Open;
 use crate::engine::returns::Replies;
 use crate::stats::Counter;
 
-/// What connections tell the shard of their protocol. It holds one batch of frames and three words for
-/// each connection at most: a connection reads on only when its last batch was taken.
+/// What connections tell the shard of their protocol. It holds one batch of frames and a few words for
+/// each connection at most: a connection reads on only when its last batch was taken, and one that has ended
+/// keeps its place among those that are open until the shard knows of its end.
 #[derive(Debug)]
 pub(crate) struct Bridge {
-    told: Mutex<Vec<Told>>,
+    inbox: Mutex<Inbox>,
     pub(crate) waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    told: Vec<Told>,
+    /// The shard has stopped.
+    ended: bool,
 }
 
 /// Something that happened on a connection.
@@ -26,30 +35,57 @@ pub(crate) struct Bridge {
 pub(crate) enum Told {
     Opened(Arc<Line>),
     Frames(Arc<Line>, Replies),
-    Closed(Arc<Line>),
+    Closed(Arc<Line>, Open),
     Writable(Arc<Line>),
 }
 
 impl Bridge {
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { told: Mutex::default(), waker: Waker::new()? })
+        Ok(Self { inbox: Mutex::default(), waker: Waker::new()? })
     }
 
     pub(crate) fn tell(&self, told: Told) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        let mut inbox = self.lock();
+        if inbox.ended {
+            // Accepted just before the server stopped: nobody else would end it.
+            if let Told::Opened(line) = told {
+                line.close();
+            }
+            return;
+        }
+        inbox.told.push(told);
+        drop(inbox);
         self.waker.wake();
     }
 
     /// Takes all that was told into `told`, in place of what it held.
     pub(crate) fn take(&self, told: &mut Vec<Told>) {
         told.clear();
-        std::mem::swap(told, &mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        std::mem::swap(told, &mut self.lock().told);
+    }
+
+    /// Ends the connections that the shard has not heard of, and those that come now: it takes nothing any more.
+    pub(crate) fn end(&self) {
+        let mut inbox = self.lock();
+        inbox.ended = true;
+        let told = std::mem::take(&mut inbox.told);
+        drop(inbox);
+        for told in told {
+            if let Told::Opened(line) = told {
+                line.close();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Serves one connection of a protocol to its end. It lives for as long as the peer and the protocol want:
-/// of the limits only that on a frame's time holds, and the system asks a silent peer whether it lives.
-pub(super) async fn run(context: &Context, bridge: &Bridge, stream: Stream, origin: Origin) -> End {
+/// of the limits only that on a frame's time holds, and that on a write once the connection is to end; the
+/// system asks a silent peer whether it lives.
+pub(super) async fn run(context: &Context, bridge: &Bridge, stream: Stream, origin: Origin, place: Open) {
     let line = Line::new(origin, Arc::clone(&context.stats), context.service.framing);
     bridge.tell(Told::Opened(Arc::clone(&line)));
     let deframer = Deframer::new(context.service.framing);
@@ -65,12 +101,14 @@ pub(super) async fn run(context: &Context, bridge: &Bridge, stream: Stream, orig
         writing: Vec::new(),
         written: 0,
         closing: false,
+        stuck: None,
     };
-    let end = connection.serve().await;
+    if let Some(counter) = connection.serve().await.counter() {
+        context.stats.add(counter, 1);
+    }
     let Connection { line, .. } = connection;
     line.end();
-    bridge.tell(Told::Closed(line));
-    end
+    bridge.tell(Told::Closed(line, place));
 }
 
 struct Connection<'a> {
@@ -90,6 +128,8 @@ struct Connection<'a> {
     written: usize,
     /// Whether the connection ends when all is written.
     closing: bool,
+    /// Since when a peer that is written to for the last time takes nothing.
+    stuck: Option<Instant>,
 }
 
 impl Connection<'_> {
@@ -101,6 +141,8 @@ impl Connection<'_> {
                 // A connection that waits keeps no buffer.
                 self.writing.shrink_to(KEPT);
                 self.closing = self.line.take(&mut self.writing);
+            } else {
+                self.closing = self.line.is_closing();
             }
             if self.closing && self.writing.is_empty() {
                 return End::Stopped;
@@ -114,14 +156,24 @@ impl Connection<'_> {
                 None => Duration::MAX,
             };
             let reads = self.open && !self.away && !self.closing;
+            // The protocol decides about a slow peer; nobody else does once it or the peer has ended it.
+            let ends = (self.closing || !self.open) && !self.writing.is_empty();
+            let patience = match ends {
+                true => {
+                    let since = self.stuck.get_or_insert_with(Instant::now);
+                    self.context.service.limits.write.saturating_sub(since.elapsed())
+                }
+                false => Duration::MAX,
+            };
             tokio::select! {
                 () = self.line.taken.notified(), if self.away => self.away = false,
                 () = self.line.wake.notified() => {}
-                ready = self.stream.writable(), if !self.writing.is_empty() => {
-                    if ready.is_err() || self.write().is_err() {
+                ready = timeout(patience, self.stream.writable()), if !self.writing.is_empty() => match ready {
+                    Err(_) => return End::SlowReader,
+                    Ok(ready) => if ready.is_err() || self.write().is_err() {
                         return End::Failed;
-                    }
-                }
+                    },
+                },
                 ready = timeout(late, self.stream.readable()), if reads => match ready {
                     Err(_) => return End::SlowFrame,
                     Ok(Err(_)) => return End::Failed,
@@ -178,6 +230,7 @@ impl Connection<'_> {
             Err(error) => return Err(error),
         };
         self.written += count;
+        self.stuck = None;
         self.context.stats.add(Counter::ReplyBytes, count as u64);
         if self.line.written(count) {
             self.bridge.tell(Told::Writable(Arc::clone(&self.line)));
@@ -188,3 +241,32 @@ impl Connection<'_> {
 
 /// Bytes of buffer that a connection keeps while it waits.
 const KEPT: usize = 0;
+
+#[cfg(test)]
+mod tests {
+    use squall_proto::framing::Framing;
+    use squall_proto::{Peer, Transport};
+
+    use super::*;
+    use crate::stats::SocketStats;
+
+    #[test]
+    fn a_connection_that_comes_when_the_shard_has_stopped_ends_at_once() {
+        let line = || {
+            let origin =
+                Origin { peer: Peer::Conn(1), local: None, transport: Transport::Unix, validated: true };
+            let stats = SocketStats::new("test", String::new(), Transport::Unix, 0);
+            Line::new(origin, Arc::new(stats), Framing::AsRead)
+        };
+        let bridge = Bridge::new().unwrap();
+        let (before, after) = (line(), line());
+        bridge.tell(Told::Opened(Arc::clone(&before)));
+        assert!(!before.is_closing());
+        bridge.end();
+        bridge.tell(Told::Opened(Arc::clone(&after)));
+        assert!(before.is_closing() && after.is_closing());
+        let mut told = Vec::new();
+        bridge.take(&mut told);
+        assert!(told.is_empty(), "nothing is kept that nobody takes");
+    }
+}

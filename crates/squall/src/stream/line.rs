@@ -79,6 +79,11 @@ impl Line {
         self.wake.notify_one();
     }
 
+    /// Whether it ends once what was put before is written.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.lock().closing
+    }
+
     /// For the task: takes what waits to be written into `bytes`, which is empty, and tells whether the
     /// connection is to end after it.
     pub(crate) fn take(&self, bytes: &mut Vec<u8>) -> bool {

@@ -90,10 +90,10 @@ pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Resu
         }
         let context = Arc::clone(&context);
         tasks.spawn(async move {
-            let end = match &context.service.app {
-                StreamApp::Protocol(bridge) => bridge::run(&context, bridge, stream, origin).await,
-                _ => connection::run(&context, stream, origin).await,
-            };
+            if let StreamApp::Protocol(bridge) = &context.service.app {
+                return bridge::run(&context, bridge, stream, origin, guard).await;
+            }
+            let end = connection::run(&context, stream, origin).await;
             if let Some(counter) = end.counter() {
                 context.stats.add(counter, 1);
             }
@@ -112,6 +112,7 @@ pub(crate) async fn serve(control: Arc<Control>, listener: Listener) -> io::Resu
 }
 
 /// A connection's place among those that are open.
+#[derive(Debug)]
 pub(crate) struct Open {
     open: Arc<AtomicUsize>,
     pub(crate) stats: Arc<SocketStats>,
@@ -180,7 +181,7 @@ impl Stream {
 }
 
 impl End {
-    fn counter(self) -> Option<Counter> {
+    pub(super) fn counter(self) -> Option<Counter> {
         match self {
             End::Peer | End::Stopped => None,
             End::Idle => Some(Counter::Idle),

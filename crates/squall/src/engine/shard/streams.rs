@@ -14,25 +14,29 @@ use crate::verdict::{Verdict, contain};
 impl Shard {
     /// Gives what happened on connections to their protocols.
     pub(super) fn take_connections(&mut self) {
-        let takes = self.takes();
         let mut told = Vec::new();
         for index in 0..self.protocols.len() {
             let Some(connections) = &mut self.protocols[index].connections else { continue };
             connections.bridge.waker.clear();
             connections.take(&mut told);
             let now = self.control.now();
+            self.busy.set(now);
             let mut taken = Vec::new();
             for event in told.drain(..) {
-                taken.extend(self.take_event(index, now, event, takes));
+                taken.extend(self.take_event(index, now, event));
+                if self.config.time_requests {
+                    self.busy.set(self.control.now());
+                }
             }
             self.flush_protocol(index, now);
+            self.busy.clear();
             // A peer that has said its last word gets the answer to it: that is in its line now.
             taken.iter().for_each(|line| line.taken.notify_one());
         }
     }
 
     /// The line whose frames were taken, if this was about frames.
-    fn take_event(&mut self, index: usize, now: Time, event: Told, takes: bool) -> Option<Arc<Line>> {
+    fn take_event(&mut self, index: usize, now: Time, event: Told) -> Option<Arc<Line>> {
         let connections = self.protocols[index].connections.as_mut()?;
         match event {
             Told::Opened(line) => {
@@ -40,11 +44,12 @@ impl Shard {
                 self.input(index, now, Input::Opened(line.origin));
             }
             Told::Frames(line, frames) => {
-                // Frames of a connection that the protocol ended are late; of a server that stops, not taken.
-                if takes {
-                    for payload in frames.iter() {
-                        self.take_frame(index, now, &line, payload);
+                for payload in frames.iter() {
+                    // Frames of a connection that the protocol ended are late; of a server that stops, not taken.
+                    if !self.takes() || !self.is_open(index, &line) {
+                        break;
                     }
+                    self.take_frame(index, now, &line, payload);
                 }
                 return Some(line);
             }
@@ -53,12 +58,20 @@ impl Shard {
                     self.input(index, now, Input::Writable(line.origin));
                 }
             }
-            Told::Closed(line) => {
+            Told::Closed(line, place) => {
                 connections.close(&line);
                 self.input(index, now, Input::Closed(line.origin));
+                drop(place);
             }
         }
         None
+    }
+
+    /// Whether a protocol has not ended a connection, nor is about to.
+    fn is_open(&self, index: usize, line: &Arc<Line>) -> bool {
+        let connections = self.protocols[index].connections.as_ref();
+        connections.is_some_and(|connections| connections.is_open(line))
+            && !self.outbox.closes().contains(&line.origin)
     }
 
     fn take_frame(&mut self, index: usize, now: Time, line: &Line, payload: &[u8]) {
@@ -99,9 +112,17 @@ impl Shard {
 
     /// Tells a protocol which of its connections take no more for now.
     pub(super) fn tell_full(&mut self, index: usize, now: Time) {
-        while let Some(connections) = &mut self.protocols[index].connections
-            && let Some(origin) = connections.next_filled()
-        {
+        // What the protocol says to one comes here again: thousands that fill at once must not take a piece of
+        // the stack each.
+        match &mut self.protocols[index].connections {
+            Some(connections) if !connections.telling => connections.telling = true,
+            _ => return,
+        }
+        while let Some(connections) = &mut self.protocols[index].connections {
+            let Some(origin) = connections.next_filled() else {
+                connections.telling = false;
+                return;
+            };
             self.input(index, now, Input::Full(origin));
         }
     }
