@@ -30,6 +30,8 @@ pub(super) struct Once {
     /// Which page is looked through next, so that none keeps marks whose time is over for ever.
     sweep: usize,
     quotas: Quotas,
+    /// Requests that were refused, by their hash; a later one takes an earlier one's place.
+    refused: Box<[Refused]>,
     /// For peers that are validated, and for the others.
     rings: [Ring; 2],
 }
@@ -50,6 +52,15 @@ struct Mark {
     answer: u32,
 }
 
+/// A request that was told that it is not run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refused {
+    id: u16,
+    hash: u32,
+    /// In [`TICK`]s; zero where there is none.
+    expires: u32,
+}
+
 /// What is known of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Known<'a> {
@@ -66,6 +77,8 @@ pub(super) enum Known<'a> {
 pub(super) enum Full {
     /// There is no room for another mark.
     Store,
+    /// It was refused before, and its sender told that it is not run.
+    Before,
     /// The endpoint, its network, or all that are not validated have their share.
     Quota,
 }
@@ -82,6 +95,7 @@ impl Once {
             max_marks,
             sweep: 0,
             quotas: Quotas::new(max_marks, lifetime, key as u64),
+            refused: Box::default(),
             rings: [Ring::new(max_bytes - max_bytes / 2), Ring::new(max_bytes / 2)],
         }
     }
@@ -104,8 +118,33 @@ impl Once {
         }
     }
 
-    /// Remembers the request for `lifetime`, before it is run.
+    /// Remembers the request for `lifetime`, before it is run. One that is refused is not run either when a copy of it
+    /// comes while there is room again: its sender was told that it is not, and may have gone to another server. Only
+    /// a thousand later refusals can make that forgotten.
     pub(super) fn insert(
+        &mut self,
+        now: Time,
+        key: Key,
+        origin: &Origin,
+        validated: bool,
+        lifetime: Duration,
+    ) -> Result<(), Full> {
+        let (slot, tick) = (key.hash as usize % REFUSED, tick(now));
+        let before = self.refused.get(slot);
+        if before.is_some_and(|one| one.hash == key.hash && one.id == key.id && one.is_live(tick)) {
+            return Err(Full::Before);
+        }
+        let inserted = self.admit(now, key, origin, validated, lifetime);
+        if inserted.is_err() {
+            if self.refused.is_empty() {
+                self.refused = vec![Refused::default(); REFUSED].into_boxed_slice();
+            }
+            self.refused[slot] = Refused { id: key.id, hash: key.hash, expires: expires(tick, lifetime) };
+        }
+        inserted
+    }
+
+    fn admit(
         &mut self,
         now: Time,
         key: Key,
@@ -132,9 +171,7 @@ impl Once {
             return Err(Full::Quota);
         }
         self.quotas.admit(now, origin, validated, &self.mac).map_err(|_| Full::Quota)?;
-        // The tick that has begun counts whole, and one more is for the one it ends in.
-        let expires =
-            tick.wrapping_add((lifetime.as_nanos().div_ceil(u128::from(TICK)) as u32).saturating_add(1));
+        let expires = expires(tick, lifetime);
         self.pages[index].push(Mark { hash: key.hash, expires, answer: NO_ANSWER });
         self.marks += 1;
         Ok(())
@@ -163,7 +200,8 @@ impl Once {
     pub(super) fn memory(&self) -> usize {
         let pages = self.pages.capacity() * size_of::<Vec<Mark>>();
         let marks: usize = self.pages.iter().map(|page| page.capacity() * size_of::<Mark>()).sum();
-        pages + marks + self.rings.iter().map(|ring| ring.bytes.len()).sum::<usize>()
+        let refused = self.refused.len() * size_of::<Refused>();
+        pages + marks + refused + self.rings.iter().map(|ring| ring.bytes.len()).sum::<usize>()
     }
 
     fn page(&self, id: u16) -> usize {
@@ -192,9 +230,25 @@ impl Once {
 
 impl Mark {
     fn is_live(&self, tick: u32) -> bool {
-        // Ticks wrap after 34 years; the half of them that lies ahead is the future.
-        self.expires.wrapping_sub(tick) as i32 > 0
+        is_ahead(self.expires, tick)
     }
+}
+
+impl Refused {
+    fn is_live(&self, tick: u32) -> bool {
+        self.expires != 0 && is_ahead(self.expires, tick)
+    }
+}
+
+/// The tick after which `lifetime` is over: the one that has begun counts whole, and one more is for the one it
+/// ends in.
+fn expires(tick: u32, lifetime: Duration) -> u32 {
+    tick.wrapping_add((lifetime.as_nanos().div_ceil(u128::from(TICK)) as u32).saturating_add(1))
+}
+
+/// Ticks wrap after 34 years; the half of them that lies ahead is the future.
+fn is_ahead(later: u32, tick: u32) -> bool {
+    later.wrapping_sub(tick) as i32 > 0
 }
 
 /// Answers one behind the other; the newest displaces the oldest.
@@ -265,6 +319,8 @@ fn tick(now: Time) -> u32 {
 
 /// Half a second, in nanoseconds: how coarse the times of marks are.
 const TICK: u64 = 500_000_000;
+/// Refusals that are remembered.
+const REFUSED: usize = 1024;
 /// The most marks of one page, so that looking through it takes less than a microsecond.
 const MAX_PAGE: usize = 1024;
 /// How many marks a page that was used keeps room for.

@@ -201,7 +201,7 @@ impl Server {
         let inserted = self.once.insert(now, key, &exchange.origin, exchange.validated, lifetime);
         if let Err(full) = inserted {
             self.counts.add(match full {
-                Full::Store => Event::RefusedFull,
+                Full::Store | Full::Before => Event::RefusedFull,
                 Full::Quota => Event::RefusedQuota,
             });
             self.fail(now, exchange, Status::SERVICE_UNAVAILABLE, out);

@@ -91,6 +91,23 @@ fn what_cannot_be_remembered_is_not_run() {
 }
 
 #[test]
+fn what_was_refused_is_not_run_when_a_late_copy_finds_room() {
+    let (mut bench, tally) = tally(ServerConfig::default().marks(16));
+    for id in 0..16 {
+        bench.status(&post(b"x").id(id));
+    }
+    bench.wait(seconds(200));
+    assert_eq!(bench.status(&post(b"x").id(16)), Status::SERVICE_UNAVAILABLE);
+    bench.wait(seconds(49));
+    assert_eq!(bench.status(&post(b"x").id(17)), Status::CHANGED, "there is room again");
+    assert_eq!(bench.status(&post(b"x").id(16)), Status::SERVICE_UNAVAILABLE, "a copy, 49 s late");
+    assert_eq!(bench.status(&post(b"y").id(16)), Status::CHANGED, "another request");
+    assert_eq!(tally.runs(), 18);
+    bench.wait(seconds(249));
+    assert_eq!(bench.status(&post(b"x").id(16)), Status::CHANGED, "its ID is free again");
+}
+
+#[test]
 fn strangers_get_their_share_and_no_more() {
     // Shares of 1024: an endpoint 64, an address 128, a network 256, all strangers 512; half of each at once.
     let (mut bench, _) = tally(ServerConfig::default().marks(1024));
