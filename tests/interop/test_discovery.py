@@ -80,7 +80,9 @@ class Network(TestCase):
         return host
 
     def discover(self, *arguments, host=None, code=0):
-        """By node's name: its services by name and transport."""
+        """By node's name: its services by name and transport. What is announced is there within two seconds."""
+        if "--for" not in arguments:
+            arguments = ("--for", "2s", *arguments)
         with (host or self.here).entered():
             ended = subprocess.run([SQUALL, "discover", "--json", *arguments], stdin=subprocess.DEVNULL,
                                    capture_output=True, text=True, timeout=PATIENCE)
@@ -136,7 +138,7 @@ class Discovery(Network):
     def test_the_table_for_people_has_a_node_and_below_it_its_services(self):
         self.announcing("time", "--on", "udp://0.0.0.0:20000", "--name", "kitchen", host=self.plug_in("kitchen"))
         with self.here.entered():
-            ended = subprocess.run([SQUALL, "discover"], capture_output=True, text=True, timeout=PATIENCE)
+            ended = subprocess.run([SQUALL, "discover", "--for", "2s"], capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual(ended.stdout, "kitchen (10.77.0.2)\n  time  udp://10.77.0.2:20000\n")
         self.assertEqual(ended.stderr, "")
 
@@ -231,7 +233,7 @@ class Discovery(Network):
 
     def seen(self):
         with self.here.entered():
-            ended = subprocess.run([SQUALL, "discover", "--json"], capture_output=True, timeout=PATIENCE)
+            ended = subprocess.run([SQUALL, "discover", "--json", "--for", "2s"], capture_output=True, timeout=PATIENCE)
         return [json.loads(line) for line in ended.stdout.splitlines()]
 
     def test_of_a_node_with_worker_processes_the_parent_alone_announces(self):
@@ -309,7 +311,7 @@ class CoapServer:
 class Coap(Network):
     def found(self, *servers):
         with self.here.entered():
-            search = subprocess.Popen([SQUALL, "discover", "--json"], stdout=subprocess.PIPE)
+            search = subprocess.Popen([SQUALL, "discover", "--json", "--for", "2s"], stdout=subprocess.PIPE)
         self.addCleanup(search.stdout.close)
         while search.poll() is None:
             for ready in select.select([server.udp for server in servers], [], [], 0.05)[0]:

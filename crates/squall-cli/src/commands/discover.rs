@@ -22,7 +22,7 @@ use crate::output::{say, write_json};
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// Look for this long: 500ms, 10s
-    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = squall_node::parse_time_limit)]
+    #[arg(long = "for", value_name = "TIME", default_value = "6s", value_parser = squall_node::parse_time_limit)]
     time: Duration,
 
     /// Look on this interface, instead of on all but loopback; repeatable
@@ -36,8 +36,8 @@ pub(crate) struct Arguments {
 
 const AFTER_HELP: &str = "\
 A CoAP server takes up to five seconds before it answers what was sent to all, so that not all answer at \
-once (RFC 7252, section 8.2): --for 6s hears them all. Nodes that announce nothing and have no CoAP are not \
-found.
+once (RFC 7252, section 8.2); what is announced is there within two (--for 2s). Nodes that announce nothing \
+and have no CoAP are not found.
 
 Fields of --json: name (the node's own, or the address of one that only CoAP tells of), host, addresses, and \
 services, each with name (of a CoAP resource its path), transport (udp, tcp or coap), port, uris, and by \
@@ -45,7 +45,7 @@ services, each with name (of a CoAP resource its path), transport (udp, tcp or c
 
 Examples:
   squall discover                       what is there
-  squall discover --for 6s --interface eth0
+  squall discover --for 2s --interface eth0
   squall discover --json | jq -r '.services[].uris[0]'
 
 Exit codes: 0 something was found; 1 the system refused; 2 wrong usage; 69 nobody answered; 130 interrupted, \

@@ -18,12 +18,19 @@ pub struct Scratch {
     values: Mutex<Values>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Values {
     all: BTreeMap<Vec<u8>, Value>,
     bytes: usize,
-    /// What the next value's tag is.
-    next: u64,
+    /// The last value's tag.
+    last: u64,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        // Not from 1, for a client may have a tag of the node that ran here before.
+        Self { all: BTreeMap::new(), bytes: 0, last: squall::seed() }
+    }
 }
 
 #[derive(Debug)]
@@ -132,9 +139,9 @@ impl Values {
         if others + bytes.len() > MAX_BYTES || old.is_none() && self.all.len() >= MAX_VALUES {
             return Err(Refusal::Overload("there is no room for another value"));
         }
-        self.next += 1;
+        self.last = self.last.wrapping_add(1);
         self.bytes = others + bytes.len();
-        self.all.insert(name.to_vec(), Value { bytes: bytes.to_vec(), format, tag: self.next });
+        self.all.insert(name.to_vec(), Value { bytes: bytes.to_vec(), format, tag: self.last });
         Ok(None)
     }
 
@@ -166,12 +173,14 @@ mod tests {
     struct Bench {
         server: Server,
         id: u16,
+        /// The ETag of the last answer.
+        tag: Vec<u8>,
     }
 
     impl Bench {
         fn new() -> Self {
             let resources = crate::services::resources(None, true);
-            Self { server: Server::new(&ServerConfig::default(), resources, 7), id: 0 }
+            Self { server: Server::new(&ServerConfig::default(), resources, 7), id: 0, tag: Vec::new() }
         }
 
         /// Sends a request with these options, and gives the code and the payload of the answer.
@@ -202,6 +211,7 @@ mod tests {
             self.server.handle_input(Time::ZERO, Input::Message(request), &mut out);
             let frame = out.frames().next().expect("an answer");
             let message = Message::parse(frame.payload).unwrap();
+            self.tag = message.options().get(number::ETAG).unwrap_or_default().to_vec();
             let Code::Response(status) = message.code() else { panic!("{message:?}") };
             (status, message.payload().to_vec())
         }
@@ -235,14 +245,27 @@ mod tests {
         assert_eq!(bench.ask(Method::Put, A, new, b"x").0, Status::CREATED);
         assert_eq!(bench.ask(Method::Put, A, new, b"y").0, Status::PRECONDITION_FAILED);
         assert_eq!(bench.ask(Method::Put, A, any, b"y").0, Status::CHANGED);
-        let tag = |tag: u64| tag.to_be_bytes();
-        assert_eq!(
-            bench.ask(Method::Put, A, &[(number::IF_MATCH, &tag(1))], b"z").0,
-            Status::PRECONDITION_FAILED
-        );
-        let either: &[(u16, &[u8])] = &[(number::IF_MATCH, &tag(1)), (number::IF_MATCH, &tag(2))];
+        bench.ask(Method::Get, A, &[], b"");
+        let old = bench.tag.clone();
+        bench.ask(Method::Put, A, &[], b"other");
+        bench.ask(Method::Get, A, &[], b"");
+        let tag = bench.tag.clone();
+        let if_old = (number::IF_MATCH, &*old);
+        assert_eq!(bench.ask(Method::Put, A, &[if_old], b"z").0, Status::PRECONDITION_FAILED);
+        let either = &[if_old, (number::IF_MATCH, &tag)];
         assert_eq!(bench.ask(Method::Put, A, either, b"z").0, Status::CHANGED);
         assert_eq!(bench.ask(Method::Get, A, &[], b"").1, b"z");
+    }
+
+    #[test]
+    fn a_node_that_starts_again_gives_other_tags() {
+        let tags = [b"one", b"two"].map(|value| {
+            let mut bench = Bench::new();
+            bench.ask(Method::Put, A, &[], value);
+            bench.ask(Method::Get, A, &[], b"");
+            bench.tag
+        });
+        assert_ne!(tags[0], tags[1], "a client with the first would be told that it has the second");
     }
 
     #[test]

@@ -114,9 +114,8 @@ impl core::str::FromStr for CoapUri {
         if !is_address {
             push(&mut options, number::URI_HOST, host.as_bytes())?;
         }
-        if !path.is_empty() {
-            path.split('/')
-                .try_for_each(|segment| push(&mut options, number::URI_PATH, &decode(segment)?))?;
+        for segment in read_path(path)? {
+            push(&mut options, number::URI_PATH, &segment)?;
         }
         if let Some(query) = query {
             query
@@ -212,6 +211,30 @@ fn read_authority(authority: &str) -> Result<(String, Option<u16>, bool), CoapUr
     Ok((host, port, is_address))
 }
 
+/// The segments of a path without its first slash, `.` and `..` resolved, for they are no values of Uri-Path
+/// ([RFC 3986 §5.2.4](https://www.rfc-editor.org/rfc/rfc3986#section-5.2.4)).
+fn read_path(path: &str) -> Result<Vec<Vec<u8>>, CoapUriError> {
+    let mut segments = Vec::new();
+    let mut is_directory = false;
+    for segment in path.split('/') {
+        let segment = decode(segment)?;
+        is_directory = matches!(&*segment, b"." | b"..");
+        match &*segment {
+            b"." => {}
+            b".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    if is_directory {
+        segments.push(Vec::new());
+    }
+    // The path "/" has no segment.
+    if matches!(&*segments, [only] if only.is_empty()) {
+        segments.clear();
+    }
+    Ok(segments)
+}
+
 fn push(options: &mut OptionsBuf, number: u16, value: &[u8]) -> Result<(), CoapUriError> {
     match options.push(number, value) {
         Ok(_) => Ok(()),
@@ -276,7 +299,7 @@ mod tests {
     fn the_parts_become_options() {
         // (URI, Uri-Host, Uri-Path, Uri-Query, written again)
         type Texts = &'static [&'static str];
-        let table: [(&str, Texts, Texts, Texts, &str); 9] = [
+        let table: [(&str, Texts, Texts, Texts, &str); 13] = [
             ("coap://example.com", &["example.com"], &[], &[], "coap://example.com/"),
             ("COAP://Example.COM:5683/", &["example.com"], &[], &[], "coap://example.com/"),
             ("coap://192.0.2.1/time", &[], &["time"], &[], "coap://192.0.2.1/time"),
@@ -284,6 +307,10 @@ mod tests {
             ("coap://h/a/", &["h"], &["a", ""], &[], "coap://h/a/"),
             ("coap://h//a", &["h"], &["", "a"], &[], "coap://h//a"),
             ("coap://h/%7Esensors/a%2Fb", &["h"], &["~sensors", "a/b"], &[], "coap://h/~sensors/a%2Fb"),
+            ("coap://h/a/./b/../c", &["h"], &["a", "c"], &[], "coap://h/a/c"),
+            ("coap://h/a/%2E%2e/.x", &["h"], &[".x"], &[], "coap://h/.x"),
+            ("coap://h/a/b/..", &["h"], &["a", ""], &[], "coap://h/a/"),
+            ("coap://h/../..", &["h"], &[], &[], "coap://h/"),
             ("coap://h?x=1&y=%26", &["h"], &[], &["x=1", "y=&"], "coap://h/?x=1&y=%26"),
             ("coap://h:61616//?//&?", &["h"], &["", ""], &["//", "?"], "coap://h:61616//?//&?"),
         ];
@@ -342,6 +369,8 @@ mod tests {
         fn any_path_survives_its_uri(segments in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..5)) {
             // A lone empty segment is the path "/", which is that of no segment.
             prop_assume!(segments != vec![Vec::<u8>::new()]);
+            let is_dots = |segment: &Vec<u8>| matches!(&**segment, b"." | b"..");
+            prop_assume!(!segments.iter().any(is_dots));
             let mut options = OptionsBuf::new();
             for segment in &segments {
                 options.push(number::URI_PATH, segment).unwrap();

@@ -33,6 +33,7 @@ pub(super) struct Call {
     /// What tells this body from others that are sent to the same resource
     /// ([RFC 9175 §3](https://www.rfc-editor.org/rfc/rfc9175#section-3)).
     pub(super) tag: u32,
+    /// The Echo of the first of the servers.
     pub(super) echo: Option<Vec<u8>>,
     /// How often a server asked for its Echo.
     pub(super) echoes: u8,
@@ -174,8 +175,10 @@ impl Call {
 
     /// Stays with the server that answered.
     pub(super) fn bind(&mut self, server: SocketAddr) {
-        if let Some(index) = self.servers.iter().position(|other| *other == server) {
+        if let Some(index) = self.servers.iter().position(|other| *other == server).filter(|index| *index > 0)
+        {
             self.servers.swap(0, index);
+            self.echo = None;
         }
         self.bound = true;
     }
@@ -248,7 +251,7 @@ impl Call {
         }
         let token = self.exchange.as_ref().map_or(Token::EMPTY, |exchange| exchange.token);
         let header = Header::request(self.reliability(), id, token, self.request.method);
-        let written = self.write_message(header, &mut reply)?;
+        let written = self.write_message(header, server, &mut reply)?;
         let length = before - reply.room();
         reply.finish(written).map_err(|_| Unsent::Full)?;
         Ok(length)
@@ -257,6 +260,7 @@ impl Call {
     fn write_message(
         &self,
         header: Header,
+        server: SocketAddr,
         reply: &mut crate::Reply<'_>,
     ) -> Result<Result<(), Refusal>, Unsent> {
         let goes_on = self.block2.is_some_and(|block| block.number() > 0);
@@ -283,12 +287,14 @@ impl Call {
         let tag = self.upload.is_split() && !withdraws && self.purpose == Purpose::Ask;
         let tag = tag.then(|| UintValue::new(self.tag));
         let block1 = block1.map(|block| block.value());
+        // RFC 9175 §2.3: nobody else gets the Echo of a server.
+        let echo = self.echo.as_deref().filter(|_| server == self.server());
         let own: [(u16, Option<&[u8]>); 6] = [
             (number::OBSERVE, observe.as_deref()),
             (number::BLOCK2, block2.as_deref()),
             (number::BLOCK1, block1.as_deref()),
             (number::SIZE1, size1.as_deref()),
-            (number::ECHO, self.echo.as_deref()),
+            (number::ECHO, echo),
             (number::REQUEST_TAG, tag.as_deref()),
         ];
         let own = own.into_iter().filter_map(|(number, value)| Some(Field { number, value: value? }));

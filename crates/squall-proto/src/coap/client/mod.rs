@@ -23,8 +23,8 @@
 //!
 //! With several servers, the next is tried before the same again. A request that may be run twice
 //! ([`Effect`]) goes on to the next one while one is silent; the first answer counts. One that must
-//! not be stays with its server, and goes on only from one that has certainly not executed it: it answered 5.03, or
-//! reset the only copy, or its host has nobody on the port.
+//! not be stays with its server, and goes on only from one that has certainly not executed it: it answered the
+//! only copy with 5.03 or a reset, or its host has nobody on the port.
 //!
 //! Answers are not cached.
 
@@ -134,10 +134,11 @@ impl Client {
     /// What [`Settings::validate`] finds.
     pub fn new(settings: Settings, seed: u64) -> Result<Self, RetryPolicyError> {
         settings.validate()?;
+        let tokens = Tokens::new(seed);
         Ok(Self {
             settings,
-            tokens: Tokens::new(seed),
-            random: SplitMix64::new(seed),
+            random: SplitMix64::new(tokens.other_seed()),
+            tokens,
             calls: BTreeMap::new(),
             by_token: BTreeMap::new(),
             endpoints: BTreeMap::new(),

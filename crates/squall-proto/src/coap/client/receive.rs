@@ -135,7 +135,10 @@ impl Client {
             }
             return;
         };
-        if kind == Type::Confirmable {
+        if kind == Type::Confirmable && message.options().unrecognized_critical(is_known).is_some() {
+            // RFC 7252 §5.4.1: it is rejected; what becomes of the request is seen below.
+            self.answer(origin, Empty::Reset(message_id), out);
+        } else if kind == Type::Confirmable {
             let lifetime = self.settings.transmission.exchange_lifetime();
             if let Some(endpoint) = self.endpoints.get_mut(&from) {
                 endpoint.hear(now, lifetime, message_id, token);
@@ -173,8 +176,10 @@ impl Client {
     ) {
         let options = message.options();
         let echo = options.get(number::ECHO);
-        if status == Status::SERVICE_UNAVAILABLE && call.can_move(true) {
-            return self.move_on(now, id, call, from, Why::Refused, true, out);
+        // A server that was full for one copy may have had room for the next.
+        let is_only = call.exchange.as_ref().is_some_and(|exchange| exchange.copies <= 1);
+        if status == Status::SERVICE_UNAVAILABLE && call.can_move(is_only) {
+            return self.move_on(now, id, call, from, Why::Refused, is_only, out);
         }
         let token = call.exchange.as_ref().map(|exchange| exchange.token);
         if call.upload.is_last() && call.purpose == Purpose::Ask && status.is_success() {

@@ -443,3 +443,25 @@ fn an_answer_with_a_critical_option_that_is_not_known_is_refused() {
     world.hear(&sent.answer(Status::CONTENT, &[(65_000, b"")], b"x"));
     assert_eq!(world.response().1, b"x");
 }
+
+#[test]
+fn a_confirmable_answer_with_an_unknown_critical_option_is_reset() {
+    // RFC 7252 §5.4.1: it is rejected, which to a confirmable message is a reset.
+    let mut world = World::new();
+    world.request(get());
+    let sent = world.one();
+    let answer = sent.separate(9, Status::CONTENT, &[(65_001, b"")], b"");
+    for _ in 0..2 {
+        world.hear(&answer);
+        assert_eq!(world.one().bytes, Empty::Reset(9).datagram());
+    }
+    assert!(matches!(world.failure(), (Why::Protocol(_), _)));
+    world.is_at_rest();
+}
+
+#[test]
+fn a_tag_on_the_wire_does_not_give_the_tokens_away() {
+    // A generator whose state a server can work out from the tags that it gets must not be the tokens'.
+    let client = Client::new(Settings::default(), 42).unwrap();
+    assert_ne!(client.random, SplitMix64::new(42));
+}

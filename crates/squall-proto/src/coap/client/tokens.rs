@@ -19,6 +19,11 @@ impl Tokens {
         Self { mac: Mac::new(key), count: 0 }
     }
 
+    /// A seed for what others get to see, from which nothing follows for the tokens.
+    pub(super) fn other_seed(&self) -> u64 {
+        self.mac.hash(&[b"jitter, message IDs and tags"])
+    }
+
     pub(super) fn next(&mut self) -> Token {
         self.count += 1;
         Token::from(self.mac.hash(&[&self.count.to_le_bytes()]))

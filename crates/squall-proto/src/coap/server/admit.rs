@@ -7,7 +7,7 @@ use super::response::Exchange;
 use super::serve::LINK_FORMAT;
 use crate::coap::message::{Code, Message, Type};
 use crate::coap::options::number;
-use crate::{Method, Status, Target};
+use crate::{Effect, Method, Status, Target};
 
 impl Server {
     /// The resource, `None` for `/.well-known/core`, and the method that are asked for.
@@ -58,6 +58,15 @@ impl Server {
         match resource.access {
             Access::Trusted if !exchange.origin.validated => return Err(Status::FORBIDDEN.into()),
             Access::Validated if !exchange.validated => return Err(Status::UNAUTHORIZED.into()),
+            // A request that was told to bring an Echo is not remembered. Once the peer is validated, late copies
+            // of it would be run beside the one that brought it; they have no Echo still.
+            Access::Validated
+                if exchange.lately
+                    && resource.handler.effect(method) == Effect::Once
+                    && asked.block1.is_none_or(|block| block.number() == 0) =>
+            {
+                return Err(Status::UNAUTHORIZED.into());
+            }
             _ => {}
         }
         if let (Some(takes), Some(format)) = (&resource.takes, asked.content_format)

@@ -45,6 +45,11 @@ impl<'a> Asked<'a> {
             && !self.has_etag
     }
 
+    /// The block of the payload, where that comes in several.
+    pub(super) fn in_blocks(&self) -> Option<Block> {
+        self.block1.filter(|block| block.number() > 0 || block.more())
+    }
+
     fn take(&mut self, field: Field<'a>, again: bool) {
         let number = field.number;
         let repeatable = || definition(number).is_none_or(|definition| definition.repeatable);

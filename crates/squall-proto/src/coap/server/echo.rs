@@ -25,6 +25,8 @@ pub(super) struct Echoes {
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     key: u64,
+    /// From when on it has been known without a gap.
+    since: Time,
     until: Time,
 }
 
@@ -67,10 +69,11 @@ impl Echoes {
         true
     }
 
-    /// Whether `origin` has sent back a value lately.
-    pub(super) fn knows(&self, now: Time, origin: &Origin) -> bool {
+    /// Since when `origin` is known, if it has sent back a value and is not forgotten.
+    pub(super) fn known_since(&self, now: Time, origin: &Origin) -> Option<Time> {
         let key = self.key(origin);
-        self.table[self.set(key)].iter().any(|entry| entry.key == key && entry.until > now)
+        let known = self.table[self.set(key)].iter().find(|entry| entry.key == key && entry.until > now);
+        known.map(|entry| entry.since)
     }
 
     fn remember(&mut self, now: Time, origin: &Origin) {
@@ -83,7 +86,9 @@ impl Echoes {
             .position(|entry| entry.key == key)
             .or_else(|| set.iter().enumerate().min_by_key(|(_, entry)| entry.until).map(|(way, _)| way));
         if let Some(way) = way {
-            set[way] = Entry { key, until };
+            let is_known = set[way].key == key && set[way].until > now;
+            let since = if is_known { set[way].since } else { now };
+            set[way] = Entry { key, since, until };
         }
     }
 
@@ -141,11 +146,11 @@ mod tests {
         let mut forged = value;
         forged[11] ^= 1;
         assert!(!echoes.admit(at(100), &one, &forged));
-        assert!(!echoes.knows(at(100), &one));
+        assert_eq!(echoes.known_since(at(100), &one), None);
         assert!(echoes.admit(at(160), &one, &value));
-        assert!(echoes.knows(at(259), &one));
-        assert!(!echoes.knows(at(260), &one), "it is forgotten");
-        assert!(!echoes.knows(at(160), &other));
+        assert_eq!(echoes.known_since(at(259), &one), Some(at(160)));
+        assert_eq!(echoes.known_since(at(260), &one), None, "it is forgotten");
+        assert_eq!(echoes.known_since(at(160), &other), None);
     }
 
     #[test]
@@ -156,9 +161,9 @@ mod tests {
             let value = echoes.value(at(port), &peer);
             assert!(echoes.admit(at(port), &peer, &value));
         }
-        assert!(!echoes.knows(at(5), &origin("192.0.2.1:1")));
+        assert_eq!(echoes.known_since(at(5), &origin("192.0.2.1:1")), None);
         for port in 2..=5 {
-            assert!(echoes.knows(at(5), &origin(&alloc::format!("192.0.2.1:{port}"))));
+            assert!(echoes.known_since(at(5), &origin(&alloc::format!("192.0.2.1:{port}"))).is_some());
         }
     }
 }

@@ -127,6 +127,7 @@ impl Server {
             exchange: *exchange,
             resource: 0,
             target,
+            datagram: &[],
             payload: &[],
             block1: None,
             block2: asked.block2,

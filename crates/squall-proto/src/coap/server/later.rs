@@ -109,6 +109,7 @@ impl Server {
             exchange: waiting.exchange,
             resource: 0,
             target: Target::new(waiting.method, Options::EMPTY),
+            datagram: &[],
             payload: &[],
             block1: waiting.block1,
             block2: waiting.block2,
@@ -240,6 +241,7 @@ impl Server {
         let exchange = Exchange {
             origin,
             validated: true,
+            lately: false,
             carrier: Carrier::Message(reliability, id),
             id,
             token: observer.token,
@@ -252,6 +254,7 @@ impl Server {
             exchange,
             resource: observer.resource,
             target,
+            datagram: &[],
             payload: &[],
             block1: None,
             block2: None,

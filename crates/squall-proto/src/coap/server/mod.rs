@@ -6,7 +6,7 @@
 //! - A request with [`Effect::Once`](crate::Effect::Once) is run at most once, as long as this server lives
 //!   and its client obeys [RFC 7252 §4.4](https://www.rfc-editor.org/rfc/rfc7252#section-4.4). A repeated
 //!   one gets the answer that was given, or nothing once that is forgotten; one that could not be remembered is
-//!   refused with 5.03 and not run. Safe and idempotent requests are simply run again
+//!   refused with 5.03 and not run, though a late copy of it may find room. Safe and idempotent requests are simply run again
 //!   ([§4.5](https://www.rfc-editor.org/rfc/rfc7252#section-4.5)). A program that takes over another's address
 //!   and port gets none of its answers, because the whole message and its token are compared, unless it
 //!   also sends the very same bytes, token and message ID included, within 247 s.
@@ -115,7 +115,9 @@ impl Server {
         let lifetime = transmission.exchange_lifetime();
         let mut links = LinkWriter::new();
         resources.iter().for_each(|resource| resource.describe(&mut links));
-        let mut random = SplitMix64::new(key as u64 ^ (key >> 64) as u64);
+        let mac = Mac::new(key);
+        // Peers see what comes of it, and shall learn nothing of the key.
+        let mut random = SplitMix64::new(mac.hash(&[b"message IDs and leisure"]));
         let mut ids = Box::new([0; ID_COUNTERS]);
         ids.iter_mut().for_each(|id| *id = random.next_u64() as u16);
         Self {
@@ -123,7 +125,7 @@ impl Server {
             bench: Outbox::with_limits(config.max_answer, 16),
             datagram: Vec::new(),
             scratch: Vec::new(),
-            mac: Mac::new(key),
+            mac,
             random,
             ids,
             once: Once::new(key, config.marks, config.answer_bytes, lifetime),

@@ -127,6 +127,10 @@ impl Once {
         if self.marks >= self.max_marks || self.pages[index].len() >= MAX_PAGE {
             return Err(Full::Store);
         }
+        // Nor shall strangers fill the page of a message ID that others will come to.
+        if !validated && self.pages[index].len() >= MAX_PAGE / 2 {
+            return Err(Full::Quota);
+        }
         self.quotas.admit(now, origin, validated, &self.mac).map_err(|_| Full::Quota)?;
         // The tick that has begun counts whole, and one more is for the one it ends in.
         let expires =
@@ -171,6 +175,11 @@ impl Once {
         let before = page.len();
         page.retain(|mark| mark.is_live(tick));
         self.marks -= before - page.len();
+        // Or all pages, each in its turn, would come to keep what a full one needs.
+        let kept = page.len().max(SMALLEST_PAGE);
+        if page.capacity() > 2 * kept {
+            page.shrink_to(kept);
+        }
     }
 
     fn sweep_some(&mut self, tick: u32, pages: usize) {
@@ -258,6 +267,8 @@ fn tick(now: Time) -> u32 {
 const TICK: u64 = 500_000_000;
 /// The most marks of one page, so that looking through it takes less than a microsecond.
 const MAX_PAGE: usize = 1024;
+/// How many marks a page that was used keeps room for.
+const SMALLEST_PAGE: usize = 4;
 /// How many pages are looked through to find room.
 const SWEEP_WHEN_FULL: usize = 64;
 /// Answers begin at multiples of this many bytes.

@@ -47,7 +47,9 @@ pub enum Access {
     /// Everybody; who is not validated gets no more than three times what it sends.
     #[default]
     Anyone,
-    /// Peers that have shown that they are where they say; others get 4.01 with an Echo to do so.
+    /// Peers that have shown that they are where they say; others get 4.01 with an Echo to do so. For
+    /// MAX_LATENCY (100 s) after that each request with effect has to bring an Echo, for it could be a late copy of
+    /// one that was told to.
     Validated,
     /// Loopback, and networks that the operator trusts; others get 4.03.
     Trusted,

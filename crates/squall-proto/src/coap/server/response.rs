@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::echo::EchoValue;
 use crate::coap::block::Block;
-use crate::coap::message::Token;
+use crate::coap::message::{Code, Message, Token, Type};
 use crate::coap::options::number;
 use crate::coap::writer::{Header, Reliability, Writer};
 use crate::{Method, Origin, Status};
@@ -25,6 +25,9 @@ pub(super) struct Exchange {
     pub(super) origin: Origin,
     /// Whether the peer is validated, by the driver or by Echo.
     pub(super) validated: bool,
+    /// Whether it is by an Echo in another request, and so lately that this may be a copy of one that was
+    /// told to bring an Echo.
+    pub(super) lately: bool,
     pub(super) carrier: Carrier,
     pub(super) id: u16,
     pub(super) token: Token,
@@ -49,6 +52,16 @@ impl Exchange {
     /// Counts a datagram of `length` bytes as sent for it.
     pub(super) fn spend(&mut self, length: usize) {
         self.spent += length + self.origin.header_size();
+    }
+
+    /// Whether `datagram` is an answer to it that may be sent: not that to a request which looks the same by
+    /// its hash, and not too long.
+    pub(super) fn is_answer(&self, datagram: &[u8]) -> bool {
+        Message::parse(datagram).is_ok_and(|answer| {
+            let is_own = answer.message_type() != Type::Acknowledgement || answer.id() == self.id;
+            let is_wanted = answer.code() == Code::Empty || answer.token() == self.token;
+            is_own && is_wanted && datagram.len() <= self.budget()
+        })
     }
 
     pub(super) fn header(&self, status: Status) -> Header {

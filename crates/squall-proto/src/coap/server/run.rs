@@ -115,6 +115,7 @@ impl Server {
         self.separate.insert(Waiting {
             ticket,
             exchange,
+            request: self.once.key(&exchange.origin, exchange.id, ready.datagram),
             confirmable,
             method: ready.target.method(),
             body: ready.body,

@@ -7,7 +7,6 @@ use core::time::Duration;
 use super::once::Key;
 use super::response::Exchange;
 use crate::coap::block::Block;
-use crate::coap::message::Token;
 use crate::{Method, Origin, Ticket, Time};
 
 /// The requests whose answers are not there yet, or not acknowledged yet.
@@ -23,6 +22,8 @@ pub(super) struct Separate {
 pub(super) struct Waiting {
     pub(super) ticket: Ticket,
     pub(super) exchange: Exchange,
+    /// What a copy of the request is known by.
+    pub(super) request: Key,
     pub(super) confirmable: bool,
     pub(super) method: Method,
     /// What its body is known by, if it is given in blocks.
@@ -68,12 +69,9 @@ impl Separate {
         self.list.push(waiting);
     }
 
-    /// The request that is repeated by a message of `origin` with this ID and token.
-    pub(super) fn find(&self, origin: &Origin, id: u16, token: Token) -> Option<&Waiting> {
-        self.list.iter().find(|waiting| {
-            let exchange = &waiting.exchange;
-            exchange.origin.peer == origin.peer && exchange.id == id && exchange.token == token
-        })
+    /// The request that is repeated by one that is known by `request`.
+    pub(super) fn find(&self, request: Key) -> Option<&Waiting> {
+        self.list.iter().find(|waiting| waiting.request == request)
     }
 
     /// Takes the one with `ticket` out, if its answer is still awaited.

@@ -23,6 +23,8 @@ pub(super) struct Ready<'a> {
     pub(super) exchange: Exchange,
     pub(super) resource: usize,
     pub(super) target: Target<'a>,
+    /// The whole message, by which a copy is known.
+    pub(super) datagram: &'a [u8],
     pub(super) payload: &'a [u8],
     pub(super) block1: Option<Block>,
     pub(super) block2: Option<Block>,
@@ -51,7 +53,7 @@ impl Server {
         }
         let asked = Asked::read(message.options());
         let mut exchange = self.exchange(request, message, asked.no_response);
-        exchange.validated = self.validate(now, &request.origin, asked.echo);
+        (exchange.validated, exchange.lately) = self.validate(now, &request.origin, asked.echo);
         let (resource, method) = match self.admit(&exchange, &asked, message) {
             Ok(admitted) => admitted,
             Err(Rejected::With(status)) => return self.fail(now, &exchange, status, out),
@@ -68,6 +70,7 @@ impl Server {
             exchange,
             resource,
             target,
+            datagram: request.payload,
             payload: message.payload(),
             block1: asked.block1,
             block2: asked.block2,
@@ -76,7 +79,10 @@ impl Server {
             body: 0,
             observe: None,
         };
-        if let Some(waiting) = self.separate.find(&request.origin, message.id(), message.token()) {
+        if !self.separate.list.is_empty()
+            && let key = self.once.key(&request.origin, message.id(), request.payload)
+            && let Some(waiting) = self.separate.find(key)
+        {
             let is_acknowledged = !matches!(waiting.stage, Stage::Unacknowledged(..));
             self.counts.add(Event::ReplaysGone);
             if waiting.confirmable && is_acknowledged {
@@ -96,6 +102,8 @@ impl Server {
             return;
         }
         if let Some(value) = asked.observe
+            && safe
+            && asked.in_blocks().is_none()
             && matches!(method, Method::Get | Method::Fetch)
         {
             return self.observe(now, &ready, value, out);
@@ -114,25 +122,32 @@ impl Server {
         out: &mut Outbox,
     ) {
         let exchange = ready.exchange;
-        let in_blocks = asked.block1.filter(|block| block.number() > 0 || block.more());
+        let in_blocks = asked.in_blocks();
+        let is_first = in_blocks.is_some_and(|block| block.number() == 0);
         let is_last = in_blocks.is_some_and(|block| !block.more());
         // Once a body is complete its blocks are gone, so that its last block can only be answered from
-        // memory when it comes again, whatever the effect.
-        let key = (effect == Effect::Once && in_blocks.is_none() || is_last)
+        // memory when it comes again, whatever the effect; and a late copy of its first block would
+        // begin another body, of which the next body's blocks could become a part.
+        let key = (effect == Effect::Once && in_blocks.is_none() || is_first || is_last)
             .then(|| self.once.key(&exchange.origin, exchange.id, request.payload));
         if let Some(key) = key {
             match self.once.look(now, key) {
                 Known::New => {}
-                Known::Answered(answer) => {
+                Known::Answered(answer) if exchange.is_answer(answer) => {
                     self.counts.add(Event::Replayed);
                     let sent = out.to(&exchange.origin).write(answer);
                     return sent.unwrap_or_else(|refusal| out.refuse(refusal));
                 }
-                Known::Gone => {
+                Known::Answered(_) | Known::Gone => {
                     self.counts.add(Event::ReplaysGone);
                     return out.refuse(Refusal::Overload("the answer to a repeated request is gone"));
                 }
             }
+        }
+        if let Some(key) = key.filter(|_| is_first)
+            && !self.mark(now, &exchange, key, out)
+        {
+            return;
         }
         let mut whole = None;
         if let Some(block) = in_blocks {
@@ -140,7 +155,6 @@ impl Server {
                 key: ready.body,
                 peer: self.mac.hash(&[&mac::peer(&exchange.origin)]),
                 validated: exchange.validated,
-                id: exchange.id,
                 block,
                 payload: ready.payload,
             };
@@ -152,23 +166,19 @@ impl Server {
                 self.counts.add(Event::UploadsDropped);
             }
             if taken != Taken::Last {
-                return self.answer_block(now, &exchange, block, taken, out);
+                let mark = out.mark();
+                self.answer_block(now, &exchange, block, taken, out);
+                if let Some(key) = key.filter(|_| is_first) {
+                    self.once.answer(key, exchange.validated, out.since(mark));
+                }
+                return;
             }
             self.counts.add(Event::BlocksTaken);
             whole = Some(arrived);
         }
         if let Some(key) = key {
-            let lifetime = match exchange.carrier {
-                Carrier::Acknowledgement(_) => self.config.transmission.exchange_lifetime(),
-                Carrier::Message(..) => self.config.transmission.non_lifetime(),
-            };
-            let inserted = self.once.insert(now, key, &exchange.origin, exchange.validated, lifetime);
-            if let Err(full) = inserted {
-                self.counts.add(match full {
-                    Full::Store => Event::RefusedFull,
-                    Full::Quota => Event::RefusedQuota,
-                });
-                return self.fail(now, &exchange, Status::SERVICE_UNAVAILABLE, out);
+            if !self.mark(now, &exchange, key, out) {
+                return;
             }
             self.counts.add(Event::Executed);
         }
@@ -180,6 +190,23 @@ impl Server {
         if let Some(key) = key.filter(|_| !answer.is_empty()) {
             self.once.answer(key, exchange.validated, answer);
         }
+    }
+
+    /// Remembers a request, or refuses it for want of room.
+    fn mark(&mut self, now: Time, exchange: &Exchange, key: Key, out: &mut Outbox) -> bool {
+        let lifetime = match exchange.carrier {
+            Carrier::Acknowledgement(_) => self.config.transmission.exchange_lifetime(),
+            Carrier::Message(..) => self.config.transmission.non_lifetime(),
+        };
+        let inserted = self.once.insert(now, key, &exchange.origin, exchange.validated, lifetime);
+        if let Err(full) = inserted {
+            self.counts.add(match full {
+                Full::Store => Event::RefusedFull,
+                Full::Quota => Event::RefusedQuota,
+            });
+            self.fail(now, exchange, Status::SERVICE_UNAVAILABLE, out);
+        }
+        inserted.is_ok()
     }
 
     /// Says what became of a block that is not the last.
@@ -265,6 +292,7 @@ impl Server {
         Exchange {
             origin: request.origin,
             validated: request.origin.validated,
+            lately: false,
             carrier,
             id: message.id(),
             token: message.token(),
@@ -275,15 +303,19 @@ impl Server {
         }
     }
 
-    fn validate(&mut self, now: Time, origin: &Origin, echo: Option<&[u8]>) -> bool {
+    /// Whether the peer is validated, and whether it is by another request and so lately that this may be a
+    /// copy of one that came before it.
+    fn validate(&mut self, now: Time, origin: &Origin, echo: Option<&[u8]>) -> (bool, bool) {
         if origin.validated {
-            return true;
+            return (true, false);
         }
         if echo.is_some_and(|value| self.echoes.admit(now, origin, value)) {
             self.counts.add(Event::Validated);
-            return true;
+            return (true, false);
         }
-        self.echoes.knows(now, origin)
+        let since = self.echoes.known_since(now, origin);
+        let lately = |since| now.since(since) <= self.config.transmission.max_latency();
+        (since.is_some(), since.is_some_and(lately))
     }
 
     /// What the body of a request or answer is known by: its peer, method and options.

@@ -6,8 +6,8 @@ use core::time::Duration;
 use crate::Time;
 use crate::coap::block::Block;
 
-/// The bodies that have begun and not ended, bounded in bytes: of each peer, of all that are not
-/// validated, and of all.
+/// The bodies that have begun and not ended, bounded in bytes and in number: of each peer to a quarter,
+/// of all that are not validated to half, and of all.
 #[derive(Debug)]
 pub(super) struct Uploads {
     bodies: Vec<Upload>,
@@ -24,8 +24,6 @@ struct Upload {
     key: u64,
     peer: u64,
     validated: bool,
-    /// The message ID of the first block, by which a late duplicate of it is known.
-    first: u16,
     body: Vec<u8>,
     expires: Time,
 }
@@ -37,8 +35,6 @@ pub(super) struct Arrived<'a> {
     pub(super) key: u64,
     pub(super) peer: u64,
     pub(super) validated: bool,
-    /// The message ID.
-    pub(super) id: u16,
     pub(super) block: Block,
     pub(super) payload: &'a [u8],
 }
@@ -65,7 +61,7 @@ impl Uploads {
         Self { bodies: Vec::new(), bytes: 0, strange_bytes: 0, max_bytes, max_body, lifetime, dropped: 0 }
     }
 
-    /// Takes a block; one that has been taken before is passed over.
+    /// Takes a block; one that has been taken before is passed over, but for the first, which begins anew.
     pub(super) fn take(&mut self, now: Time, arrived: &Arrived<'_>) -> Taken {
         let Arrived { key, block, payload, .. } = *arrived;
         if block.more() && payload.len() != block.size().bytes() || payload.len() > block.size().bytes() {
@@ -82,8 +78,9 @@ impl Uploads {
             Some(index) => {
                 let upload = &self.bodies[index];
                 let known = upload.body.get(offset..offset + payload.len()) == Some(payload);
-                if block.number() == 0 && (upload.first != arrived.id || !known) {
-                    // A new body in the place of one that was not finished.
+                if block.number() == 0 {
+                    // A new body in the place of one that was not finished: a copy of the first block does
+                    // not come here.
                     self.remove(key);
                     return self.begin(now, arrived);
                 }
@@ -123,12 +120,15 @@ impl Uploads {
     }
 
     fn begin(&mut self, now: Time, arrived: &Arrived<'_>) -> Taken {
-        let Arrived { key, peer, validated, id, .. } = *arrived;
-        if self.bodies.len() >= MAX_UPLOADS {
+        let Arrived { key, peer, validated, .. } = *arrived;
+        let count = |of: &dyn Fn(&Upload) -> bool| self.bodies.iter().filter(|upload| of(upload)).count();
+        let is_full = self.bodies.len() >= MAX_UPLOADS
+            || count(&|upload| upload.peer == peer) >= MAX_UPLOADS / 4
+            || !validated && count(&|upload| !upload.validated) >= MAX_UPLOADS / 2;
+        if is_full {
             return Taken::Full;
         }
-        let upload =
-            Upload { key, peer, validated, first: id, body: Vec::new(), expires: now + self.lifetime };
+        let upload = Upload { key, peer, validated, body: Vec::new(), expires: now + self.lifetime };
         self.bodies.push(upload);
         let taken = self.append(now, self.bodies.len() - 1, arrived.payload);
         if taken == Taken::Full {

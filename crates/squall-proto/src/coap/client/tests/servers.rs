@@ -153,3 +153,36 @@ fn a_next_server_without_a_place_is_passed_over() {
     while world.next_timer().is_some() {}
     world.is_at_rest();
 }
+
+#[test]
+fn a_proof_of_address_goes_only_to_the_server_that_gave_it() {
+    let mut world = two();
+    let first = world.servers.remove(1);
+    world.request(get());
+    let sent = world.one();
+    world.hear(&sent.answer(Status::CONTENT, &[(number::ECHO, b"one's")], b""));
+    world.response();
+    world.servers.push(first);
+    world.request(get());
+    let sent = world.one();
+    assert_eq!(sent.message().options().get(number::ECHO), Some(&b"one's"[..]));
+    world.next_timer();
+    let second = world.one();
+    assert_eq!((second.to, second.message().options().get(number::ECHO)), (server(2), None));
+    let small = [(number::BLOCK2, &block(0, true, 16)[..])];
+    world.hear_from(server(2), &second.answer(Status::CONTENT, &small, &[0; 16]));
+    let next = world.one();
+    assert_eq!((next.to, next.message().options().get(number::ECHO)), (server(2), None));
+}
+
+#[test]
+fn a_refusal_of_one_copy_says_nothing_of_the_others() {
+    let mut world = two();
+    world.request(post());
+    let sent = world.one();
+    world.next_timer();
+    world.one();
+    world.hear(&sent.answer(Status::SERVICE_UNAVAILABLE, &[], b""));
+    assert_eq!((world.response().0, world.sent()), (Status::SERVICE_UNAVAILABLE, vec![]));
+    world.is_at_rest();
+}

@@ -211,6 +211,51 @@ fn a_late_duplicate_of_the_first_block_does_not_begin_the_body_anew() {
 }
 
 #[test]
+fn a_late_duplicate_of_an_earlier_bodys_first_block_does_not_get_into_the_next_body() {
+    let mut bench = bench();
+    let block = |number, more, id, fill| {
+        let put = ask(Method::Put, "store/a").block(number::BLOCK1, number, more, 16);
+        put.payload(&[fill; 16]).id(id)
+    };
+    let first = bench.one(TRUSTED, &block(0, true, 1, b'a'));
+    bench.one(TRUSTED, &block(1, false, 2, b'b'));
+    bench.one(TRUSTED, &block(0, true, 3, b'c'));
+    assert_eq!(bench.one(TRUSTED, &block(0, true, 1, b'a')), first, "it gets its answer again");
+    let body = bench.one(TRUSTED, &block(1, false, 4, b'd')).payload();
+    assert_eq!(body, b"2:ccccccccccccccccdddddddddddddddd");
+}
+
+#[test]
+fn a_body_in_blocks_is_not_run_before_it_is_whole_though_it_asks_to_observe() {
+    let mut bench = bench();
+    let fetch = ask(Method::Fetch, "time").uint(number::OBSERVE, 0);
+    let first = fetch.clone().block(number::BLOCK1, 0, true, 16).payload(&[0; 16]);
+    assert_eq!(bench.status(&first), Status::CONTINUE);
+    assert_eq!(bench.server.observations(), 0);
+    let last = fetch.block(number::BLOCK1, 1, false, 16).payload(&[0; 4]).id(2);
+    assert_eq!(bench.status(&last), Status::CONTENT);
+}
+
+#[test]
+fn strangers_leave_room_for_the_bodies_of_others() {
+    let mut bench = bench();
+    let first = |peer: &str| {
+        let port: u16 = peer.split_once(':').unwrap().1.parse().unwrap();
+        ask(Method::Post, "echo").block(number::BLOCK1, 0, true, 16).payload(&[0; 16]).id(port)
+    };
+    for port in 1..1000 {
+        let peer = alloc::format!("192.0.2.1:{port}");
+        bench.one(&peer, &first(&peer));
+    }
+    assert_eq!(bench.one(TRUSTED, &first(TRUSTED)).status(), Status::CONTINUE);
+    let admitted = (1..1000).filter(|port| {
+        let peer = alloc::format!("127.0.0.1:{port}");
+        bench.one(&peer, &first(&peer)).status() == Status::CONTINUE
+    });
+    assert_eq!(admitted.count(), 255);
+}
+
+#[test]
 fn request_tags_keep_bodies_apart() {
     let mut bench = bench();
     let block = |tag: &[u8], number, more, id: u16| {

@@ -114,6 +114,16 @@ fn strangers_get_their_share_and_no_more() {
 }
 
 #[test]
+fn strangers_cannot_take_a_message_id_from_others() {
+    let (mut bench, _) = tally(ServerConfig::default());
+    for port in 1..=1024 {
+        bench.one(&alloc::format!("192.0.2.1:{port}"), &post(b"x"));
+    }
+    assert_eq!(bench.count(Event::RefusedQuota), 512);
+    assert_eq!(bench.status(&post(b"x")), Status::CHANGED);
+}
+
+#[test]
 fn the_memory_is_what_is_said() {
     let (mut bench, _) = tally(ServerConfig::default().marks(1 << 16).answer_bytes(1 << 20));
     assert!(bench.server.remembered().0 < 1024, "nothing before the first request");
@@ -124,6 +134,26 @@ fn the_memory_is_what_is_said() {
     assert_eq!(requests, 65_535);
     // 8,192 pages of 24 bytes, 12 bytes a mark in vectors that may be half empty, and the ring.
     assert!(bytes <= 8192 * 24 + 65_536 * 12 * 2 + (1 << 20), "{bytes}");
+}
+
+#[test]
+fn memory_does_not_grow_with_time() {
+    // Message IDs of another page in each lifetime, as many as there is room for.
+    let (mut bench, _) = tally(ServerConfig::default().marks(4096).answer_bytes(4096));
+    let mut most = 0;
+    for round in 0..16 {
+        for port in 1..=1024 {
+            for page in 0..4 {
+                bench.send(&alloc::format!("127.0.0.1:{port}"), &post(b"x").id(round * 4 + page));
+            }
+        }
+        let (bytes, requests) = bench.server.remembered();
+        assert!(requests > 4000, "{requests} in round {round}");
+        most = most.max(bytes);
+        bench.wait(seconds(250));
+    }
+    // 512 pages of 24 bytes and 4 marks at least, 4,096 marks, as much room for more, and the ring.
+    assert!(most <= 512 * (24 + 4 * 12) + 4096 * 12 * 2 + 4096, "{most}");
 }
 
 #[test]
@@ -183,4 +213,53 @@ fn a_handler_that_panics_is_not_run_again_and_takes_nothing_down() {
         let next = ask(Method::Post, path).payload(b"fine").block(number::BLOCK2, 0, false, 64).id(10);
         assert_eq!(bench.one(TRUSTED, &next).payload(), b"fine");
     }
+}
+
+#[test]
+fn a_late_copy_of_a_request_that_was_asked_for_its_echo_is_not_run_beside_the_one_that_had_it() {
+    let mut bench = bench();
+    let first = ask(Method::Post, "known").id(1);
+    let echo = bench.one(STRANGER, &first).option(number::ECHO).unwrap();
+    let with = first.clone().option(number::ECHO, &echo).id(2);
+    assert_eq!(bench.one(STRANGER, &with).payload(), b"1:");
+    bench.wait(seconds(99));
+    assert_eq!(bench.one(STRANGER, &first).status(), Status::UNAUTHORIZED, "it may be under way for 100 s");
+    bench.wait(seconds(2));
+    assert_eq!(bench.one(STRANGER, &first.id(3)).payload(), b"2:", "now no copy of it can be left");
+}
+
+#[test]
+fn an_observation_is_no_way_round_the_memory() {
+    struct Counted(Tally);
+    impl Handler for Counted {
+        fn handle(&self, request: &Request<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal> {
+            self.0.handle(request, reply)
+        }
+        fn effect(&self, _method: Method) -> Effect {
+            Effect::Once
+        }
+    }
+    let tally = Tally::default();
+    let resource = Resource::new("count", Counted(tally.clone())).observable(seconds(1));
+    let mut bench = Bench::new(ServerConfig::default(), alloc::vec![resource]);
+    for _ in 0..3 {
+        bench.send(TRUSTED, &get("count").uint(number::OBSERVE, 0));
+    }
+    bench.wait(seconds(10));
+    assert_eq!((tally.runs(), bench.server.observations()), (1, 0));
+}
+
+#[test]
+fn two_requests_that_look_the_same_do_not_share_an_answer() {
+    // A hash of 32 bits that two requests share, as one in 2³² pairs does.
+    let (mut bench, tally) = tally(ServerConfig::default());
+    let (one, other) = (post(b"x"), post(b"y").token(b"U"));
+    let first = bench.one(TRUSTED, &one);
+    let origin = first.to;
+    let key = bench.server.once.key(&origin, 1, &other.datagram());
+    let stolen = bench.server.once.insert(bench.now, key, &origin, true, seconds(247));
+    assert_eq!(stolen, Ok(()));
+    bench.server.once.answer(key, true, &first.datagram);
+    assert_eq!(bench.send(TRUSTED, &other), [], "not the answer to another token");
+    assert_eq!((tally.runs(), bench.count(Event::ReplaysGone)), (1, 1));
 }

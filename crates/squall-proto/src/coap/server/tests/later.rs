@@ -179,6 +179,16 @@ fn an_answer_that_comes_later_is_acknowledged_first_and_sent_until_it_is_acknowl
 }
 
 #[test]
+fn other_content_is_another_request_while_an_answer_is_awaited() {
+    let (mut bench, runs) = deferred(ServerConfig::default());
+    let post = ask(Method::Post, "later").id(7);
+    for request in [post.clone(), post.clone(), post.clone().payload(b"x"), post.payload(b"x")] {
+        assert_eq!(bench.send(TRUSTED, &request)[0].datagram, [ACKNOWLEDGE, 0, 0, 7]);
+    }
+    assert_eq!(runs.load(Ordering::Relaxed), 2);
+}
+
+#[test]
 fn a_stranger_gets_no_more_of_a_later_answer_than_of_one_at_once() {
     for (path, length) in [("later", 8), ("later", 100), ("later", 5000)] {
         let (mut bench, runs) = deferred(ServerConfig::default());
