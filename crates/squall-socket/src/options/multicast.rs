@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
-use super::numbers::IP_MULTICAST_ALL;
+use super::numbers::{IP_MULTICAST_ALL, IPV6_MULTICAST_ALL};
 use crate::socket::set_option;
 use crate::{Family, Socket};
 
@@ -101,13 +101,18 @@ impl Socket {
         }
     }
 
-    /// Whether an IPv4 socket also hears groups that *another* socket of this machine joined; it does by
-    /// default (`IPPROTO_IP`, `IP_MULTICAST_ALL`, [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html)).
+    /// Whether a socket also hears groups that *another* socket of this machine joined; it does by
+    /// default (`IPPROTO_IP`, `IP_MULTICAST_ALL`, [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html);
+    /// `IPPROTO_IPV6`, `IPV6_MULTICAST_ALL`, since Linux 4.20). On an IPv6 socket it holds for both families.
     ///
     /// # Errors
     /// `Unsupported` other than on Linux; the system's otherwise.
     pub fn set_multicast_all(&self, on: bool) -> io::Result<()> {
-        self.set(IP_MULTICAST_ALL, on.into())
+        self.set(IP_MULTICAST_ALL, on.into())?;
+        match self.family()? {
+            Family::V6 => self.set(IPV6_MULTICAST_ALL, on.into()),
+            _ => Ok(()),
+        }
     }
 
     fn set_multicast_interface_v4(&self, interface: u32) -> io::Result<()> {

@@ -99,6 +99,8 @@ mod linux {
         Number::here("UDP_SEGMENT", libc::SOL_UDP, libc::UDP_SEGMENT);
     pub(in crate::options) const IP_MULTICAST_ALL: Number =
         Number::here("IP_MULTICAST_ALL", libc::IPPROTO_IP, libc::IP_MULTICAST_ALL);
+    pub(in crate::options) const IPV6_MULTICAST_ALL: Number =
+        Number::here("IPV6_MULTICAST_ALL", libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_ALL);
 }
 
 #[cfg(not(all(target_os = "linux", not(squall_portable))))]
@@ -118,4 +120,5 @@ mod linux {
     pub(in crate::options) const UDP_GRO: Number = Number::missing("UDP_GRO");
     pub(in crate::options) const UDP_SEGMENT: Number = Number::missing("UDP_SEGMENT");
     pub(in crate::options) const IP_MULTICAST_ALL: Number = Number::missing("IP_MULTICAST_ALL");
+    pub(in crate::options) const IPV6_MULTICAST_ALL: Number = Number::missing("IPV6_MULTICAST_ALL");
 }

@@ -302,3 +302,13 @@ fn only_groups_can_be_joined() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     expect_on_linux(socket.set_multicast_all(false), ());
 }
+
+#[test]
+#[cfg(all(target_os = "linux", not(squall_portable)))]
+fn what_others_joined_is_left_out_in_both_families() {
+    use super::numbers::{IP_MULTICAST_ALL, IPV6_MULTICAST_ALL};
+
+    let Ok(socket) = Socket::open(Family::V6, Kind::Datagram) else { return };
+    socket.set_multicast_all(false).unwrap();
+    assert_eq!((socket.get(IP_MULTICAST_ALL).unwrap(), socket.get(IPV6_MULTICAST_ALL).unwrap()), (0, 0));
+}
