@@ -144,7 +144,7 @@ pub(crate) fn assemble(
         seats.push(Seat { number: first_shard + number, shard });
     }
     let runtime = runtime.map(|runtime| start_runtime(runtime, &control, listeners)).transpose()?;
-    let parts = Parts { shards: Vec::new(), runtime, workers: None, _bound: bound, pool };
+    let parts = Parts { shards: Vec::new(), runtime, workers: None, groups: None, _bound: bound, pool };
     Ok((control, parts, meters, seats))
 }
 

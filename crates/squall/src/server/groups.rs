@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use squall_proto::Transport;
@@ -49,9 +49,12 @@ pub(super) fn members(services: &[Service], bound: &[Bound]) -> Vec<Member> {
 
 /// Joins the groups on every interface, and on those that come later, until the server stops.
 /// Memberships belong to the sockets, also to those that worker processes inherit.
-pub(super) fn keep(control: &Arc<Control>, mut members: Vec<Member>) -> std::io::Result<()> {
+pub(super) fn keep(
+    control: &Arc<Control>,
+    mut members: Vec<Member>,
+) -> std::io::Result<Option<JoinHandle<()>>> {
     if members.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let waker = Waker::new()?;
     let mut poller = Poller::new()?;
@@ -75,7 +78,7 @@ pub(super) fn keep(control: &Arc<Control>, mut members: Vec<Member>) -> std::io:
             }
         }
     };
-    thread::Builder::new().name("squall-groups".into()).spawn(keep).map(drop)
+    thread::Builder::new().name("squall-groups".into()).spawn(keep).map(Some)
 }
 
 fn join(control: &Control, members: &mut [Member]) {

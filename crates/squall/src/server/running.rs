@@ -173,6 +173,8 @@ pub(crate) struct Parts {
     pub(super) shards: Vec<JoinHandle<()>>,
     pub(super) runtime: Option<(JoinHandle<()>, oneshot::Sender<()>)>,
     pub(super) workers: Option<workers::Supervisor>,
+    /// Joins multicast groups on new interfaces.
+    pub(super) groups: Option<JoinHandle<()>>,
     /// Socket files to remove, and the pool to end, after all else.
     pub(super) _bound: Vec<Bound>,
     pub(super) pool: Option<Arc<Pool>>,
@@ -228,6 +230,10 @@ impl Parts {
     pub(crate) fn finish(self, control: &Control) {
         if let Some(workers) = self.workers {
             workers.finish();
+        }
+        if let Some(groups) = self.groups {
+            // It holds sockets, whose ports are free only when it has ended, and waits for nothing but the stop.
+            let _ = groups.join();
         }
         // A handler that does not come back holds its thread, and nothing can end that from outside: after
         // the deadline it is left alone.
@@ -294,7 +300,7 @@ fn open(server: Server, keep_first: bool) -> Result<(Running, Option<Seat>), Bin
     let (control, mut parts, meters, mut seats) =
         assemble(services, config, bound, 0, false).map_err(BindError::Start)?;
     let first = (keep_first && !seats.is_empty()).then(|| seats.remove(0));
-    groups::keep(&control, members).map_err(|error| failed(&control, error))?;
+    parts.groups = groups::keep(&control, members).map_err(|error| failed(&control, error))?;
     parts.spawn(&control, seats).map_err(BindError::Start)?;
     let started = control.now();
     Ok((Running { control, locals, left_out, meters, parts: Some(parts), started }, first))
@@ -314,10 +320,11 @@ fn start_processes(
     let plan = workers::Plan::new(&control, &services, &bound, workers, &mut meters);
     let supervisor =
         workers::Supervisor::start(Arc::clone(&control), plan, deadline).map_err(BindError::Start)?;
-    groups::keep(&control, groups::members(&services, &bound)).map_err(|error| failed(&control, error))?;
+    let members = groups::members(&services, &bound);
+    let groups = groups::keep(&control, members).map_err(|error| failed(&control, error))?;
     let started = control.now();
-    let parts =
-        Parts { shards: Vec::new(), runtime: None, workers: Some(supervisor), _bound: bound, pool: None };
+    let workers = Some(supervisor);
+    let parts = Parts { shards: Vec::new(), runtime: None, workers, groups, _bound: bound, pool: None };
     Ok(Running { control, locals, left_out, meters, parts: Some(parts), started })
 }
 
