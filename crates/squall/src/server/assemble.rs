@@ -12,7 +12,7 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use super::bind::Bound;
-use super::running::{PartEnd, Parts, Seat};
+use super::parts::{PartEnd, Parts, Seat};
 use super::service::Application;
 use super::{Config, Model, Service};
 use crate::clock::seed;

@@ -4,6 +4,7 @@ mod assemble;
 mod bind;
 mod groups;
 mod open;
+mod parts;
 mod running;
 mod service;
 
