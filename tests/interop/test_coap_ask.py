@@ -169,8 +169,9 @@ class NobodyThere(AskCoap):
             uri = "coap://127.0.0.1:%d" % silent.getsockname()[1]
             started = time.monotonic()
             self.squall(uri, "--tries", "2", code=69)
-            # 2 s, and 4 s.
-            self.assertAlmostEqual(time.monotonic() - started, 6.0, delta=1.0)
+            # 2 to 3 s, and twice that.
+            elapsed = time.monotonic() - started
+            self.assertTrue(6.0 <= elapsed <= 10.0, elapsed)
             silent.setblocking(False)
             copies = [silent.recv(64), silent.recv(64)]
             self.assertEqual(copies[0], copies[1])

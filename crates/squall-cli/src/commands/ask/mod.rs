@@ -34,8 +34,8 @@ use crate::interrupt::end_on_interrupt;
 /// comes until the server closes too.
 ///
 /// Of a CoAP server it gets the resource that coap://host/path names, or posts TEXT to it, and says how it went.
-/// While nothing comes back it sends its message again, after 2 s, then 4 s, and so on; after 5 messages in 62 s it
-/// gives up.
+/// While nothing comes back it sends its message again, after 2 to 3 s, drawn at random so that clients do not ask in
+/// step, and then twice as long each time; after 5 messages in 62 to 93 s it gives up.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Arguments {
@@ -49,6 +49,8 @@ pub(crate) struct Arguments {
     ///
     /// Without it, and on a terminal, there is a prompt, which an empty line ends. Otherwise each line of
     /// standard input is one request, without its line end. A TEXT that begins with - goes behind --.
+    ///
+    /// For coap:// addresses standard input is read with --stdin or --payload - alone, and is then one request.
     text: Option<OsString>,
 
     /// Say what comes on standard input, all of it, as one request
@@ -80,7 +82,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DURATION", value_parser = squall_node::parse_duration)]
     timeout: Option<Duration>,
 
-    /// Lengthen each wait by up to a half at random, so that many clients do not ask in step
+    /// Lengthen each wait by up to a half at random, so that many clients do not ask in step; for coap it always is
     #[arg(long)]
     jitter: bool,
 
@@ -128,8 +130,8 @@ Examples:
   squall ask coap://host/.well-known/core       what a CoAP server has
   squall ask coap://224.0.1.187/.well-known/core   who is there
 
-Exit codes: 0 answered; 1 the system refused, or a CoAP server answered 4.xx or 5.xx; 2 wrong usage; 69 no answer to one request or more; \
-130 interrupted.";
+Exit codes: 0 answered; 1 the system refused, or a CoAP server answered 4.xx or 5.xx; 2 wrong usage; 69 no answer to one request or more, \
+or fewer states than --observe=COUNT within the time of --for; 130 interrupted.";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     if coap::is_coap(&arguments.address) {

@@ -36,9 +36,10 @@ pub(super) struct CoapArguments {
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["text", "stdin"])]
     payload: Option<String>,
 
-    /// Show the resource's state, and each new one, without end or so many
-    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
-    observe: Option<u64>,
+    /// Show the resource's state, and each new one, without end or, with --observe=COUNT, so many
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    observe: Option<Option<u64>>,
 
     /// Stop observing, or hearing the answers of a multicast group, after this long
     #[arg(long = "for", value_name = "DURATION", value_parser = squall_node::parse_duration)]
@@ -104,12 +105,24 @@ pub(super) fn refuse_options(arguments: &Arguments) -> Result<(), Exit> {
     }
 }
 
+/// Refuses `--observe 3`: without the sign the number is TEXT, which only FETCH can mean.
+fn refuse_count_apart(arguments: &Arguments) -> Result<(), Exit> {
+    let number = arguments.text.as_ref().and_then(|text| text.to_str()?.parse::<u64>().ok());
+    match (number, arguments.coap.observe, arguments.coap.method) {
+        (Some(number), Some(None), method) if method != Some(Method::Fetch) => Err(Exit::Usage.with(
+            format!("{number} is what is to be sent; to see {number} states write --observe={number}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let coap = &arguments.coap;
     let uri: CoapUri = arguments
         .address
         .parse()
         .map_err(|source| Exit::Usage.with(CoapError::Uri { text: arguments.address.clone(), source }))?;
+    refuse_count_apart(arguments)?;
     let mut client = client(arguments)?;
     let payload = payload(arguments)?;
     let method = coap.method.unwrap_or(if payload.is_some() { Method::Post } else { Method::Get });
@@ -167,7 +180,7 @@ fn ask(
 
 fn observe(
     coap: &CoapArguments,
-    count: u64,
+    count: Option<u64>,
     client: &mut CoapClient,
     request: ClientRequest,
     show: &Show,
@@ -180,7 +193,8 @@ fn observe(
     let started = std::time::Instant::now();
     let mut shown = 0;
     let mut exit = Exit::Done;
-    while count == 0 || shown < count {
+    let mut is_short = false;
+    while count != Some(shown) {
         let next = match coap.duration {
             None => states.next(),
             Some(duration) => states.next_within(duration.saturating_sub(started.elapsed())),
@@ -195,7 +209,11 @@ fn observe(
                 }
             }
             Some(Err(error)) => return Ok(show.failure(out, &error)?),
-            None => break,
+            None => {
+                // Or there are none left to come.
+                is_short = !states.is_over();
+                break;
+            }
         }
     }
     states.end(GOODBYE);
@@ -203,7 +221,10 @@ fn observe(
         // The time that was given was over before the server said anything.
         return Ok(show.nobody(out)?);
     }
-    Ok(exit)
+    match count {
+        Some(count) if is_short && shown < count => Ok(show.too_few(shown, count)),
+        _ => Ok(exit),
+    }
 }
 
 fn gather(
@@ -263,7 +284,7 @@ fn payload(arguments: &Arguments) -> Result<Option<Vec<u8>>, Exit> {
         return read_all(io::stdin().lock()).map(Some);
     }
     let Some(path) = payload.strip_prefix('@') else { return Ok(Some(payload.clone().into_bytes())) };
-    let unreadable = |error| Exit::Failed.with(format!("cannot read {path:?}: {error}"));
+    let unreadable = |error| Exit::Usage.with(format!("cannot read {path:?}: {error}"));
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -294,9 +315,6 @@ fn client(arguments: &Arguments) -> Result<CoapClient, Exit> {
     if arguments.tries.is_some() || arguments.timeout.is_some() {
         // Who says when to give up means it.
         retry = retry.max_wait(Duration::from_secs(3600)).max_tries(arguments.tries);
-    }
-    if !arguments.jitter {
-        retry = retry.jitter(0.0);
     }
     let mut settings = Settings::default().retry(retry).max_body(MAX_FILE as usize);
     if let Some(size) = arguments.coap.block_size {

@@ -113,6 +113,12 @@ impl Show {
         Ok(Exit::NoAnswer.with(error))
     }
 
+    /// Tells that the time was over before all states that were asked for had come.
+    pub(super) fn too_few(&self, shown: u64, count: u64) -> Exit {
+        say(format_args!("squall: {shown} of {count} states of {} came in the time given", self.uri));
+        Exit::NoAnswer
+    }
+
     /// Tells that no state will follow.
     pub(super) fn cannot_be_observed(&self, at_all: bool) {
         let what = if at_all { "cannot be observed" } else { "can no longer be observed" };
