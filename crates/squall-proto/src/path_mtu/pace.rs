@@ -19,6 +19,8 @@ pub(super) struct Pace {
 struct Bucket {
     left: u32,
     since: Time,
+    /// Whether so many are known to be left. At first that is an assumption: others may have asked before.
+    is_sure: bool,
 }
 
 impl Pace {
@@ -48,7 +50,18 @@ impl Pace {
 
     /// The target's host answers by ICMP errors: from now on they are saved.
     pub(super) fn save(&mut self, now: Time) {
-        self.bucket.get_or_insert(Bucket { left: BURST, since: now });
+        self.bucket.get_or_insert(Bucket { left: BURST, since: now, is_sure: false });
+    }
+
+    /// Whether the target's host answers by ICMP errors.
+    pub(super) fn is_saving(&self) -> bool {
+        self.bucket.is_some()
+    }
+
+    /// Whether a probe may have been lost because the host had no ICMP error left for it: as long as it is only
+    /// assumed that some are.
+    pub(super) fn is_assumed(&self) -> bool {
+        self.bucket.is_some_and(|bucket| !bucket.is_sure)
     }
 
     /// One of the ICMP errors that are saved is used up.
@@ -62,7 +75,14 @@ impl Pace {
     /// Nothing is left, as far as a loss can tell.
     pub(super) fn exhaust(&mut self, now: Time) {
         if let Some(bucket) = &mut self.bucket {
-            *bucket = Bucket { left: 0, since: now };
+            *bucket = Bucket { left: 0, since: now, is_sure: true };
+        }
+    }
+
+    /// What was spent on a probe that then was not sent is there still.
+    pub(super) fn give_back(&mut self) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.left = (bucket.left + 1).min(BURST);
         }
     }
 
@@ -135,7 +155,11 @@ mod tests {
         pace.spend(at(1060));
         assert_eq!(pace.ready(at(1060)), at(2100));
         assert_eq!(pace.ready(at(60_000)), at(60_000));
+        assert!(pace.is_assumed());
         pace.exhaust(at(60_000));
         assert_eq!(pace.ready(at(60_500)), at(61_050));
+        assert!(pace.is_saving() && !pace.is_assumed());
+        pace.give_back();
+        assert_eq!(pace.ready(at(60_500)), at(60_500));
     }
 }

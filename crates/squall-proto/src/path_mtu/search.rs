@@ -90,6 +90,8 @@ struct Candidate {
     is_last: bool,
     /// Before its next probe a smaller one must be answered.
     wants_control: bool,
+    /// Its losses were forgotten once, since the smaller one was lost, too.
+    is_retried: bool,
 }
 
 /// Probes of a size that has passed, to tell a size from an outage.
@@ -238,8 +240,12 @@ impl Search {
         }
         record.result = ProbeResult::Answered { how, after };
         if how == Evidence::Unreachable {
+            let is_first = !self.pace.is_saving();
             self.pace.save(now);
-            if self.candidate.is_some_and(|candidate| candidate.is_last) {
+            if is_first && self.records[..id].iter().any(|record| record.result == ProbeResult::Lost) {
+                // Somebody may have used up the host's ICMP errors just before.
+                self.pace.exhaust(now);
+            } else if self.candidate.is_some_and(|candidate| candidate.is_last) {
                 // The next probe must find an answer left, or it would be lost for the want of one each
                 // time, while the one after it is answered.
                 self.pace.exhaust(now);
@@ -351,6 +357,9 @@ impl Search {
         }
         record.result = ProbeResult::Unsendable;
         let size = record.size;
+        if self.odds.has_losses() {
+            self.pace.give_back();
+        }
         if self.on_its_way.is_some_and(|probe| probe.id == id) {
             self.on_its_way = None;
         }
@@ -372,6 +381,10 @@ impl Search {
         self.lost_at = now;
         if self.passes == 0 {
             self.contact_losses += 1;
+        } else if size > self.passes && self.pace.is_assumed() {
+            // It may have arrived, and the host had no ICMP error left to say so. That does not count, and the
+            // next one goes when there must be one.
+            self.pace.exhaust(now);
         } else if size > self.passes {
             let tries = self.config.tries;
             if let Some(candidate) = self.candidate.as_mut().filter(|candidate| candidate.size == size) {
@@ -381,6 +394,14 @@ impl Search {
         } else {
             self.odds.lost(1);
             self.pace.exhaust(now);
+            if let Some(candidate) = self.candidate.as_mut().filter(|_| self.pace.is_saving())
+                && candidate.wants_control
+                && !candidate.is_last
+                && !candidate.is_retried
+            {
+                // Somebody else uses up the host's ICMP errors, and the candidate may have missed one, too.
+                *candidate = Candidate { losses: 0, wants_control: false, is_retried: true, ..*candidate };
+            }
             if size < self.passes && self.control.losses >= CONTROL_TRIES {
                 self.control.floor_losses += 1;
             } else {
@@ -486,7 +507,7 @@ impl Search {
     }
 
     fn ask(&mut self, size: u32, losses: u32, is_last: bool) -> Candidate {
-        *self.candidate.insert(Candidate { size, losses, is_last, wants_control: false })
+        *self.candidate.insert(Candidate { size, losses, is_last, wants_control: false, is_retried: false })
     }
 
     /// The next size to ask about: between what passes and what does not.

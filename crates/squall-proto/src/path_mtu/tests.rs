@@ -27,6 +27,8 @@ struct Path {
     jitter: Duration,
     /// What the first probe takes in addition: neighbours are asked for their addresses.
     arp: Duration,
+    /// How many ICMP errors the host has left at first, and how long it has waited for the next one.
+    icmp: (u32, Duration),
     seed: u64,
 }
 
@@ -37,10 +39,13 @@ enum Host {
     Length,
     /// A text that tells nothing.
     Text,
-    /// Nobody listens: ICMP port unreachable, six at once and then one a second.
+    /// Nobody listens: ICMP port unreachable, six at once after a rest and then one a second.
     Closed,
     Silent,
 }
+
+/// How many ICMP errors Linux sends a host at once after a rest.
+const ICMP_BURST: u32 = 6;
 
 /// How a search went.
 #[derive(Debug)]
@@ -55,7 +60,20 @@ impl Path {
         let address = address.parse().unwrap();
         let (delay, jitter) = (Duration::from_millis(10), Duration::ZERO);
         let links = links.to_vec();
-        Self { address, first_hop, links, host, loss: 0, duplicates: 0, delay, jitter, arp: jitter, seed: 1 }
+        let icmp = (ICMP_BURST, Duration::ZERO);
+        Self {
+            address,
+            first_hop,
+            links,
+            host,
+            loss: 0,
+            duplicates: 0,
+            delay,
+            jitter,
+            arp: jitter,
+            icmp,
+            seed: 1,
+        }
     }
 
     fn v4(links: &[(u32, bool)], host: Host) -> Self {
@@ -80,7 +98,8 @@ impl Path {
         let mut search = Search::new(config, start);
         let mut random = SplitMix64::new(self.seed);
         let mut events = Events::default();
-        let (mut tokens, mut refilled) = (6_u32, start);
+        let (mut tokens, waited) = self.icmp;
+        let mut refill = start + (Duration::from_secs(1) - waited);
         while search.outcome().is_none() {
             let path = change(now, self);
             if let Some(probe) = search.poll_transmit(now) {
@@ -101,9 +120,9 @@ impl Path {
                 }
                 Some((at, Event::AtHost { id, payload })) => {
                     now = at.max(now);
-                    while refilled + Duration::from_secs(1) <= now {
-                        refilled += Duration::from_secs(1);
-                        tokens = (tokens + 1).min(6);
+                    while refill <= now {
+                        refill += Duration::from_secs(1);
+                        tokens = (tokens + 1).min(ICMP_BURST);
                     }
                     if path.host == Host::Closed {
                         if tokens == 0 {
@@ -306,6 +325,41 @@ fn a_host_whose_icmp_errors_are_limited_is_not_asked_faster_than_it_answers() {
 }
 
 #[test]
+fn a_host_whose_icmp_errors_were_used_up_before_costs_a_second_for_each_answer() {
+    for left in 0..=ICMP_BURST {
+        for waited in (0..1000).step_by(50) {
+            let mut path = Path::v4(&[], Host::Closed);
+            path.delay = Duration::from_micros(50);
+            path.icmp = (left, Duration::from_millis(waited));
+            let run = path.run();
+            run.found(1500, Limit::FirstHop);
+            let mut sizes = run.sizes();
+            sizes.dedup();
+            assert_eq!(sizes, [68, 1228, 65_535, 1500], "{left} {waited}: none below one that was lost");
+            assert!(run.took < Duration::from_millis(3700), "{left} {waited}: {:?}", run.took);
+        }
+    }
+}
+
+#[test]
+fn who_shares_a_hosts_icmp_errors_with_others_is_not_misled() {
+    let mut path = Path::v4(&[(8000, true)], Host::Closed);
+    (path.delay, path.first_hop) = (Duration::from_millis(1), 9000);
+    for until in [500, 1000, 1600, 2000, 2500] {
+        // Somebody else gets every answer for a while, after the first two of ours: the control is lost, too.
+        let run = path.run_with(SearchConfig::to(&path.address), |now, path| {
+            let taken = (4_000_000..until * 1_000_000).contains(&now.as_nanos());
+            Path { host: if taken { Host::Silent } else { Host::Closed }, ..path.clone() }
+        });
+        run.found(8000, Limit::TooBig);
+        let mut sizes = run.sizes();
+        sizes.retain(|size| ![68, 1228].contains(size));
+        sizes.dedup();
+        assert_eq!(sizes, [65_535, 9000, 8000, 8001], "{until}: none below one that was lost");
+    }
+}
+
+#[test]
 fn the_word_of_a_router_is_not_believed() {
     // It names less than passes: what lies between is searched.
     let path = Path::v4(&[], Host::Echo);
@@ -423,6 +477,7 @@ fn any_path() -> impl Strategy<Value = Path> {
             path.delay = Duration::from_millis(delay);
             path.jitter = Duration::from_millis(jitter);
             path.arp = Duration::from_millis(arp);
+            path.icmp = ((seed % 7) as u32, Duration::from_millis(seed / 7 % 1000));
             path
         },
     )

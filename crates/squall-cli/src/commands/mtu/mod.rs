@@ -62,7 +62,8 @@ pub(crate) struct Arguments {
 const AFTER_HELP: &str = "\
 An MTU is the size of a whole packet; a UDP payload is 28 bytes shorter over IPv4, 48 over IPv6. An echo sends \
 each probe back, so that what it shows is what both ways carry. Hosts send few ICMP errors, Linux one a second: \
-where they are the only answers, a search for a black hole takes some 15 seconds. Paths with losses take longer, \
+where they are the only answers, a search for a black hole takes some 20 seconds, and any search \
+shortly after another some seconds more. Paths with losses take longer, \
 and so much loss that chance explains everything is told as uncertain.
 
 With --payload the datagram counts as sent when nothing is heard of it: whether it arrived is known only where \
