@@ -168,9 +168,18 @@ impl std::fmt::Debug for Announcer {
 /// [`NameProblem`].
 pub fn parse_node_name(text: &str) -> Result<String, NameProblem> {
     if text.trim().is_empty() || text.len() > MAX_NAME || text.contains(char::is_control) {
-        return Err(NameProblem { text: text.to_owned() });
+        // Said again in part: it may be of any length.
+        return Err(NameProblem { text: cut(text, MAX_NAME) });
     }
     Ok(text.to_owned())
+}
+
+/// At most `most` characters of a text; what is left out shows as `…`.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The machine's name without its domain.

@@ -295,7 +295,7 @@ impl Setting<'_> {
             && let Err(Fault { part, reason }) = rules::parse(self.value)
         {
             // Short, for what is allowed follows.
-            return TextError::Rule { part: part.chars().take(20).collect(), reason };
+            return TextError::Rule { part: part.chars().take(18).collect(), reason };
         }
         TextError::Value { key: self.name.into(), value: cut(self.value), allowed: self.key.allowed }
     }
