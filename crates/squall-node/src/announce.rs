@@ -421,6 +421,8 @@ mod tests {
             let error = parse_node_name(text).unwrap_err().to_string();
             assert!(error.contains("is no name for a node"), "{error}");
         }
+        let error = parse_node_name(&"é".repeat(300)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("\"{}…\" is no name", "é".repeat(MAX_NAME))), "{error}");
         assert!(parse_node_name(&machine_name()).is_ok());
     }
 }
