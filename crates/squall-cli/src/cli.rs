@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use squall::socket::process;
 
@@ -65,7 +66,15 @@ fn refuse(problem: &clap::Error) -> ExitCode {
     if matches!(problem.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion) {
         problem.exit();
     }
-    let text = problem.to_string();
+    let mut text = problem.to_string();
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+        // What was typed may be of any length, and what is wrong with it stands behind it.
+        if let Some(ContextValue::String(typed)) = problem.get(kind)
+            && let Some((end, _)) = typed.char_indices().nth(LONGEST)
+        {
+            text = text.replace(typed.as_str(), &format!("{}…", &typed[..end]));
+        }
+    }
     let told: Vec<&str> = text
         .lines()
         .map(str::trim)
@@ -75,6 +84,9 @@ fn refuse(problem: &clap::Error) -> ExitCode {
     let told = told.join("; ").replace(":; ", ": ");
     Exit::Usage.with(format_args!("{}; see --help", told.trim_start_matches("error: "))).into()
 }
+
+/// Characters of what was typed that are said again.
+const LONGEST: usize = 60;
 
 /// The definition that everything comes from.
 pub(crate) fn definition() -> clap::Command {

@@ -47,6 +47,18 @@ fn options_that_do_not_go_together_are_named() {
 }
 
 #[test]
+fn what_was_typed_at_length_is_said_again_in_part() {
+    let long = "é".repeat(300);
+    for arguments in [["serve", "time", "--name", &long], ["serve", "time", "--gso", &long]] {
+        one_line(&arguments, 2, &format!("invalid value '{}…'", "é".repeat(60)));
+        let ended = squall(&arguments);
+        assert!(ended.stderr.chars().count() < 300, "{}", ended.stderr);
+    }
+    one_line(&["ask", "x", "y", &long], 2, &format!("unexpected argument '{}…'", "é".repeat(60)));
+    one_line(&[&long], 2, &format!("unrecognized subcommand '{}…'", "é".repeat(60)));
+}
+
+#[test]
 fn a_wrong_option_ends_with_2_and_says_what_it_takes() {
     for (arguments, says) in [
         (["ask", "x", "y", "--tries=0"], "0 is not in 1.."),

@@ -168,9 +168,18 @@ impl std::fmt::Debug for Announcer {
 /// [`NameProblem`].
 pub fn parse_node_name(text: &str) -> Result<String, NameProblem> {
     if text.trim().is_empty() || text.len() > MAX_NAME || text.contains(char::is_control) {
-        return Err(NameProblem { text: text.to_owned() });
+        // Said again in part: it may be of any length.
+        return Err(NameProblem { text: cut(text, MAX_NAME) });
     }
     Ok(text.to_owned())
+}
+
+/// At most `most` characters of a text; what is left out shows as `…`.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The machine's name without its domain.
@@ -412,6 +421,8 @@ mod tests {
             let error = parse_node_name(text).unwrap_err().to_string();
             assert!(error.contains("is no name for a node"), "{error}");
         }
+        let error = parse_node_name(&"é".repeat(300)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("\"{}…\" is no name", "é".repeat(MAX_NAME))), "{error}");
         assert!(parse_node_name(&machine_name()).is_ok());
     }
 }

@@ -23,7 +23,8 @@
 //! # The text form
 //! Settings with commas between them: `delay=25ms,jitter=5ms,loss=1%`. Each holds for both directions, or with `up.`
 //! (client to server) or `down.` before it for one, which is the stronger wherever it stands. A [preset](PRESETS)
-//! may come first: `lte,loss=2%`.
+//! may come first: `lte,loss=2%`. What is written behind it replaces what the preset says of that key, in both directions
+//! unless it names one: `half` is `up.loss=50%`, `half,loss=10%` loses 10 % both ways, `half,down.loss=10%` keeps the 50 %.
 //!
 //! | key | what it does | default |
 //! | --- | --- | --- |

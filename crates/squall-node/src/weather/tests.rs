@@ -55,7 +55,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_line() {
         ("[repeat]\ntime = \"1s\"\nloss = \"1%\"", 3, "no key \"loss\" here"),
         ("at = 5", 1, "[[at]]"),
         ("[[rule]]\nsize = 5\ndirection = \"left\"\ndrop = true", 3, "neither up, down nor both"),
-        ("[[rule]]\nsize = 5", 1, "rule=size:5: it must be"),
+        ("[[rule]]\nsize = 5", 1, "rule: \"size:5\": it does nothing"),
         ("[[rule]]\nsize = \"5 drop\"", 2, "blank"),
         ("[[rule]]\ndrop = 3", 2, "true or false"),
         ("mtu = 0x578", 1, "neither a text nor a number"),

@@ -220,7 +220,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "rule",
         allowed: rules::ALLOWED,
         set: |c, text| {
-            c.rules.push(rules::parse(text)?);
+            c.rules.push(rules::parse(text).ok()?);
             Some(())
         },
         show: |c| c.rules.iter().map(rules::show).collect(),

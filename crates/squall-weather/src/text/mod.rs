@@ -13,6 +13,7 @@ use crate::conditions::Conditions;
 use crate::presets::PRESETS;
 use crate::weather::{Direction, Weather};
 use keys::{KEYS, Key};
+use rules::Fault;
 use schedule::Scheduler;
 
 /// Why a text is no weather.
@@ -23,7 +24,7 @@ pub enum TextError {
     #[error("a part of the weather is empty; write KEY=VALUE,… or a preset: {}", presets())]
     Empty,
     /// A word without a value that is no preset.
-    #[error("{word:?} is no preset; there are {}{}", presets(), meant(.word))]
+    #[error("{word:?} is no preset{}; there are {}{}", nearest_preset(.word), presets(), meant(.word))]
     UnknownPreset {
         /// The word.
         word: String,
@@ -55,6 +56,14 @@ pub enum TextError {
         value: String,
         /// What is allowed.
         allowed: &'static str,
+    },
+    /// A rule with a part that cannot be.
+    #[error("rule: {part:?}: {reason}")]
+    Rule {
+        /// The part.
+        part: String,
+        /// What is wrong with it, and what is allowed there.
+        reason: &'static str,
     },
     /// A part of a schedule that makes no sense.
     #[error("@{text}: {reason}")]
@@ -272,14 +281,23 @@ impl<'a> Setting<'a> {
 
     fn apply_to(&self, conditions: &mut Conditions) -> Result<(), TextError> {
         let set = |conditions: &mut Conditions| {
-            (self.key.set)(conditions, self.value).ok_or_else(|| TextError::Value {
-                key: self.name.into(),
-                value: cut(self.value),
-                allowed: self.key.allowed,
-            })
+            (self.key.set)(conditions, self.value).ok_or_else(|| self.refused())
         };
         set(conditions)?;
         conditions.schedule.later.iter_mut().try_for_each(|(_, later)| set(later))
+    }
+}
+
+impl Setting<'_> {
+    /// Why the value is not allowed.
+    fn refused(&self) -> TextError {
+        if self.key.name == "rule"
+            && let Err(Fault { part, reason }) = rules::parse(self.value)
+        {
+            // Short, for what is allowed follows.
+            return TextError::Rule { part: part.chars().take(18).collect(), reason };
+        }
+        TextError::Value { key: self.name.into(), value: cut(self.value), allowed: self.key.allowed }
     }
 }
 
@@ -323,7 +341,7 @@ fn names() -> String {
 
 /// For a key without a value.
 fn meant(word: &str) -> &'static str {
-    match KEYS.iter().any(|key| key.name == word) {
+    match KEYS.iter().any(|key| word.eq_ignore_ascii_case(key.name)) {
         true => "; a key has a value: KEY=VALUE",
         false => "",
     }
@@ -332,7 +350,18 @@ fn meant(word: &str) -> &'static str {
 /// The key that was probably meant.
 fn nearest(key: &str) -> String {
     let bare = key.strip_prefix("up.").or_else(|| key.strip_prefix("down.")).unwrap_or(key);
-    let best = KEYS.iter().map(|known| (distance(bare, known.name), known.name)).min();
+    near(bare, KEYS.iter().map(|known| known.name))
+}
+
+/// The preset that was probably meant; none where a key was.
+fn nearest_preset(word: &str) -> String {
+    if meant(word).is_empty() { near(word, PRESETS.iter().map(|known| known.name)) } else { String::new() }
+}
+
+/// Which of the names is the one that was probably meant. Names are in small letters.
+fn near(word: &str, names: impl Iterator<Item = &'static str>) -> String {
+    let word = word.to_ascii_lowercase();
+    let best = names.map(|name| (distance(&word, name), name)).min();
     match best {
         Some((distance, name)) if distance <= 2 => alloc::format!("; {name} is near"),
         _ => String::new(),

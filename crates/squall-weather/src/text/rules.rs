@@ -11,45 +11,64 @@ use crate::Probability;
 use crate::rule::{PeerMatch, Rule};
 use crate::units::{Span, parse_bytes};
 
-pub(super) const ALLOWED: &str = "what it picks (size:MIN-MAX, every:N, peer:ADDRESS, peer:ADDRESS/BITS, \
-    peer:ADDRESS:PORT, prefix:TEXT or prefix:0xHEX) and what it does (drop, or loss:P, delay:T, jitter:T, \
-    duplicate:P, reorder:P, corrupt:P), each at most once, like \"size:1000-1500 every:3 drop\"";
+/// What a rule must be; what is wrong with one says [`Fault`].
+pub(super) const ALLOWED: &str = "a rule like \"size:1000-1500 every:3 drop\"";
 
-pub(super) fn parse(text: &str) -> Option<Rule> {
+/// The part of a rule that cannot be, and why.
+pub(super) struct Fault<'a> {
+    pub(super) part: &'a str,
+    pub(super) reason: &'static str,
+}
+
+pub(super) fn parse(text: &str) -> Result<Rule, Fault<'_>> {
     let mut rule = Rule::new();
     let mut seen: Vec<&str> = Vec::new();
     for word in text.split_whitespace() {
+        let fault = |reason| Fault { part: word, reason };
         let (name, value) = word.split_once(':').unwrap_or((word, ""));
         if seen.contains(&name) {
-            return None;
+            return Err(fault("this is there twice"));
         }
         seen.push(name);
-        match name {
-            "size" => {
-                let (least, most) = value.split_once('-').unwrap_or((value, value));
-                let least = usize::try_from(parse_bytes(least)?).ok()?;
-                let most =
-                    if most.is_empty() { usize::MAX } else { usize::try_from(parse_bytes(most)?).ok()? };
-                rule.size = Some((least, most)).filter(|(least, most)| least <= most);
-                rule.size?;
+        let (read, allowed) = match name {
+            "size" => (size(&mut rule, value), "it must be bytes, MIN-MAX, like size:1000-1500"),
+            "every" => (every(&mut rule, value), "it must be a whole number from 1 on, like every:3"),
+            "peer" => (
+                peer(&mut rule, value),
+                "it must be ADDRESS, ADDRESS/BITS or ADDRESS:PORT, like peer:10.0.0.0/8",
+            ),
+            "prefix" => {
+                (prefix(&mut rule, value), "it must be text, or whole bytes in hex, like prefix:0x00ff")
             }
-            "every" => rule.every = Some(value.parse().ok().filter(|n| *n > 0)?),
-            "peer" => rule.peer = Some(peer(value)?.peer?),
-            "prefix" => rule.prefix = prefix(value)?,
-            "drop" if word == name => rule.drop = true,
-            "loss" => set(&mut rule.loss, value)?,
-            "delay" => span(rule.delay.insert(0), value)?,
-            "jitter" => span(rule.jitter.insert(0), value)?,
-            "duplicate" => set(&mut rule.duplicate, value)?,
-            "reorder" => set(&mut rule.reorder, value)?,
-            "corrupt" => set(&mut rule.corrupt, value)?,
-            _ => return None,
-        }
+            "drop" if word == name => {
+                rule.drop = true;
+                (Some(()), "")
+            }
+            "drop" => (None, "drop has no value"),
+            "loss" => (set(&mut rule.loss, value), LIKELY),
+            "duplicate" => (set(&mut rule.duplicate, value), LIKELY),
+            "reorder" => (set(&mut rule.reorder, value), LIKELY),
+            "corrupt" => (set(&mut rule.corrupt, value), LIKELY),
+            "delay" => (span(rule.delay.insert(0), value), LONG),
+            "jitter" => (span(rule.jitter.insert(0), value), LONG),
+            _ => (
+                None,
+                "there are size, every, peer, prefix, drop, loss, delay, jitter, duplicate, reorder, corrupt",
+            ),
+        };
+        read.ok_or_else(|| fault(allowed))?;
     }
-    // A rule that drops does nothing else.
     let other = Rule { drop: false, ..rule.clone() }.acts();
-    (rule.drop != other).then_some(rule)
+    let whole = |reason| Err(Fault { part: text.trim(), reason });
+    match (rule.drop, other) {
+        (true, true) => whole("a rule that drops does nothing else"),
+        (false, false) => whole("it does nothing; add drop, loss:P, delay:T, jitter:T or such"),
+        _ => Ok(rule),
+    }
 }
+
+const LIKELY: &str = "it must be a probability from 0% to 100%, like loss:1.5%";
+const LONG: &str = "it must be a time up to 1h with its unit, like delay:25ms";
 
 pub(super) fn show(rule: &Rule) -> String {
     let mut words: Vec<String> = Vec::new();
@@ -88,9 +107,23 @@ fn set(field: &mut Option<Probability>, text: &str) -> Option<()> {
     probability(field.insert(Probability::ZERO), text)
 }
 
-fn peer(text: &str) -> Option<Rule> {
+fn size(rule: &mut Rule, text: &str) -> Option<()> {
+    let bytes = |text: &str| usize::try_from(parse_bytes(text)?).ok();
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let sizes = (bytes(least)?, if most.is_empty() { usize::MAX } else { bytes(most)? });
+    rule.size = Some(sizes).filter(|(least, most)| least <= most);
+    rule.size.and(Some(()))
+}
+
+fn every(rule: &mut Rule, text: &str) -> Option<()> {
+    rule.every = text.parse().ok().filter(|n| *n > 0);
+    rule.every.and(Some(()))
+}
+
+fn peer(rule: &mut Rule, text: &str) -> Option<()> {
     if let Ok(peer) = text.parse::<SocketAddr>() {
-        return Some(Rule::new().peer(peer));
+        rule.peer = Rule::new().peer(peer).peer;
+        return Some(());
     }
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),
@@ -102,22 +135,25 @@ fn peer(text: &str) -> Option<Rule> {
         Some(bits) => bits.parse().ok().filter(|bits| *bits <= most)?,
         None => most,
     };
-    Some(Rule::new().network(address, bits))
+    rule.peer = Rule::new().network(address, bits).peer;
+    Some(())
 }
 
 fn most_bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-fn prefix(text: &str) -> Option<Vec<u8>> {
+fn prefix(rule: &mut Rule, text: &str) -> Option<()> {
     let Some(hex) = text.strip_prefix("0x") else {
-        return (!text.is_empty()).then(|| text.as_bytes().to_vec());
+        rule.prefix = text.as_bytes().to_vec();
+        return (!text.is_empty()).then_some(());
     };
     if hex.is_empty() || !hex.len().is_multiple_of(2) || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     let pairs = (0..hex.len()).step_by(2).map(|at| hex.get(at..at + 2));
-    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+    rule.prefix = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<_>>()?;
+    Some(())
 }
 
 /// As text where that reads back as the same, else in hex.

@@ -149,30 +149,56 @@ fn an_unknown_key_is_told_with_the_nearest_one_and_all() {
 }
 
 #[test]
-fn rules_without_sense_are_refused() {
-    for rule in [
-        "",
-        "size:100",
-        "drop:1",
-        "drop loss:1%",
-        "drop drop",
-        "size:9-1 drop",
-        "size:x drop",
-        "every:0 drop",
-        "every:-1 drop",
-        "peer:10.0.0.0/33 drop",
-        "peer:example.org drop",
-        "prefix: drop",
-        "prefix:0x drop",
-        "prefix:0x123 drop",
-        "prefix:0xzz drop",
-        "prefix:0x+1 drop",
-        "loss:101%",
-        "delay:5",
-        "fly",
+fn what_is_near_is_told_in_capitals_too() {
+    assert!(refused("Half").starts_with("\"Half\" is no preset; half is near; there are clear, "));
+    assert!(refused("STROM").starts_with("\"STROM\" is no preset; storm is near; "));
+    assert!(refused("LOSS=1%").starts_with("there is no key \"LOSS\"; loss is near; "));
+    assert!(refused("LOSS").ends_with("; a key has a value: KEY=VALUE"));
+    assert!(refused("up.Delay=1ms").starts_with("there is no key \"up.Delay\"; delay is near; "));
+}
+
+#[test]
+fn rules_without_sense_are_refused_by_their_faulty_part() {
+    let nothing = "it does nothing; add drop, loss:P, delay:T, jitter:T or such";
+    let probability = "it must be a probability from 0% to 100%, like loss:1.5%";
+    let peer = "it must be ADDRESS, ADDRESS/BITS or ADDRESS:PORT, like peer:10.0.0.0/8";
+    let prefix = "it must be text, or whole bytes in hex, like prefix:0x00ff";
+    let size = "it must be bytes, MIN-MAX, like size:1000-1500";
+    let every = "it must be a whole number from 1 on, like every:3";
+    for (rule, part, reason) in [
+        ("", "", nothing),
+        ("size:100", "size:100", nothing),
+        ("drop:1", "drop:1", "drop has no value"),
+        ("drop loss:1%", "drop loss:1%", "a rule that drops does nothing else"),
+        ("drop drop", "drop", "this is there twice"),
+        ("size:9-1 drop", "size:9-1", size),
+        ("every:2 size:x drop", "size:x", size),
+        ("every:0 drop", "every:0", every),
+        ("every:-1 drop", "every:-1", every),
+        ("peer:10.0.0.0/33 drop", "peer:10.0.0.0/33", peer),
+        ("peer:300.1.1.1 drop", "peer:300.1.1.1", peer),
+        ("peer:example.org drop", "peer:example.org", peer),
+        ("prefix: drop", "prefix:", prefix),
+        ("prefix:0x drop", "prefix:0x", prefix),
+        ("prefix:0x123 drop", "prefix:0x123", prefix),
+        ("prefix:0xzz drop", "prefix:0xzz", prefix),
+        ("prefix:0x+1 drop", "prefix:0x+1", prefix),
+        ("loss:101%", "loss:101%", probability),
+        ("delay:5", "delay:5", "it must be a time up to 1h with its unit, like delay:25ms"),
+        (
+            "fly",
+            "fly",
+            "there are size, every, peer, prefix, drop, loss, delay, jitter, duplicate, reorder, corrupt",
+        ),
     ] {
         let message = refused(&format!("rule={rule}"));
-        assert!(message.starts_with(&format!("rule={rule}: it must be what it picks")), "{message}");
+        let part: String = part.chars().take(18).collect();
+        assert_eq!(message, format!("rule: {part:?}: {reason}"));
+    }
+    // However long the part is.
+    for rule in ["peer:", "fly", "drop loss:5% ", "prefix:0x"] {
+        let message = refused(&format!("rule={rule}{}", "z".repeat(500)));
+        assert!(message.chars().count() < 120, "{message}");
     }
 }
 
