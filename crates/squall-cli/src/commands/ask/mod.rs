@@ -21,7 +21,7 @@ use squall::{Client, Transport, Uri};
 use self::coap::CoapArguments;
 use self::requests::Requests;
 use self::show::Show;
-use crate::address::{Family, parse_port, peer};
+use crate::address::{Family, parse_port, peer, unresolved};
 use crate::exit::Exit;
 use crate::interrupt::end_on_interrupt;
 
@@ -213,7 +213,7 @@ impl Arguments {
         let Some(text) = &self.from else { return Ok(None) };
         let addresses = Uri::parse(text, Transport::Udp, Some(0))
             .and_then(|from| from.resolve(self.family.get()))
-            .map_err(|error| Exit::Usage.with(format!("--from {error}")))?;
+            .map_err(|error| unresolved(&error).with(format!("--from {error}")))?;
         Ok(addresses.first().copied())
     }
 }
