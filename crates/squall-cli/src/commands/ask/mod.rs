@@ -41,7 +41,7 @@ use crate::interrupt::end_on_interrupt;
 pub(crate) struct Arguments {
     /// Whom to ask: host, host:port, udp://host:port, tcp://host:port, unix:/path, unixgram:/path or coap://host/path
     ///
-    /// An IPv6 address stands in brackets, a link-local one with its zone: [fe80::1%eth0]:1060. A port may be
+    /// An IPv6 address with a port stands in brackets, a link-local one has its zone: [fe80::1%eth0]:1060. A port may be
     /// a service's name. Without a transport it is udp.
     address: String,
 
