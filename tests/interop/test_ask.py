@@ -4,7 +4,7 @@ import socketserver
 import subprocess
 import threading
 
-from harness import PATIENCE, SQUALL, TestCase
+from harness import PATIENCE, SQUALL, TestCase, needs_hosts
 
 
 class Lines(socketserver.StreamRequestHandler):
@@ -60,3 +60,28 @@ class Ask(TestCase):
         done = self.squall_ask(f"udp://127.0.0.1:{port}", "hello")
         self.assertEqual((done.returncode, done.stdout), (69, ""))
         self.assertIn(f"127.0.0.1:{port}", done.stderr)
+
+    @needs_hosts
+    def test_a_name_server_that_is_silent_is_told_by_exit_code_69_by_every_command(self):
+        # A host without a network, and thus without a name server.
+        host, name = self.host("alone"), "name.example"
+        for command in (
+            ["ask", name, "x"],
+            ["ask", f"coap://{name}/x"],
+            ["ask", "127.0.0.1", "x", "--from", name],
+            ["mtu", name],
+            ["shout", "x", "--to", name],
+            ["listen", name],
+            ["listen", "--group", name],
+            ["lookup", name],
+            ["bench", f"udp://{name}:9"],
+            ["serve", "echo", "--on", f"udp://{name}:9"],
+            ["relay", "--on", "127.0.0.1:0", "--to", f"{name}:9"],
+            ["relay", "--on", f"{name}:9", "--to", "127.0.0.1:9"],
+        ):
+            with self.subTest(command), host.entered():
+                ended = subprocess.run(
+                    [SQUALL, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE
+                )
+                self.assertEqual((ended.returncode, ended.stdout), (69, ""), ended.stderr)
+                self.assertRegex(ended.stderr, r"^squall: .*the name servers did not answer for host \S+; try again\n$")

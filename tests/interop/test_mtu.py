@@ -235,6 +235,26 @@ class Mtu(TestCase):
         self.assertIn("; 10.78.1.2 says: administratively prohibited", ended.stderr)
 
     @needs_hosts
+    def test_what_a_router_says_of_one_big_datagram_is_told(self):
+        path = Path(self, 1500)
+        ended = mtu(path.client, "10.79.0.1", "--payload", "1000", code=69)
+        self.assertEqual(ended.stdout, "the big datagram was sent\n")
+        self.assertEqual(ended.stderr, "squall: 10.78.1.2 says: network unreachable\n")
+        # Another path: a router sends few ICMP errors to one host.
+        path = Path(self, 1500)
+        single = json.loads(mtu(path.client, "10.79.0.1", "--payload", "9", "--json", code=69).stdout)
+        self.assertEqual(single["said"], {"address": "10.78.1.2", "words": "network unreachable"})
+
+    @needs_hosts
+    def test_a_host_that_was_asked_just_before_is_asked_again_in_a_few_seconds(self):
+        path = Path(self, 1500)
+        for _ in range(4):
+            result = found(path.client, V4)
+            self.assert_path(result, 1500, "first_hop", ["port_unreachable"])
+            # Linux sends one ICMP error a second: without those of the rest before, three are needed.
+            self.assertLess(result["seconds"], 6)
+
+    @needs_hosts
     def test_one_big_datagram_is_sent_or_told_as_too_big(self):
         path = Path(self, 1400)
         big = mtu(path.client, V4, "--payload", "65000", code=1)

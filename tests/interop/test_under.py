@@ -190,6 +190,8 @@ class Programs(TestCase):
     def test_a_small_mtu_has_no_ipv6(self):
         done = squall("--mtu", "1200", command=["sh", "-c", "echo ${SQUALL_SERVER6-none} $SQUALL_SERVER"])
         self.assertEqual(done.out, "none 10.77.0.2\n")
+        self.assertIn("squall: --mtu 1200: the hosts have IPv4 alone; IPv6 needs 1280\n", done.err)
+        self.assertNotIn("IPv4 alone", squall("--mtu", "1280", command=["true"]).err)
 
     def test_a_server_that_fails_is_told(self):
         done = squall(server="exit 3", command=["echo", "ran"])

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use squall::socket::{Kind, names};
-use squall::{IpFamily, Transport, Uri};
+use squall::{IpFamily, Transport, Uri, UriError};
 
 use crate::exit::Exit;
 
@@ -35,6 +35,11 @@ pub(crate) fn peer(text: &str, usual: Transport, port: u16) -> Result<Uri, Exit>
         return Err(Exit::Usage.with(error));
     }
     Ok(uri)
+}
+
+/// How it ends when an address does not resolve. A name server that is silent is a peer that does not answer.
+pub(crate) fn unresolved(error: &UriError) -> Exit {
+    if error.is_temporary() { Exit::NoAnswer } else { Exit::Usage }
 }
 
 /// A port by its number or by its service's name.

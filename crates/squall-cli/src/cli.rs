@@ -79,7 +79,8 @@ fn refuse(problem: &clap::Error) -> ExitCode {
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        .filter(|line| !line.is_empty())
+        // No option here takes what begins with a hyphen; behind -- it would be another argument.
+        .filter(|line| !line.is_empty() && !line.contains("as a value, use '-- "))
         .collect();
     let told = told.join("; ").replace(":; ", ": ");
     Exit::Usage.with(format_args!("{}; see --help", told.trim_start_matches("error: "))).into()

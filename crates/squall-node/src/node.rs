@@ -81,6 +81,15 @@ impl NodeError {
             _ => true,
         }
     }
+
+    /// Whether the same may work later: a name server did not answer.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            NodeError::Bind(error) => error.is_temporary(),
+            NodeError::Address { source, .. } => source.is_temporary(),
+            _ => false,
+        }
+    }
 }
 
 impl Node {

@@ -23,6 +23,7 @@ use squall_socket::{Address, Kind, UnixAddress, interface_index, interface_name}
 /// | form | meaning |
 /// | --- | --- |
 /// | `udp://host:port`, `tcp://host:port` | a name or an address; IPv6 in brackets, link-local with its zone; the port by number or service name |
+/// | `host`, `host:port` | the same, where a transport is usual; an IPv6 address without a port needs no brackets |
 /// | `udp://:port` | every interface, IPv4 and IPv6 |
 /// | `coap://host`, `coap://host:port` | the same as `udp://`, for a service that speaks CoAP; port 5683 |
 /// | `unix:/path`, `unixgram:/path` | a Unix socket of streams or datagrams |
@@ -271,13 +272,15 @@ impl Uri {
                     None => return Err(UriError::Brackets(text.to_owned())),
                 }
             }
+            // Whatever could be a port is a part of the address.
+            None if rest == text && usual_port.is_some() && is_bare_v6(rest) => (rest, None),
             None if rest.matches(':').count() > 1 => return Err(UriError::Brackets(text.to_owned())),
             None => match rest.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
                 None => (rest, None),
             },
         };
-        if rest.starts_with('[') && host.split('%').next().is_none_or(|ip| ip.parse::<Ipv6Addr>().is_err()) {
+        if rest.starts_with('[') && !is_v6(host) {
             return Err(UriError::Brackets(text.to_owned()));
         }
         if host.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
@@ -325,6 +328,16 @@ impl fmt::Display for Uri {
             Place::Unix(address) => write!(f, "{}:{address}", self.transport),
         }
     }
+}
+
+/// Whether it is an IPv6 address, with a zone or without.
+fn is_v6(host: &str) -> bool {
+    host.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// Whether it is one that cannot be read as one with a port behind it: no interface's name has a colon here.
+fn is_bare_v6(text: &str) -> bool {
+    is_v6(text) && text.split_once('%').is_none_or(|(_, zone)| !zone.contains(':'))
 }
 
 fn ip_transport(text: &str, scheme: &str) -> Result<Transport, UriError> {
@@ -385,6 +398,23 @@ mod tests {
         assert_eq!(resolved("udp://:9000"), ["[::]:9000", "0.0.0.0:9000"]);
         assert_eq!(resolved("unix:/tmp/x"), ["/tmp/x"]);
         assert!("udp://:9000".parse::<Uri>().unwrap().is_wildcard());
+    }
+
+    #[test]
+    fn an_ipv6_address_alone_needs_no_brackets_where_the_port_is_known() {
+        let read = |text| Uri::parse(text, Transport::Udp, Some(1060));
+        for (text, uri) in [
+            ("::1", "udp://[::1]:1060"),
+            ("fe80::1%lo", "udp://[fe80::1%lo]:1060"),
+            ("::1:80", "udp://[::1:80]:1060"),
+            ("::ffff:192.0.2.1", "udp://[::ffff:192.0.2.1]:1060"),
+        ] {
+            assert_eq!(read(text).unwrap().to_string(), uri);
+            assert!(matches!(Uri::parse(text, Transport::Udp, None), Err(UriError::Brackets(_))), "{text}");
+        }
+        for text in ["::1:20000", "udp://::1", "1:2:3", "::1]:5", "fe80::1%lo:5"] {
+            assert!(matches!(read(text), Err(UriError::Brackets(_))), "{text}");
+        }
     }
 
     #[test]

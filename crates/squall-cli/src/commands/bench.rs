@@ -14,6 +14,7 @@ use signal_hook::iterator::Signals;
 use squall::load::{Load, LoadError, Matching, plot};
 use squall::{IpFamily, Transport, Uri};
 
+use crate::address::unresolved;
 use crate::exit::Exit;
 
 /// Put load on a server: replies a second, latency, losses.
@@ -143,10 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
 
 fn target(text: &str) -> Result<(Uri, SocketAddr), Exit> {
     let uri = Uri::parse(text, Transport::Udp, None).map_err(|problem| Exit::Usage.with(problem))?;
-    let addresses = uri.resolve(IpFamily::Any).map_err(|problem| {
-        let exit = if problem.is_temporary() { Exit::Failed } else { Exit::Usage };
-        exit.with(problem)
-    })?;
+    let addresses = uri.resolve(IpFamily::Any).map_err(|problem| unresolved(&problem).with(problem))?;
     match addresses.iter().find_map(squall::socket::Address::ip) {
         Some(address) => Ok((uri, address)),
         None => Err(Exit::Usage.with(format_args!("{uri}: load goes to udp:// and tcp:// addresses"))),

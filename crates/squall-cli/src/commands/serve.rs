@@ -106,7 +106,7 @@ const EXAMPLES: &str = "Examples:
   squall serve length --drop 50%                   loses every other request, about
 
 Ends with 0 when asked to by SIGINT or SIGTERM; a second one ends it at once with 130. Other exit
-codes: 1 the system refused an address; 2 wrong usage. docs/configuration.md describes the file.";
+codes: 1 the system refused an address; 2 wrong usage; 69 a name server does not answer. docs/configuration.md describes the file.";
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     start_log(arguments.log, arguments.verbose);
@@ -213,7 +213,11 @@ fn config(arguments: Arguments) -> Result<Config, Exit> {
 }
 
 fn refuse(problem: NodeError) -> Exit {
-    let exit = if problem.is_usage() { Exit::Usage } else { Exit::Failed };
+    let exit = match &problem {
+        problem if problem.is_temporary() => Exit::NoAnswer,
+        problem if problem.is_usage() => Exit::Usage,
+        _ => Exit::Failed,
+    };
     exit.with(problem)
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use squall::broadcast::{Sent, Shout, ShoutError, Shouter};
 use squall::socket::display_address;
 use squall::{Transport, Uri};
 
-use crate::address::{Family, parse_port};
+use crate::address::{Family, parse_port, unresolved};
 use crate::commands::ask::requests::Requests;
 use crate::exit::Exit;
 use crate::heard::{Form, Printer};
@@ -212,10 +212,7 @@ impl Arguments {
             return Err(Exit::Usage.with(error));
         }
         let addresses = uri.resolve(self.family.get());
-        let addresses = addresses.map_err(|error| match error.is_temporary() {
-            true => Exit::NoAnswer.with(error),
-            false => Exit::Usage.with(error),
-        })?;
+        let addresses = addresses.map_err(|error| unresolved(&error).with(error))?;
         match addresses.iter().find_map(squall::socket::Address::ip) {
             Some(address) if address.port() == 0 => {
                 Err(Exit::Usage.with(format_args!("{text:?}: nobody listens on port 0")))
@@ -226,11 +223,10 @@ impl Arguments {
     }
 }
 
-/// Reads `<broadcast>`, an IPv6 address without its brackets, or what any command takes.
+/// Reads `<broadcast>`, or what any command takes.
 pub(crate) fn destination(text: &str, port: u16) -> Result<Uri, Exit> {
     let written = match text.strip_prefix(BROADCAST) {
         Some(rest) => format!("{}{rest}", Ipv4Addr::BROADCAST),
-        None if is_bare_v6(text) => format!("[{text}]"),
         None => text.to_owned(),
     };
     let uri = Uri::parse(&written, Transport::Udp, Some(port)).map_err(|error| Exit::Usage.with(error))?;
@@ -239,10 +235,6 @@ pub(crate) fn destination(text: &str, port: u16) -> Result<Uri, Exit> {
         return Err(Exit::Usage.with(error));
     }
     Ok(uri)
-}
-
-fn is_bare_v6(text: &str) -> bool {
-    text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 /// An error with what can be done about it on this command line.

@@ -11,12 +11,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 use squall_node::under::{
-    Carried, Ended, GREATEST_MTU, LEAST_MTU, Outcome, Ready, Under, UnderError, guard_if_asked,
+    Carried, Ended, GREATEST_MTU, LEAST_MTU, LEAST_V6_MTU, Outcome, Ready, Under, UnderError, guard_if_asked,
 };
 use squall_weather::{Direction, Record, RecordError};
 
 use crate::exit::Exit;
-use crate::output::write_json;
+use crate::output::{say, write_json};
 
 /// Run any program, TCP too, in bad weather: two hosts of their own with the weather between them.
 ///
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     /// Decide as the record in this file says, in place of a weather
     #[arg(long, value_name = "FILE", conflicts_with_all = ["weather", "seed"])]
     replay: Option<PathBuf>,
-    /// MTU of the hosts' interfaces, in bytes; mtu=… of the weather is that of a link further on
+    /// MTU of the hosts' interfaces, in bytes; below 1280 they have no IPv6; mtu=… of the weather is that of a link further on
     #[arg(long, value_name = "BYTES", default_value_t = 1500,
           value_parser = clap::value_parser!(u32).range(i64::from(LEAST_MTU)..=i64::from(GREATEST_MTU)))]
     mtu: u32,
@@ -120,6 +120,12 @@ fn run_as_asked(arguments: &Arguments) -> Result<u8, Exit> {
     }
     if let Some(record) = replay {
         under = under.replay(record);
+    }
+    if arguments.mtu < LEAST_V6_MTU {
+        say(format_args!(
+            "squall: --mtu {}: the hosts have IPv4 alone; IPv6 needs {LEAST_V6_MTU}",
+            arguments.mtu
+        ));
     }
     let outcome = match under.run() {
         Ok(outcome) => outcome,

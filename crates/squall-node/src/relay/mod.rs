@@ -130,6 +130,15 @@ impl RelayError {
             RelayError::Record { .. } | RelayError::Start(_) | RelayError::Failed(_) => false,
         }
     }
+
+    /// Whether the same may work later: a name server did not answer.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            RelayError::To(source) => source.is_temporary(),
+            RelayError::Bind(source) => source.is_temporary(),
+            _ => false,
+        }
+    }
 }
 
 impl Relay {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use squall::socket::hosts::{InterfaceCounts, Namespace, Route, Tun, enter_user_namespace};
 use squall::socket::interface_index;
 
-use super::UnderError;
 use super::forbidden;
+use super::{LEAST_V6_MTU, UnderError};
 
 /// The client's addresses.
 pub(super) const CLIENT: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(10, 77, 0, 1), v6(1));
@@ -22,8 +22,6 @@ const fn v6(host: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, host)
 }
 
-/// The least MTU that IPv6 works with.
-const LEAST_V6: u32 = 1280;
 /// How many packets may wait between a host and the program that carries them on: 500 at first, which a burst
 /// overflows in silence.
 const QUEUE: u32 = 10_000;
@@ -98,7 +96,7 @@ impl Host {
         route.set_up(tun.index()).map_err(failed("its interface"))?;
         let multicast = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0));
         route.add_route(tun.index(), multicast, 4).map_err(failed("its route for multicast"))?;
-        let has_v6 = mtu >= LEAST_V6 && fs::exists("/proc/sys/net/ipv6").unwrap_or(false);
+        let has_v6 = mtu >= LEAST_V6_MTU && fs::exists("/proc/sys/net/ipv6").unwrap_or(false);
         if has_v6 {
             route.add_address(tun.index(), IpAddr::V6(v6), 64).map_err(failed("its IPv6 address"))?;
             let multicast = IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0));

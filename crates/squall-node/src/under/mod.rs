@@ -362,5 +362,7 @@ pub enum UnderError {
 
 /// The least MTU: that of IPv4 (RFC 791).
 pub const LEAST_MTU: u32 = 68;
+/// The least MTU with which the hosts have IPv6 addresses ([RFC 8200 §5](https://www.rfc-editor.org/rfc/rfc8200#section-5)).
+pub const LEAST_V6_MTU: u32 = 1280;
 /// The greatest one: the longest IPv4 packet.
 pub const GREATEST_MTU: u32 = 65_535;

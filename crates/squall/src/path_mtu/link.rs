@@ -172,6 +172,11 @@ impl Link {
         Ok(None)
     }
 
+    /// Whether something was said that leads nowhere.
+    pub(super) fn has_complaints(&self) -> bool {
+        !self.complaints.is_empty()
+    }
+
     /// What was said that leads nowhere.
     pub(super) fn into_complaints(self) -> Vec<Complaint> {
         self.complaints

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use squall_socket::PathMtuDiscovery;
 
 use super::link::{Heard, Link, Sent};
-use super::{Evidence, PathMtu, PathMtuError};
+use super::{Complaint, Evidence, PathMtu, PathMtuError};
 
 /// What became of one datagram.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Single {
     pub payload: usize,
     /// What became of it.
     pub fate: Fate,
+    /// What a router, or the target's host, said beside "too big" of a datagram of which nothing else was heard.
+    pub complaint: Option<Complaint>,
     /// What the kernel took for the path MTU before, in bytes.
     pub kernel_before: u32,
     /// What it takes for it since.
@@ -35,7 +37,7 @@ pub enum Fate {
         /// How.
         how: Evidence,
     },
-    /// It left this machine, and nobody said a word.
+    /// It left this machine, and nothing came back but perhaps a [`complaint`](Single::complaint).
     Sent,
     /// It is too big.
     TooBig {
@@ -48,7 +50,7 @@ pub enum Fate {
 
 impl PathMtu {
     /// Sends one datagram of `payload` bytes that may not be fragmented, and waits, for one second by default,
-    /// whether it is answered or reported as too big. What the kernel knows already of the path counts, too
+    /// whether it is answered, reported as too big, or complained of. What the kernel knows already of the path counts, too
     /// (`IP_PMTUDISC_DO`, [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html)). At most 65,507 bytes fit a
     /// datagram.
     ///
@@ -72,7 +74,11 @@ impl PathMtu {
             fate => fate,
         };
         let elapsed = start.elapsed();
-        Ok(Single { target: self.target, payload, fate, kernel_before, kernel_after, elapsed })
+        let complaint = match fate {
+            Fate::Sent => link.into_complaints().into_iter().next(),
+            _ => None,
+        };
+        Ok(Single { target: self.target, payload, fate, complaint, kernel_before, kernel_after, elapsed })
     }
 
     fn await_fate(&self, link: &mut Link, start: Instant) -> Result<Fate, PathMtuError> {
@@ -83,6 +89,9 @@ impl PathMtu {
                     Heard::Answer { how, .. } => Fate::Arrived { how },
                     Heard::TooBig { mtu, router, .. } => Fate::TooBig { mtu, router: Some(router) },
                 });
+            }
+            if link.has_complaints() {
+                return Ok(Fate::Sent);
             }
             match total.checked_sub(start.elapsed()) {
                 Some(left) if !left.is_zero() => link.wait(left)?,

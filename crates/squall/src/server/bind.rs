@@ -116,6 +116,11 @@ impl BindError {
         }
     }
 
+    /// Whether the same may work later: a name server did not answer.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, BindError::Address { source, .. } if source.is_temporary())
+    }
+
     fn is_absence(&self) -> bool {
         matches!(self, BindError::NotHere { .. } | BindError::NoFamily { .. })
     }

@@ -21,7 +21,7 @@ use squall::{Client, Transport, Uri};
 use self::coap::CoapArguments;
 use self::requests::Requests;
 use self::show::Show;
-use crate::address::{Family, parse_port, peer};
+use crate::address::{Family, parse_port, peer, unresolved};
 use crate::exit::Exit;
 use crate::interrupt::end_on_interrupt;
 
@@ -41,7 +41,7 @@ use crate::interrupt::end_on_interrupt;
 pub(crate) struct Arguments {
     /// Whom to ask: host, host:port, udp://host:port, tcp://host:port, unix:/path, unixgram:/path or coap://host/path
     ///
-    /// An IPv6 address stands in brackets, a link-local one with its zone: [fe80::1%eth0]:1060. A port may be
+    /// An IPv6 address with a port stands in brackets, a link-local one has its zone: [fe80::1%eth0]:1060. A port may be
     /// a service's name. Without a transport it is udp.
     address: String,
 
@@ -215,7 +215,7 @@ impl Arguments {
         let Some(text) = &self.from else { return Ok(None) };
         let addresses = Uri::parse(text, Transport::Udp, Some(0))
             .and_then(|from| from.resolve(self.family.get()))
-            .map_err(|error| Exit::Usage.with(format!("--from {error}")))?;
+            .map_err(|error| unresolved(&error).with(format!("--from {error}")))?;
         Ok(addresses.first().copied())
     }
 }

@@ -16,7 +16,7 @@ use signal_hook::iterator::Signals;
 use squall::broadcast::{Absent, Kind, Listen, ListenError, Listener, Waited};
 use squall::socket::{Waker, display_address};
 
-use crate::address::{Family, parse_port};
+use crate::address::{Family, parse_port, unresolved};
 use crate::commands::shout::destination;
 use crate::exit::Exit;
 use crate::heard::{Form, Printer};
@@ -173,10 +173,7 @@ impl Arguments {
 
 fn resolve(text: &str, port: u16, family: &Family) -> Result<Vec<SocketAddr>, Exit> {
     let addresses = destination(text, port)?.resolve(family.get());
-    let addresses = addresses.map_err(|error| match error.is_temporary() {
-        true => Exit::NoAnswer.with(error),
-        false => Exit::Usage.with(error),
-    })?;
+    let addresses = addresses.map_err(|error| unresolved(&error).with(error))?;
     Ok(addresses.iter().filter_map(squall::socket::Address::ip).collect())
 }
 

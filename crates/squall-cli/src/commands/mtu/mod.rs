@@ -13,7 +13,7 @@ use squall::path_mtu::{Fate, Outcome, PathMtu, PathMtuError, Report};
 use squall::{Transport, Uri};
 
 use self::progress::Display;
-use crate::address::{Family, parse_port, peer};
+use crate::address::{Family, parse_port, peer, unresolved};
 use crate::exit::Exit;
 use crate::interrupt::end_on_interrupt;
 use crate::output::{say, write_json};
@@ -31,12 +31,12 @@ use crate::output::{say, write_json};
 pub(crate) struct Arguments {
     /// The host, as host or host:port
     ///
-    /// An IPv6 address stands in brackets, a link-local one with its zone: [fe80::1%eth0]. A port may be a
+    /// An IPv6 address with a port stands in brackets, a link-local one has its zone: [fe80::1%eth0]:7. A port may be a
     /// service's name.
     host: String,
 
     /// Send just one datagram of so many bytes, unfragmented, and tell whether it is too big
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(..=65_507))]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(..=65_507))]
     payload: Option<u32>,
 
     /// The port to probe, unless HOST names one
@@ -62,19 +62,20 @@ pub(crate) struct Arguments {
 const AFTER_HELP: &str = "\
 An MTU is the size of a whole packet; a UDP payload is 28 bytes shorter over IPv4, 48 over IPv6. An echo sends \
 each probe back, so that what it shows is what both ways carry. Hosts send few ICMP errors, Linux one a second: \
-where they are the only answers, a search for a black hole takes some 20 seconds, and any search \
+where they are the only answers, a search for a black hole takes 13 to 20 seconds, and any search \
 shortly after another some seconds more. Paths with losses take longer, \
 and so much loss that chance explains everything is told as uncertain.
 
-With --payload the datagram counts as sent when nothing is heard of it: whether it arrived is known only where \
-somebody answers, and -v tells.
+With --payload one datagram goes and no more. It counts as sent when nothing comes back, which is said on standard \
+error: a black hole, a loss and a service that does not answer look the same, and only a search, without --payload, \
+tells them apart. What a router says of it, such as that the network is unreachable, is told, with exit code 69.
 
 Fields of --json: host, and paths, one for each family, with family, address, port, mtu, payload, certain, limit \
 (first_hop, too_big, black_hole), passes and fails where the search did not end, first_hop, interface, \
 kernel_before, kernel_after, answers (echo, length, datagram, port_unreachable), routers (address, mtu), said \
 (address, words), sent, lost, seconds, error; and with -v probes (size, at, outcome, seconds, router, mtu). With \
---payload: host, address, port, payload, sent, arrived (null: not known), mtu, router, kernel_before, \
-kernel_after, seconds.
+--payload: host, address, port, payload, sent, arrived (null: not known), mtu, router, said (address, \
+words), kernel_before, kernel_after, seconds.
 
 Examples:
   squall mtu 192.0.2.1                    a host, by its `length` service or its ICMP errors
@@ -83,7 +84,7 @@ Examples:
   squall mtu 192.0.2.1 --json | jq .paths[0].mtu
 
 Exit codes: 0 found, or sent; 1 not found in time, too big, or the system refused; 2 wrong usage; 69 the host did \
-not answer at all; 130 interrupted.";
+not answer at all, or a router says that it cannot be reached; 130 interrupted.";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let uri = peer(&arguments.host, Transport::Udp, arguments.port)?;
@@ -107,10 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
 impl Arguments {
     /// One address of each family, as the resolver prefers them.
     fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, Exit> {
-        let all = uri.resolve(self.family.get()).map_err(|error| {
-            let exit = if error.is_temporary() { Exit::NoAnswer } else { Exit::Usage };
-            exit.with(error)
-        })?;
+        let all = uri.resolve(self.family.get()).map_err(|error| unresolved(&error).with(error))?;
         let mut chosen: Vec<SocketAddr> = Vec::new();
         for address in all.iter().filter_map(squall::socket::Address::ip) {
             if chosen.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
@@ -136,6 +134,7 @@ impl Arguments {
             self.probe(address).send(payload as usize).map_err(|error| exit_of(&error).with(error))?;
         let exit = match single.fate {
             Fate::TooBig { .. } => Exit::Failed,
+            _ if single.complaint.is_some() => Exit::NoAnswer,
             _ => Exit::Done,
         };
         let mut out = io::stdout().lock();
@@ -147,6 +146,8 @@ impl Arguments {
         out.flush()?;
         if self.verbose {
             say(show::fate(&single));
+        } else if let Some(doubt) = show::doubt(&single).filter(|_| !self.json) {
+            say(format_args!("squall: {doubt}"));
         }
         Ok(exit)
     }

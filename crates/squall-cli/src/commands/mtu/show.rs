@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use squall::path_mtu::{
-    Evidence, Fate, Limit, Outcome, PathMtuError, ProbeRecord, ProbeResult, Report, Single, Unfinished,
+    Complaint, Evidence, Fate, Limit, Outcome, PathMtuError, ProbeRecord, ProbeResult, Report, Single,
+    Unfinished,
 };
 use squall::socket::display_address;
 
@@ -154,6 +155,17 @@ pub(super) fn single(single: &Single) -> String {
     }
 }
 
+/// What speaks against the arrival of a single datagram that was sent, if anything does.
+pub(super) fn doubt(single: &Single) -> Option<String> {
+    match (single.fate, &single.complaint) {
+        (Fate::Sent, Some(Complaint { from: Some(from), words, .. })) => {
+            Some(format!("{from} says: {words}"))
+        }
+        (Fate::Sent, _) => Some("nothing came back: it may have been lost on the way".to_owned()),
+        _ => None,
+    }
+}
+
 /// What became of a single datagram, in one more line.
 pub(super) fn fate(single: &Single) -> String {
     let (payload, after) = (single.payload, seconds(single.elapsed));
@@ -165,7 +177,10 @@ pub(super) fn fate(single: &Single) -> String {
         Fate::Arrived { .. } => format!("arrived and was answered after {after}"),
         Fate::TooBig { router: Some(router), .. } => format!("{router} reported it as too big after {after}"),
         Fate::TooBig { router: None, .. } => "the kernel did not send it".to_owned(),
-        _ => format!("left this machine; nothing was heard of it in {after}"),
+        _ => match doubt(single) {
+            Some(doubt) => format!("left this machine; after {after}, {doubt}"),
+            None => "left this machine".to_owned(),
+        },
     };
     format!("{payload} bytes to {target}: {became}")
 }
@@ -347,6 +362,8 @@ pub(super) struct SingleRecord<'a> {
     mtu: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     router: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<Said>,
     kernel_before: u32,
     kernel_after: u32,
     seconds: f64,
@@ -368,6 +385,10 @@ impl<'a> SingleRecord<'a> {
             arrived,
             mtu,
             router,
+            said: single
+                .complaint
+                .as_ref()
+                .map(|complaint| Said { address: complaint.from, words: complaint.words.clone() }),
             kernel_before: single.kernel_before,
             kernel_after: single.kernel_after,
             seconds: single.elapsed.as_secs_f64(),

@@ -99,7 +99,7 @@ JSON: first listening, to, weather and seed; then each second, and with final at
 up and down what was received, sent and dropped, by cause.
 
 Ends with 0 when asked to by SIGINT, SIGTERM or quit; a second signal ends it at once with 130. Other exit codes: 1 \
-the system refused an address; 2 wrong usage.";
+the system refused an address; 2 wrong usage; 69 a name server does not answer.";
 
 /// What the command waits for.
 enum Event {
@@ -180,7 +180,11 @@ fn watch(running: &RunningRelay, events: &Receiver<Event>, show: &mut Show) -> R
 }
 
 fn refuse(problem: RelayError) -> Exit {
-    let exit = if problem.is_usage() { Exit::Usage } else { Exit::Failed };
+    let exit = match &problem {
+        problem if problem.is_temporary() => Exit::NoAnswer,
+        problem if problem.is_usage() => Exit::Usage,
+        _ => Exit::Failed,
+    };
     exit.with(problem)
 }
 
