@@ -43,7 +43,8 @@ pub enum Event {
         id: RequestId,
         /// Which member.
         from: SocketAddr,
-        /// What it said. Of a long answer, its first block.
+        /// What it said, with all options. Of a long answer its first block: the member is asked for the whole
+        /// by a request of its own ([`ClientRequest::echo_of`](super::ClientRequest::echo_of)).
         response: Response,
     },
     /// The time for a group's answers is over; nothing follows.
