@@ -96,6 +96,20 @@ fn a_long_payload_goes_in_blocks_and_a_long_answer_comes_in_blocks() {
 }
 
 #[test]
+fn what_is_too_long_to_be_sent_is_refused_with_the_limit() {
+    let coap = Coap::new();
+    let echo = coap.at("/echo");
+    let text = "x".repeat((1 << 20) + 1);
+    let path = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(path.path(), text).unwrap();
+    let payload = format!("@{}", path.path().display());
+    let says = format!("squall: {echo}: 4.13 Request Entity Too Large (at most 1048576 bytes)\n");
+    squall(&["ask", &echo, "--payload", &payload]).is(1, "", &says);
+    let [answer] = &squall(&["ask", &echo, "--payload", &payload, "--json"]).json()[..] else { panic!() };
+    assert_eq!(answer["limit"], 1_048_576);
+}
+
+#[test]
 fn formats_have_names_and_numbers() {
     let coap = Coap::new();
     let format = coap.at("/format");

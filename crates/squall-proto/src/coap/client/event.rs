@@ -98,7 +98,8 @@ impl Response {
         self.status
     }
 
-    /// The options, without those that say which block this is and without Echo. Options that are not of the
+    /// The options, without those that say which block this is and without Echo. Size1 of a 4.13 is the longest
+    /// payload that its server takes. Options that are not of the
     /// form that their definition asks for are left out.
     pub fn options(&self) -> Options<'_> {
         self.options.as_options()

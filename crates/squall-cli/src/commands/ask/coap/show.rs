@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 
 use serde::Serialize;
+use squall::Status;
 use squall::coap::link_format::links;
 use squall::coap::message::{Message, Type};
 use squall::coap::options::number;
@@ -80,7 +81,8 @@ impl Show {
             // Some servers only say in words what the code says.
             let says_more = !diagnostic.is_empty() && status.name() != Some(&diagnostic);
             let (colon, diagnostic) = if says_more { (": ", diagnostic.as_str()) } else { ("", "") };
-            return Ok(exit.with(format_args!("{name}: {status}{colon}{diagnostic}")));
+            let limit = limit(answer).map_or_else(String::new, |limit| format!(" (at most {limit} bytes)"));
+            return Ok(exit.with(format_args!("{name}: {status}{limit}{colon}{diagnostic}")));
         }
         let is_links = answer.response.content_format() == Some(content_format::LINK_FORMAT);
         match str::from_utf8(payload) {
@@ -219,6 +221,13 @@ fn write_links(out: &mut impl Write, text: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// How many bytes may be sent, where more were
+/// ([RFC 7959 §2.9.3](https://www.rfc-editor.org/rfc/rfc7959#section-2.9.3)).
+fn limit(answer: &CoapAnswer) -> Option<u32> {
+    let is_too_large = answer.status() == Status::REQUEST_ENTITY_TOO_LARGE;
+    answer.response.options().uint(number::SIZE1).filter(|_| is_too_large)
+}
+
 /// One line of `--json`, as the help of the command documents it.
 #[derive(Default, Serialize)]
 struct Record<'a> {
@@ -240,6 +249,8 @@ struct Record<'a> {
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alive: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -263,6 +274,7 @@ impl<'a> Record<'a> {
             max_age: response.options().uint(number::MAX_AGE),
             text,
             hex: if text.is_none() { Some(hex(answer.payload())) } else { None },
+            limit: limit(answer),
             truncated: answer.truncated.then_some(true),
             ..Self::default()
         }
