@@ -210,9 +210,23 @@ class FromAnotherHost(AskCoap):
         self.assertTrue(all(re.fullmatch(CTIME, state) for state in states), states)
 
     def test_the_members_of_a_group_are_heard(self):
-        self.client.ip("route", "add", "224.0.0.0/4", "dev", self.end)
-        group = "coap://224.0.1.187/.well-known/core?rt=squall.time"
+        # No route leads to the group; each interface does. The answer is longer than a first block.
+        group = "coap://224.0.1.187/.well-known/core"
+        state = ["ip", "-n", self.client.name, "-o", "link", "show", "dev", self.end]
+        until(lambda: b"state UP" in subprocess.check_output(state), "the cable carries")
         [answer] = map(json.loads, self.squall(group, "--json", host=self.client).splitlines())
         self.assertEqual(answer["server"], "coap://10.78.0.1:5683")
-        self.assertIn("</time>", answer["text"])
+        self.assertNotIn("truncated", answer)
+        alone = self.squall(f"{self.base}/.well-known/core", "--json", host=self.client)
+        self.assertEqual(answer["text"], json.loads(alone)["text"])
+        shown = self.squall(group, "--interface", self.end, host=self.client).decode().splitlines()
+        self.assertEqual(shown[0], "from 10.78.0.1:5683")
+        self.assertTrue(any(line.startswith("/time ") for line in shown), shown)
         self.squall("coap://224.0.1.187/nothing", "--for", "200ms", code=69, host=self.client)
+
+    def test_a_group_that_no_interface_leads_to_fails_at_once(self):
+        self.client.ip("link", "set", self.end, "down")
+        started = time.monotonic()
+        [failure] = map(json.loads, self.squall("coap://224.0.1.187", "--json", code=1, host=self.client).splitlines())
+        self.assertIn("cannot reach coap://224.0.1.187:5683: Network is unreachable", failure["error"])
+        self.assertLess(time.monotonic() - started, 1.5)

@@ -2,11 +2,15 @@
 
 mod support;
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use squall::coap::block::{Block, BlockSize};
+use squall::coap::message::{Message, Type};
+use squall::coap::options::number;
 use squall::coap::server::{Resource, Server as Machine, ServerConfig};
+use squall::coap::writer::{Header, Reliability, Writer};
 use squall::{Method, Refusal, Reply, Request, Running, Server, Service, Status};
 use support::{squall, squall_with};
 
@@ -92,6 +96,20 @@ fn a_long_payload_goes_in_blocks_and_a_long_answer_comes_in_blocks() {
 }
 
 #[test]
+fn what_is_too_long_to_be_sent_is_refused_with_the_limit() {
+    let coap = Coap::new();
+    let echo = coap.at("/echo");
+    let text = "x".repeat((1 << 20) + 1);
+    let path = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(path.path(), text).unwrap();
+    let payload = format!("@{}", path.path().display());
+    let says = format!("squall: {echo}: 4.13 Request Entity Too Large (at most 1048576 bytes)\n");
+    squall(&["ask", &echo, "--payload", &payload]).is(1, "", &says);
+    let [answer] = &squall(&["ask", &echo, "--payload", &payload, "--json"]).json()[..] else { panic!() };
+    assert_eq!(answer["limit"], 1_048_576);
+}
+
+#[test]
 fn formats_have_names_and_numbers() {
     let coap = Coap::new();
     let format = coap.at("/format");
@@ -153,7 +171,8 @@ fn a_ping_tells_whether_the_server_is_there() {
     let ended = squall(&["ask", &coap.uri, "--ping"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     assert!(ended.text().starts_with(&format!("{}/ is alive, ", coap.uri)), "{ended:?}");
-    assert_eq!(squall(&["ask", &coap.uri, "--ping", "--json"]).json()[0]["alive"], true);
+    let [pong] = &squall(&["ask", &coap.uri, "--ping", "--json"]).json()[..] else { panic!("no answer") };
+    assert_eq!((&pong["alive"], &pong["server"]), (&true.into(), &coap.uri.as_str().into()));
 }
 
 #[test]
@@ -192,6 +211,92 @@ fn clients_of_a_silent_server_do_not_wait_in_step() {
     assert!(waits[7] - waits[0] > 0.1, "{waits:?}");
 }
 
+const LINKS: &[u8] = b"</time>;obs;title=\"The time, of day\",</echo>,</scratch>;rt=squall.scratch";
+
+/// Begins a member of a group on the loopback interface, which answers with the first block of [`LINKS`] and, to
+/// those who bring its Echo, with the rest of them if it `goes_on`. Another member answers with all of its list.
+/// Gives the group's URI, and the name of the interface.
+fn group(goes_on: bool) -> (String, &'static str) {
+    let lo = if squall::socket::interface_index("lo").is_ok() { "lo" } else { "lo0" };
+    let member = UdpSocket::bind("0.0.0.0:0").unwrap();
+    member.join_multicast_v4(&Ipv4Addr::new(239, 255, 80, 91), &Ipv4Addr::LOCALHOST).unwrap();
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = format!("coap://239.255.80.91:{}/.well-known/core", member.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((length, from)) = member.recv_from(&mut buffer) {
+            let request = Message::parse(&buffer[..length]).unwrap();
+            let is_group = request.message_type() == Type::NonConfirmable;
+            let number = match Block::of(request.options(), number::BLOCK2).unwrap() {
+                Some(block) => block.number(),
+                None => 0,
+            };
+            if !is_group {
+                assert_eq!(request.options().get(number::ECHO), Some(b"fresh".as_slice()));
+            }
+            let header = if is_group {
+                Header::separate(Reliability::NonConfirmable, 7, request.token(), Status::CONTENT)
+            } else {
+                Header::piggybacked(request.id(), request.token(), Status::CONTENT)
+            };
+            if is_group || goes_on {
+                let size = BlockSize::at_most(32);
+                let rest = &LINKS[number as usize * 32..];
+                let block = Block::new(number, rest.len() > 32, size).unwrap();
+                let mut datagram = Vec::new();
+                let mut writer = Writer::new(&mut datagram, header).unwrap();
+                writer.uint(number::CONTENT_FORMAT, 40).unwrap();
+                writer.option(number::BLOCK2, &block.value()).unwrap();
+                writer.option(number::ECHO, b"fresh").unwrap();
+                writer.payload(&rest[..rest.len().min(32)]).unwrap();
+                member.send_to(&datagram, from).unwrap();
+            }
+            if is_group {
+                let mut datagram = Vec::new();
+                let mut writer = Writer::new(&mut datagram, header).unwrap();
+                writer.uint(number::CONTENT_FORMAT, 40).unwrap();
+                writer.payload(b"</other>").unwrap();
+                other.send_to(&datagram, from).unwrap();
+            }
+        }
+    });
+    (uri, lo)
+}
+
+#[test]
+fn the_answers_of_a_groups_members_are_whole_and_stand_behind_their_names() {
+    let (uri, lo) = group(true);
+    let ended = squall(&["ask", &uri, "--interface", lo, "--for", "1s"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let mut answers: Vec<&str> = ended.text().trim_end().split("\n\n").collect();
+    // In the order in which they came.
+    answers.sort_by_key(|answer| answer.lines().count());
+    let [other, member] = answers[..] else { panic!("{ended:?}") };
+    assert!(other.starts_with("from 127.0.0.1:") && other.ends_with("\n/other"), "{other}");
+    assert!(member.starts_with("from 127.0.0.1:"), "{member}");
+    let names: Vec<_> = member.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(names, ["/time", "/echo", "/scratch"]);
+    let ended = squall(&["ask", &uri, "--interface", lo, "--for", "1s", "--json"]);
+    let answers = ended.json();
+    let member = answers.iter().find(|answer| answer["text"] != "</other>").unwrap();
+    assert_eq!(member["text"], str::from_utf8(LINKS).unwrap());
+    assert!(member["server"].as_str().unwrap().starts_with("coap://127.0.0.1:"));
+    assert!(answers.iter().all(|answer| answer.get("truncated").is_none()), "{answers:?}");
+}
+
+#[test]
+fn a_members_answer_whose_rest_does_not_come_is_marked() {
+    let (uri, lo) = group(false);
+    let ended = squall(&["ask", &uri, "--interface", lo, "--for", "500ms"]);
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.text().contains("/other\n"), "{ended:?}");
+    assert!(ended.stderr.contains(": the rest of this answer did not come in time"), "{}", ended.stderr);
+    let answers = squall(&["ask", &uri, "--interface", lo, "--for", "500ms", "--json"]).json();
+    let cut: Vec<_> = answers.iter().filter(|answer| answer["truncated"] == true).collect();
+    assert_eq!((answers.len(), cut.len()), (2, 1), "{answers:?}");
+    assert_eq!(cut[0]["text"], str::from_utf8(&LINKS[..32]).unwrap());
+}
+
 #[test]
 fn verbose_tells_of_each_message() {
     let coap = Coap::new();
@@ -224,11 +329,13 @@ fn what_is_typed_wrong_ends_with_2_in_one_line() {
         (&["coap://127.0.0.1", "--also", "udp://127.0.0.1:1"], "does not begin with coap://"),
         (&["coap://127.0.0.1", "--method", "steal"], "there is no such method"),
         (&["coap://127.0.0.1", "--observe", "--method", "put"], "goes with get and fetch"),
-        (&["coap://127.0.0.1", "--observe=0"], "0 is not in"),
+        (&["coap://127.0.0.1", "--observe=0"], "without a COUNT"),
         (&["coap://127.0.0.1", "--observe", "3"], "write --observe=3"),
         (&["coap://127.0.0.1", "--payload", "@/no/such/file"], "cannot read \"/no/such/file\""),
         (&["coap://127.0.0.1", "--for", "1s"], "--for goes with --observe"),
         (&["coap://127.0.0.1", "--block-size", "100"], "is no block size"),
+        (&["coap://127.0.0.1", "--interface", "lo"], "--interface goes with multicast"),
+        (&["coap://224.0.1.187", "--interface", "no-such"], "there is no interface \"no-such\""),
         (&["coap://127.0.0.1", "--ping", "text"], "cannot be used with"),
         (&["coap://127.0.0.1", "--payload", "a", "text"], "cannot be used with"),
         (&["coap://127.0.0.1", "--from", "unixgram:/tmp/x"], "a Unix path is no address"),

@@ -63,7 +63,8 @@ fn requests_are_answered_one_after_the_other_over_one_socket() {
     let local = client.local();
     assert_eq!(client.get("/nothing").unwrap().status(), Status::NOT_FOUND);
     assert_eq!(client.local(), local);
-    assert!(client.ping().unwrap() < common::LONG);
+    let pong = client.ping().unwrap();
+    assert!(pong.server == address && pong.elapsed < common::LONG, "{pong:?}");
 }
 
 #[test]

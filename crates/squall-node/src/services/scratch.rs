@@ -72,7 +72,8 @@ impl Handler for Scratch {
     fn handle(&self, request: &Request<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal> {
         let target = &request.target;
         let mut path = target.path().skip(1);
-        let (Some(name), None) = (path.next(), path.next()) else {
+        // `/scratch/` has a last segment too, which is no name.
+        let (Some(name), None) = (path.next().filter(|name| !name.is_empty()), path.next()) else {
             reply.status(Status::NOT_FOUND);
             return Ok(());
         };
@@ -117,7 +118,12 @@ impl Handler for Scratch {
                 let status = if found.is_some() { Status::CHANGED } else { Status::CREATED };
                 let status = values.put(name, request.payload, target.content_format())?.unwrap_or(status);
                 reply.status(status);
-                Ok(())
+                match status {
+                    Status::REQUEST_ENTITY_TOO_LARGE => {
+                        reply.write(format!("a value has at most {MAX_VALUE} bytes").as_bytes())
+                    }
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -234,6 +240,14 @@ mod tests {
         assert_eq!(bench.ask(Method::Get, A, &[], b"").0, Status::NOT_FOUND);
         assert_eq!(bench.ask(Method::Post, A, &[], b"").0, Status::METHOD_NOT_ALLOWED);
         assert_eq!(bench.ask(Method::Put, &["scratch", "a", "b"], &[], b"").0, Status::NOT_FOUND);
+        assert_eq!(bench.ask(Method::Put, &["scratch", ""], &[], b"x").0, Status::NOT_FOUND);
+        assert_eq!(bench.ask(Method::Get, &["scratch"], &[], b"").1, b"");
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_refused_with_the_limit() {
+        let refused = Bench::new().ask(Method::Put, A, &[], &vec![0; MAX_VALUE + 1]);
+        assert_eq!(refused, (Status::REQUEST_ENTITY_TOO_LARGE, b"a value has at most 262144 bytes".to_vec()));
     }
 
     #[test]

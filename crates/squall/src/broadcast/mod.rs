@@ -22,8 +22,8 @@
 
 mod ear;
 mod listen;
-mod shout;
-mod ways;
+pub(crate) mod shout;
+pub(crate) mod ways;
 
 pub use ear::{Heard, Kind, Waited};
 pub use listen::{Absent, Listen, ListenError, Listener, Membership};

@@ -205,11 +205,7 @@ impl Shouter {
             }
             Err((interface, obstacle)) => {
                 let name = interface.clone();
-                let error = match obstacle {
-                    Obstacle::Missing => ShoutError::NoInterface(interface),
-                    Obstacle::Down => ShoutError::Down(interface),
-                    Obstacle::NoAddress => ShoutError::NoAddress { interface, family },
-                };
+                let error = obstacle.of(interface, family);
                 Sent { to, interface: Some(name), source: None, result: Err(error) }
             }
         };
@@ -280,7 +276,7 @@ impl Shouter {
 
 /// What a refusal of the system means to whoever sends to many. `permitted` says that the socket may broadcast, or
 /// that there is no broadcast: permission can then not be what it lacks, but a route can prohibit it.
-fn explain(
+pub(crate) fn explain(
     error: io::Error,
     to: SocketAddr,
     interface: Option<&str>,

@@ -4,35 +4,48 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use squall_socket::{Interface, InterfaceAddress};
 
+use super::shout::ShoutError;
+
 /// One way to send a datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Way {
+pub(crate) struct Way {
     /// The interface, with its number; `None` leaves it to the routes.
-    pub(super) interface: Option<(String, u32)>,
+    pub(crate) interface: Option<(String, u32)>,
     /// The address of this host to send from; `None` leaves it to the kernel.
-    pub(super) source: Option<IpAddr>,
+    pub(crate) source: Option<IpAddr>,
 }
 
 impl Way {
     /// What the kernel makes of it.
-    const BY_ROUTE: Way = Way { interface: None, source: None };
+    pub(crate) const BY_ROUTE: Way = Way { interface: None, source: None };
 
-    pub(super) fn index(&self) -> u32 {
+    pub(crate) fn index(&self) -> u32 {
         self.interface.as_ref().map_or(0, |(_, index)| *index)
     }
 }
 
 /// Why there is no way by an interface that was named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Obstacle {
+pub(crate) enum Obstacle {
     Missing,
     Down,
     NoAddress,
 }
 
+impl Obstacle {
+    /// What is said of it, for datagrams of `family` (4 or 6).
+    pub(crate) fn of(self, interface: String, family: u8) -> ShoutError {
+        match self {
+            Obstacle::Missing => ShoutError::NoInterface(interface),
+            Obstacle::Down => ShoutError::Down(interface),
+            Obstacle::NoAddress => ShoutError::NoAddress { interface, family },
+        }
+    }
+}
+
 /// The ways to `to` by the interfaces `chosen`, or by all that can: those that are up, have a link, an
 /// address of the family, and more on the other side than this machine.
-pub(super) fn ways(
+pub(crate) fn ways(
     to: SocketAddr,
     all: &[Interface],
     chosen: &[String],

@@ -8,6 +8,7 @@ use squall_proto::coap::client::{BadOption, Executed, Failure, RequestError, Why
 use squall_proto::coap::uri::CoapUriError;
 use squall_proto::retry::RetryPolicyError;
 
+use crate::broadcast::ShoutError;
 use crate::uri::UriError;
 
 /// Why a CoAP request has no answer.
@@ -52,6 +53,9 @@ pub enum CoapError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A group cannot be asked by an interface.
+    #[error(transparent)]
+    Group(#[from] ShoutError),
     /// The request failed.
     #[error(
         "no answer from {} after {} {} in {:.1} s; {}; {}",
@@ -85,6 +89,7 @@ impl CoapError {
     pub fn is_usage(&self) -> bool {
         match self {
             CoapError::Address(error) => !error.is_temporary(),
+            CoapError::Group(error) => error.is_usage(),
             CoapError::Uri { .. } | CoapError::Option(_) | CoapError::Policy(_) => true,
             _ => false,
         }

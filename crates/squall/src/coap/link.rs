@@ -7,9 +7,12 @@ use std::time::Duration;
 use squall_proto::coap::client::{Client, Event};
 use squall_proto::{Input, Origin, Outbox, Peer, Protocol, Request, Time, Transport};
 use squall_socket::errno::{ECONNREFUSED, EHOSTUNREACH, ENETUNREACH};
-use squall_socket::{Address, Family, Kind, Poller, ReceiveBatch, Socket};
+use squall_socket::{Address, Family, Interface, Kind, Poller, ReceiveBatch, Socket};
 
 use super::{CoapError, Direction, Watcher};
+use crate::broadcast::ShoutError;
+use crate::broadcast::shout::explain;
+use crate::broadcast::ways::{Obstacle, Way, ways};
 use crate::clock::Clock;
 
 pub(super) struct Link {
@@ -21,6 +24,11 @@ pub(super) struct Link {
     pub(super) machine: Client,
     /// What the system said when a message did not leave.
     pub(super) unsent: Option<String>,
+    /// Why a group was not asked by any interface.
+    pub(super) unasked: Option<CoapError>,
+    /// By which interfaces groups are asked; none stands for all that can.
+    interfaces: Vec<String>,
+    from: Option<IpAddr>,
 }
 
 struct Server {
@@ -35,6 +43,7 @@ impl Link {
         machine: Client,
         servers: &[SocketAddr],
         from: Option<SocketAddr>,
+        interfaces: &[String],
     ) -> Result<Self, CoapError> {
         let waiting = |source| CoapError::System { what: "wait for", server: "answers".into(), source };
         let mut link = Self {
@@ -45,6 +54,9 @@ impl Link {
             clock: Clock::new(),
             machine,
             unsent: None,
+            unasked: None,
+            interfaces: interfaces.to_vec(),
+            from: from.map(|from| from.ip()).filter(|from| !from.is_unspecified()),
         };
         let mut failure = None;
         for &address in servers {
@@ -84,7 +96,7 @@ impl Link {
     ) -> T {
         // A word about an earlier request's datagram is none about this one's.
         self.servers.iter().for_each(|server| drop(server.socket.take_error()));
-        self.unsent = None;
+        (self.unsent, self.unasked) = (None, None);
         let result = act(&mut self.machine, self.clock.now(), &mut self.out);
         self.flush(watcher);
         result
@@ -166,7 +178,13 @@ impl Link {
                 if let Some(watcher) = watcher {
                     watcher(Direction::Sent, to, frame.payload);
                 }
-                if let Err(error) = server.send(to, frame.payload) {
+                if !server.is_connected && to == server.address {
+                    if let Err(error) = server.send_to_group(frame.payload, &self.interfaces, self.from) {
+                        self.unsent = Some(error.to_string());
+                        self.unasked = Some(error);
+                        away.push(to);
+                    }
+                } else if let Err(error) = server.send(to, frame.payload) {
                     self.unsent = Some(error.to_string());
                     if matches!(error.raw_os_error(), Some(EHOSTUNREACH | ENETUNREACH)) {
                         away.push(to);
@@ -186,20 +204,67 @@ impl Link {
 
 impl Server {
     fn open(address: SocketAddr, from: Option<SocketAddr>, join: bool) -> Result<Self, CoapError> {
-        let unreachable =
-            |source| CoapError::System { what: "reach", server: format!("coap://{address}"), source };
-        let socket = Socket::open(Family::of(&address.ip()), Kind::Datagram).map_err(unreachable)?;
+        let unreachable = unreachable_at(address);
+        let socket = Socket::open(Family::of(&address.ip()), Kind::Datagram).map_err(&unreachable)?;
         if let Some(from) = from {
             crate::client::bind_ip(&socket, from, join).map_err(|source| CoapError::From { from, source })?;
         }
         let is_connected = !is_group(address.ip());
         if is_connected {
-            socket.connect(address).map_err(unreachable)?;
+            socket.connect(address).map_err(&unreachable)?;
         } else if address.is_ipv4() {
-            socket.set_broadcast(true).map_err(unreachable)?;
+            socket.set_broadcast(true).map_err(&unreachable)?;
         }
-        socket.set_nonblocking(true).map_err(unreachable)?;
+        socket.set_nonblocking(true).map_err(&unreachable)?;
         Ok(Self { address, socket, is_connected })
+    }
+
+    /// Sends by every interface in question, from `from` if that is set; by one of them is enough. Where there is
+    /// none, the routes may know of one all the same.
+    fn send_to_group(
+        &self,
+        payload: &[u8],
+        interfaces: &[String],
+        from: Option<IpAddr>,
+    ) -> Result<(), CoapError> {
+        let to = self.address;
+        let all = squall_socket::interfaces().map_err(ShoutError::from)?;
+        let of_from = || {
+            let has =
+                |interface: &&Interface| interface.addresses.iter().any(|known| Some(known.address) == from);
+            all.iter().filter(has).map(|interface| interface.name.clone()).collect::<Vec<_>>()
+        };
+        let mut ways = match interfaces {
+            [] if from.is_some() => match of_from() {
+                none if none.is_empty() => Vec::new(),
+                of_from => ways(to, &all, &of_from),
+            },
+            named => ways(to, &all, named),
+        };
+        if ways.is_empty() {
+            ways.push(Ok(Way::BY_ROUTE));
+        }
+        let send = |way: Result<Way, (String, Obstacle)>| -> Result<(), CoapError> {
+            let family = if to.is_ipv4() { 4 } else { 6 };
+            let way = way.map_err(|(interface, obstacle)| obstacle.of(interface, family))?;
+            let source = way.source.map(|source| from.unwrap_or(source));
+            let sent = self.socket.send_by(payload, to, source, way.index());
+            sent.map(drop).map_err(|source| match &way.interface {
+                Some((name, _)) => explain(source, to, Some(name), payload, true).into(),
+                None => unreachable_at(to)(source),
+            })
+        };
+        let mut result = Ok(());
+        let mut is_sent = false;
+        for sent in ways.into_iter().map(send) {
+            match sent {
+                Ok(()) => is_sent = true,
+                // What was typed wrong is told in any case.
+                Err(error) if error.is_usage() => return Err(error),
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        if is_sent { Ok(()) } else { result }
     }
 
     fn send(&self, to: SocketAddr, payload: &[u8]) -> io::Result<()> {
@@ -211,6 +276,10 @@ impl Server {
             sent => sent.map(drop),
         }
     }
+}
+
+fn unreachable_at(address: SocketAddr) -> impl Fn(io::Error) -> CoapError {
+    move |source| CoapError::System { what: "reach", server: format!("coap://{address}"), source }
 }
 
 /// Whether `ip` stands for several hosts: a multicast group, or IPv4's limited broadcast.

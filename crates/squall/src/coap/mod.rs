@@ -4,6 +4,7 @@
 //! promise. Messages, options and the other parts of the protocol are in the modules below.
 
 mod error;
+mod gather;
 mod link;
 mod observe;
 
@@ -44,13 +45,19 @@ use crate::uri::{IpFamily, Uri};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct CoapClient {
+    config: Config,
+    watcher: Option<Watcher>,
+    link: Option<Link>,
+}
+
+#[derive(Debug)]
+struct Config {
     servers: Vec<Target>,
     settings: Settings,
     port: u16,
     from: Option<SocketAddr>,
     family: IpFamily,
-    watcher: Option<Watcher>,
-    link: Option<Link>,
+    interfaces: Vec<String>,
 }
 
 type Watcher = Box<dyn FnMut(Direction, SocketAddr, &[u8]) + Send>;
@@ -82,6 +89,18 @@ pub struct CoapAnswer {
     pub messages: u32,
     /// From the first message to the answer.
     pub elapsed: Duration,
+    /// Whether this is only the beginning of the answer; see [`CoapClient::gather`].
+    pub truncated: bool,
+}
+
+/// A server that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pong {
+    /// Who answered.
+    pub server: SocketAddr,
+    /// From the first message to the answer.
+    pub elapsed: Duration,
 }
 
 impl CoapAnswer {
@@ -111,15 +130,15 @@ impl CoapClient {
     }
 
     fn with(servers: Vec<Target>) -> Self {
-        Self {
+        let config = Config {
             servers,
             settings: Settings::default(),
             port: PORT,
             from: None,
             family: IpFamily::Any,
-            watcher: None,
-            link: None,
-        }
+            interfaces: Vec::new(),
+        };
+        Self { config, watcher: None, link: None }
     }
 
     /// Another server, asked in turn.
@@ -127,32 +146,39 @@ impl CoapClient {
     /// # Errors
     /// [`CoapError::Uri`]
     pub fn also(mut self, uri: &str) -> Result<Self, CoapError> {
-        self.servers.push(Target::Named(read(uri)?));
+        self.config.servers.push(Target::Named(read(uri)?));
         Ok(self)
     }
 
     /// The port of servers whose URI names none: default [`PORT`].
     pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
+        self.config.port = port;
         self
     }
 
     /// When to ask again, when to give up, and the limits; [`Settings`]' defaults by default.
     pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
+        self.config.settings = settings;
         self
     }
 
     /// The local address to ask from; the system's choice by default. With port 0 the system chooses the port.
     /// It narrows names to its family.
     pub fn from(mut self, local: SocketAddr) -> Self {
-        self.from = Some(local);
+        self.config.from = Some(local);
         self
     }
 
     /// The addresses of a name that are asked: all by default.
     pub fn family(mut self, family: IpFamily) -> Self {
-        self.family = family;
+        self.config.family = family;
+        self
+    }
+
+    /// Asks groups by this interface and by others that are named so, instead of by all that are up and can.
+    /// Loopback is used only where it is named.
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.config.interfaces.push(name.into());
         self
     }
 
@@ -200,7 +226,7 @@ impl CoapClient {
     /// As [`get`](Self::get).
     pub fn ask(&mut self, request: ClientRequest) -> Result<CoapAnswer, CoapError> {
         let request = self.named(request)?;
-        let link = open(&mut self.link, &self.servers, &self.settings, self.port, self.family, self.from)?;
+        let link = self.config.open(&mut self.link)?;
         let servers = link.servers();
         let started = link.now();
         let id =
@@ -210,14 +236,14 @@ impl CoapClient {
                 Some(event) if event.id() != id => {}
                 Some(Event::Answered { from, response, messages, .. }) => {
                     let elapsed = link.now().since(started);
-                    return Ok(CoapAnswer { response, server: from, messages, elapsed });
+                    return Ok(CoapAnswer { response, server: from, messages, elapsed, truncated: false });
                 }
                 Some(Event::Failed { failure, .. }) => return Err(failed(link, failure, started)),
                 // `ask` asks for one answer: the first state, or the first member's.
                 Some(Event::Notification { from, response, .. } | Event::Member { from, response, .. }) => {
                     link.act(&mut self.watcher, |machine, now, out| machine.cancel(now, id, out));
                     let elapsed = link.now().since(started);
-                    return Ok(CoapAnswer { response, server: from, messages: 1, elapsed });
+                    return Ok(CoapAnswer { response, server: from, messages: 1, elapsed, truncated: false });
                 }
                 _ => return Err(failed(link, timed_out(), started)),
             }
@@ -231,7 +257,7 @@ impl CoapClient {
     /// As [`get`](Self::get), but for failures, which the iterator tells.
     pub fn observe(&mut self, request: ClientRequest) -> Result<Observation<'_>, CoapError> {
         let request = self.named(request)?.observe();
-        let link = open(&mut self.link, &self.servers, &self.settings, self.port, self.family, self.from)?;
+        let link = self.config.open(&mut self.link)?;
         let servers = link.servers();
         let started = link.now();
         let id =
@@ -243,16 +269,16 @@ impl CoapClient {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn ping(&mut self) -> Result<Duration, CoapError> {
-        let link = open(&mut self.link, &self.servers, &self.settings, self.port, self.family, self.from)?;
+    pub fn ping(&mut self) -> Result<Pong, CoapError> {
+        let link = self.config.open(&mut self.link)?;
         let started = link.now();
         let mut failure = timed_out();
         for server in link.servers() {
             let id = link.act(&mut self.watcher, |machine, now, out| machine.ping(now, server, out))?;
             while let Some(event) = link.next_event(&mut self.watcher, None)? {
                 match event {
-                    Event::Pong { id: answered, .. } if answered == id => {
-                        return Ok(link.now().since(started));
+                    Event::Pong { id: answered, from } if answered == id => {
+                        return Ok(Pong { server: from, elapsed: link.now().since(started) });
                     }
                     Event::Failed { id: failed, failure: why } if failed == id => failure = why,
                     _ => {}
@@ -262,44 +288,12 @@ impl CoapClient {
         Err(failed(link, failure, started))
     }
 
-    /// Asks a multicast group, and gives each member's answer to `take` as it comes, for `time`. Returns how many
-    /// there were. Members wait up to DEFAULT_LEISURE (5 s) before they answer.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub fn gather(
-        &mut self,
-        request: ClientRequest,
-        time: Duration,
-        mut take: impl FnMut(CoapAnswer),
-    ) -> Result<u32, CoapError> {
-        let request = self.named(request)?.gather(time);
-        let link = open(&mut self.link, &self.servers, &self.settings, self.port, self.family, self.from)?;
-        let servers = link.servers();
-        let started = link.now();
-        let id =
-            link.act(&mut self.watcher, |machine, now, out| machine.request(now, &servers, request, out))?;
-        while let Some(event) = link.next_event(&mut self.watcher, None)? {
-            match event {
-                event if event.id() != id => {}
-                Event::Member { from, response, .. } => {
-                    let elapsed = link.now().since(started);
-                    take(CoapAnswer { response, server: from, messages: 1, elapsed });
-                }
-                Event::Gathered { members, .. } => return Ok(members),
-                Event::Failed { failure, .. } => return Err(failed(link, failure, started)),
-                _ => {}
-            }
-        }
-        Err(failed(link, timed_out(), started))
-    }
-
     /// Whether the server's address, once it is resolved, is that of a multicast group or IPv4's limited broadcast.
     ///
     /// # Errors
     /// [`CoapError::Address`] and those of opening sockets.
     pub fn is_group(&mut self) -> Result<bool, CoapError> {
-        let link = open(&mut self.link, &self.servers, &self.settings, self.port, self.family, self.from)?;
+        let link = self.config.open(&mut self.link)?;
         Ok(link.servers().first().is_some_and(|server| is_group(server.ip())))
     }
 
@@ -310,7 +304,7 @@ impl CoapClient {
 
     /// The request with the host by which its server is named, so that a server of several can tell which is meant.
     fn named(&self, request: ClientRequest) -> Result<ClientRequest, CoapError> {
-        match self.servers.first() {
+        match self.config.servers.first() {
             Some(Target::Named(uri)) if !uri.host_is_address() && !request.has_option(number::URI_HOST) => {
                 Ok(request.option(number::URI_HOST, uri.host().as_bytes())?)
             }
@@ -321,53 +315,42 @@ impl CoapClient {
 
 impl std::fmt::Debug for CoapClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CoapClient").field("servers", &self.servers).finish_non_exhaustive()
+        f.debug_struct("CoapClient").field("servers", &self.config.servers).finish_non_exhaustive()
     }
 }
 
-/// The sockets, opened when they are wanted first.
-fn open<'a>(
-    link: &'a mut Option<Link>,
-    servers: &[Target],
-    settings: &Settings,
-    port: u16,
-    family: IpFamily,
-    from: Option<SocketAddr>,
-) -> Result<&'a mut Link, CoapError> {
-    if link.is_none() {
-        let servers = resolve(servers, port, family, from)?;
-        let machine = Client::new(settings.clone(), crate::clock::seed())?;
-        *link = Some(Link::open(machine, &servers, from)?);
+impl Config {
+    /// The sockets, opened when they are wanted first.
+    fn open<'a>(&self, link: &'a mut Option<Link>) -> Result<&'a mut Link, CoapError> {
+        if link.is_none() {
+            let machine = Client::new(self.settings.clone(), crate::clock::seed())?;
+            *link = Some(Link::open(machine, &self.resolve()?, self.from, &self.interfaces)?);
+        }
+        link.as_mut().ok_or(CoapError::Request(RequestError::NoServer))
     }
-    link.as_mut().ok_or(CoapError::Request(RequestError::NoServer))
-}
 
-fn resolve(
-    servers: &[Target],
-    port: u16,
-    family: IpFamily,
-    from: Option<SocketAddr>,
-) -> Result<Vec<SocketAddr>, CoapError> {
-    let family = match from {
-        Some(from) if from.is_ipv4() => IpFamily::V4,
-        Some(_) => IpFamily::V6,
-        None => family,
-    };
-    let mut all = Vec::new();
-    for server in servers {
-        match server {
-            Target::Resolved(address) => all.push(*address),
-            Target::Named(uri) => {
-                let host = match uri.host() {
-                    host if host.contains(':') => format!("[{host}]"),
-                    host => host.to_owned(),
-                };
-                let uri: Uri = format!("udp://{host}:{}", uri.port().unwrap_or(port)).parse()?;
-                all.extend(uri.resolve(family)?.iter().filter_map(|address| address.ip()));
+    fn resolve(&self) -> Result<Vec<SocketAddr>, CoapError> {
+        let family = match self.from {
+            Some(from) if from.is_ipv4() => IpFamily::V4,
+            Some(_) => IpFamily::V6,
+            None => self.family,
+        };
+        let mut all = Vec::new();
+        for server in &self.servers {
+            match server {
+                Target::Resolved(address) => all.push(*address),
+                Target::Named(uri) => {
+                    let host = match uri.host() {
+                        host if host.contains(':') => format!("[{host}]"),
+                        host => host.to_owned(),
+                    };
+                    let uri: Uri = format!("udp://{host}:{}", uri.port().unwrap_or(self.port)).parse()?;
+                    all.extend(uri.resolve(family)?.iter().filter_map(|address| address.ip()));
+                }
             }
         }
+        Ok(all)
     }
-    Ok(all)
 }
 
 fn read(uri: &str) -> Result<CoapUri, CoapError> {

@@ -92,7 +92,8 @@ impl<'a> Observation<'a> {
     }
 
     fn answer(&self, server: SocketAddr, response: Response) -> CoapAnswer {
-        CoapAnswer { response, server, messages: 1, elapsed: self.link.now().since(self.started) }
+        let elapsed = self.link.now().since(self.started);
+        CoapAnswer { response, server, messages: 1, elapsed, truncated: false }
     }
 }
 

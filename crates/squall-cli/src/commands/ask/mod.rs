@@ -110,7 +110,12 @@ nothing is added. Links, such as those of /.well-known/core, are shown one a lin
 Fields of --json: server (who answered), tries, seconds (from the first try to the answer), and text, or hex \
 where the answer is not UTF-8 and with --hex. Without an answer: error, and servers, tries and seconds if \
 any was asked. Of a CoAP server: server, code (2.05), messages (how many were sent), seconds, content_format, \
-max_age, and text or hex; when it failed, also executed: no, unknown or yes. With --ping: alive and seconds.
+max_age, and text or hex; when it failed, also executed: no, unknown or yes. With code 4.13 limit: how \
+many bytes may be sent, where the server tells. With --ping: server, alive and seconds.
+
+A multicast group is asked by every interface but loopback that is up and can, or by those of --interface. Each \
+answer stands behind a line that tells who gave it. Where one is long, the rest is fetched from its server; \
+what cannot be had within the time of --for (6 s) is told on standard error, and with --json by truncated.
 
 A CoAP request is executed at most once by a server that keeps RFC 7252, however often it is sent. With --also a \
 request that may run twice (get, fetch, put, delete, ipatch) goes to the next server while one is silent; post and \

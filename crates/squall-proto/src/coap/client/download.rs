@@ -115,7 +115,9 @@ impl Download {
 fn response(status: Status, options: Options<'_>, payload: &[u8]) -> Response {
     let mut kept = OptionsBuf::new();
     for field in options {
-        if !OF_THE_TRANSFER.contains(&field.number) {
+        // RFC 7959 §2.9.3: of a request that is too large it is how large one may be.
+        let tells_limit = field.number == number::SIZE1 && status == Status::REQUEST_ENTITY_TOO_LARGE;
+        if tells_limit || !OF_THE_TRANSFER.contains(&field.number) {
             // What cannot be written is not of its definition's form, and elective: critical ones of that
             // kind are refused before.
             let _ = kept.push(field.number, field.value);
@@ -145,6 +147,22 @@ mod tests {
         payload: &[u8],
     ) -> Result<Downloaded, Why> {
         give_as(download, Status::CONTENT, block, etag, payload)
+    }
+
+    #[test]
+    fn what_is_too_large_keeps_the_limit_and_no_other_size() {
+        for (status, limit) in [(Status::REQUEST_ENTITY_TOO_LARGE, Some(64)), (Status::CONTENT, None)] {
+            let mut datagram = vec![];
+            let mut writer =
+                Writer::new(&mut datagram, Header::piggybacked(1, Token::EMPTY, status)).unwrap();
+            writer.uint(number::SIZE1, 64).unwrap();
+            writer.payload(b"").unwrap();
+            let message = Message::parse(&datagram).unwrap();
+            let Ok(Downloaded::Whole(response)) = Download::default().take(&message, status, 64) else {
+                panic!("{status} is not whole");
+            };
+            assert_eq!(response.options().uint(number::SIZE1), limit);
+        }
     }
 
     fn give_as(

@@ -43,7 +43,8 @@ pub enum Event {
         id: RequestId,
         /// Which member.
         from: SocketAddr,
-        /// What it said. Of a long answer, its first block.
+        /// What it said, with all options. Of a long answer its first block: the member is asked for the whole
+        /// by a request of its own ([`ClientRequest::echo_of`](super::ClientRequest::echo_of)).
         response: Response,
     },
     /// The time for a group's answers is over; nothing follows.
@@ -97,7 +98,8 @@ impl Response {
         self.status
     }
 
-    /// The options, without those that say which block this is and without Echo. Options that are not of the
+    /// The options, without those that say which block this is and without Echo. Size1 of a 4.13 is the longest
+    /// payload that its server takes. Options that are not of the
     /// form that their definition asks for are left out.
     pub fn options(&self) -> Options<'_> {
         self.options.as_options()

@@ -243,6 +243,7 @@ impl Client {
         let mut call = Call::new(request, distinct, self.settings.block_size, purpose);
         call.tag = self.random.next_u64() as u32;
         call.end = self.settings.retry.total_limit().map(|total| now + total);
+        call.echo = call.request.echo.take();
         call.gather_until = call.request.gather.map(|time| now + time);
         self.begin(now, id, call, out);
         self.settle(now, out);

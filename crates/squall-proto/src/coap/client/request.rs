@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::event::Response;
 use crate::coap::block::BlockSize;
 use crate::coap::options::{OptionError, Options, OptionsBuf, number};
 use crate::coap::writer::Reliability;
@@ -28,6 +29,7 @@ pub struct ClientRequest {
     pub(super) observe: bool,
     pub(super) block_size: Option<BlockSize>,
     pub(super) gather: Option<Duration>,
+    pub(super) echo: Option<Vec<u8>>,
     effect: Option<Effect>,
 }
 
@@ -57,6 +59,7 @@ impl ClientRequest {
             observe: false,
             block_size: None,
             gather: None,
+            echo: None,
             effect: None,
         }
     }
@@ -161,6 +164,14 @@ impl ClientRequest {
         self.reliability = Reliability::NonConfirmable;
         self.observe = false;
         self.gather = Some(time);
+        self
+    }
+
+    /// Brings back the Echo option that `answer` has, if any: that of a group's member, whose server knows by it that
+    /// the client is where it says ([RFC 9175 §2](https://www.rfc-editor.org/rfc/rfc9175#section-2)). For a
+    /// request to that server alone.
+    pub fn echo_of(mut self, answer: &Response) -> Self {
+        self.echo = answer.options().get(number::ECHO).map(<[u8]>::to_vec);
         self
     }
 

@@ -432,6 +432,21 @@ fn a_group_answers_until_the_time_is_over() {
 }
 
 #[test]
+fn a_request_for_the_rest_of_a_members_answer_has_its_echo() {
+    let mut world = World::new();
+    let group: SocketAddr = "224.0.1.187:5683".parse().unwrap();
+    world.client.request(world.now, &[group], get().gather(5 * SECOND), &mut world.out).unwrap();
+    let sent = world.one();
+    let header = Header::separate(Reliability::NonConfirmable, 3, sent.message().token(), Status::CONTENT);
+    world.hear_from(server(1), &write(header, &[(number::BLOCK2, &[8]), (number::ECHO, b"fresh")], &[0; 16]));
+    let Some(Event::Member { from, response, .. }) = world.client.poll_event() else { panic!("no answer") };
+    world.client.request(world.now, &[from], get().echo_of(&response), &mut world.out).unwrap();
+    let sent = world.one();
+    assert_eq!(sent.to, server(1));
+    assert_eq!(sent.message().options().get(number::ECHO), Some(b"fresh".as_slice()));
+}
+
+#[test]
 fn an_answer_with_a_critical_option_that_is_not_known_is_refused() {
     let mut world = World::new();
     world.request(get());

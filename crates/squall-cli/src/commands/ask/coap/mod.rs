@@ -38,12 +38,16 @@ pub(super) struct CoapArguments {
 
     /// Show the resource's state, and each new one, without end or, with --observe=COUNT, so many
     #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true,
-        value_parser = clap::value_parser!(u64).range(1..))]
+        value_parser = parse_count)]
     observe: Option<Option<u64>>,
 
     /// Stop observing, or hearing the answers of a multicast group, after this long
     #[arg(long = "for", value_name = "DURATION", value_parser = squall_node::parse_duration)]
     duration: Option<Duration>,
+
+    /// Ask a multicast group by this interface, instead of by all that can; repeatable
+    #[arg(long, value_name = "NAME")]
+    interface: Vec<String>,
 
     /// Send each message once, and do not have it acknowledged
     #[arg(long)]
@@ -62,7 +66,7 @@ pub(super) struct CoapArguments {
     block_size: Option<BlockSize>,
 
     /// Ask only whether a CoAP server is there
-    #[arg(long, conflicts_with_all = ["text", "stdin", "payload", "method", "observe", "duration", "non",
+    #[arg(long, conflicts_with_all = ["text", "stdin", "payload", "method", "observe", "duration", "interface", "non",
         "content_format", "accept", "block_size"])]
     ping: bool,
 }
@@ -75,6 +79,7 @@ impl CoapArguments {
             ("--payload", self.payload.is_some()),
             ("--observe", self.observe.is_some()),
             ("--for", self.duration.is_some()),
+            ("--interface", !self.interface.is_empty()),
             ("--non", self.non),
             ("--content-format", self.content_format.is_some()),
             ("--accept", self.accept.is_some()),
@@ -150,7 +155,7 @@ fn ask(
     let coap = &arguments.coap;
     if coap.ping {
         return match client.ping() {
-            Ok(elapsed) => Ok(show.pong(out, elapsed)?),
+            Ok(pong) => Ok(show.pong(out, &pong)?),
             Err(error) => Ok(show.failure(out, &error)?),
         };
     }
@@ -165,6 +170,9 @@ fn ask(
             return Err(Exit::Usage.with("a multicast group cannot be observed"));
         }
         return gather(coap, client, request, show, out);
+    }
+    if !coap.interface.is_empty() {
+        return Err(Exit::Usage.with("--interface goes with multicast addresses"));
     }
     match coap.observe {
         None if coap.duration.is_some() => {
@@ -235,10 +243,12 @@ fn gather(
     out: &mut impl Write,
 ) -> Result<Exit, Exit> {
     let time = coap.duration.unwrap_or(GATHER);
-    let mut written = Ok(Exit::Done);
+    let mut written = Ok(());
+    let mut is_first = true;
     let heard = client.gather(request, time, |answer| {
         if written.is_ok() {
-            written = show.answer(out, &answer, true).and_then(|exit| out.flush().map(|()| exit));
+            written = show.member(out, &answer, is_first).and_then(|()| out.flush());
+            is_first = false;
         }
     });
     written?;
@@ -320,6 +330,9 @@ fn client(arguments: &Arguments) -> Result<CoapClient, Exit> {
     if let Some(size) = arguments.coap.block_size {
         settings = settings.block_size(size);
     }
+    for name in &arguments.coap.interface {
+        client = client.interface(name);
+    }
     client = client.settings(settings).family(arguments.family.get());
     if arguments.verbose {
         client = client.on_datagram(show::datagram);
@@ -330,6 +343,14 @@ fn client(arguments: &Arguments) -> Result<CoapClient, Exit> {
 fn parse_format(text: &str) -> Result<u16, String> {
     content_format::number(text)
         .ok_or_else(|| format!("{text:?} is no Content-Format; write its number or a media type"))
+}
+
+fn parse_count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("no state is none to wait for; without a COUNT they are shown without end".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err(format!("{text:?} is no number of states")),
+    }
 }
 
 fn parse_block_size(text: &str) -> Result<BlockSize, String> {

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde::Serialize;
+use squall::Status;
 use squall::coap::link_format::links;
 use squall::coap::message::{Message, Type};
 use squall::coap::options::number;
-use squall::coap::{CoapAnswer, CoapError, Direction, Executed, content_format};
+use squall::coap::{CoapAnswer, CoapError, Direction, Executed, Pong, content_format};
+use squall::socket::display_address;
 use squall::text::sanitize;
 
 use super::exit_of;
@@ -37,6 +38,32 @@ impl Show {
         answer: &CoapAnswer,
         one_of_many: bool,
     ) -> io::Result<Exit> {
+        self.answer_of(&self.uri, out, answer, one_of_many)
+    }
+
+    /// Prints the answer of a group's member.
+    pub(super) fn member(&self, out: &mut impl Write, answer: &CoapAnswer, is_first: bool) -> io::Result<()> {
+        let server = display_address(&answer.server);
+        if !self.json && answer.status().is_success() {
+            let gap = if is_first { "" } else { "\n" };
+            writeln!(out, "{gap}from {server}")?;
+        }
+        // That of one member is none of the group's.
+        self.answer_of(&server, out, answer, true)?;
+        if !self.json && answer.truncated {
+            out.flush()?;
+            say(format_args!("squall: {server}: the rest of this answer did not come in time"));
+        }
+        Ok(())
+    }
+
+    fn answer_of(
+        &self,
+        name: &str,
+        out: &mut impl Write,
+        answer: &CoapAnswer,
+        one_of_many: bool,
+    ) -> io::Result<Exit> {
         let status = answer.status();
         let exit = if status.is_success() { Exit::Done } else { Exit::Failed };
         let payload = answer.payload();
@@ -54,7 +81,8 @@ impl Show {
             // Some servers only say in words what the code says.
             let says_more = !diagnostic.is_empty() && status.name() != Some(&diagnostic);
             let (colon, diagnostic) = if says_more { (": ", diagnostic.as_str()) } else { ("", "") };
-            return Ok(exit.with(format_args!("{}: {status}{colon}{diagnostic}", self.uri)));
+            let limit = limit(answer).map_or_else(String::new, |limit| format!(" (at most {limit} bytes)"));
+            return Ok(exit.with(format_args!("{name}: {status}{limit}{colon}{diagnostic}")));
         }
         let is_links = answer.response.content_format() == Some(content_format::LINK_FORMAT);
         match str::from_utf8(payload) {
@@ -71,13 +99,14 @@ impl Show {
         Ok(exit)
     }
 
-    pub(super) fn pong(&self, out: &mut impl Write, elapsed: Duration) -> io::Result<Exit> {
+    pub(super) fn pong(&self, out: &mut impl Write, pong: &Pong) -> io::Result<Exit> {
+        let seconds = pong.elapsed.as_secs_f64();
         if self.json {
-            let record =
-                Record { alive: Some(true), seconds: Some(elapsed.as_secs_f64()), ..Record::default() };
+            let server = Some(format!("coap://{}", pong.server));
+            let record = Record { server, alive: Some(true), seconds: Some(seconds), ..Record::default() };
             write_json(out, &record)?;
         } else {
-            writeln!(out, "{} is alive, {:.3} ms", self.uri, elapsed.as_secs_f64() * 1000.0)?;
+            writeln!(out, "{} is alive, {:.3} ms", self.uri, seconds * 1000.0)?;
         }
         Ok(Exit::Done)
     }
@@ -192,6 +221,13 @@ fn write_links(out: &mut impl Write, text: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// How many bytes may be sent, where more were
+/// ([RFC 7959 §2.9.3](https://www.rfc-editor.org/rfc/rfc7959#section-2.9.3)).
+fn limit(answer: &CoapAnswer) -> Option<u32> {
+    let is_too_large = answer.status() == Status::REQUEST_ENTITY_TOO_LARGE;
+    answer.response.options().uint(number::SIZE1).filter(|_| is_too_large)
+}
+
 /// One line of `--json`, as the help of the command documents it.
 #[derive(Default, Serialize)]
 struct Record<'a> {
@@ -214,7 +250,11 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     hex: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     alive: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -234,6 +274,8 @@ impl<'a> Record<'a> {
             max_age: response.options().uint(number::MAX_AGE),
             text,
             hex: if text.is_none() { Some(hex(answer.payload())) } else { None },
+            limit: limit(answer),
+            truncated: answer.truncated.then_some(true),
             ..Self::default()
         }
     }
