@@ -147,6 +147,21 @@ class Usage(TestCase):
             file.flush()
             self.assert_refused("--replay", file.name, "--", "true", says="line 2")
 
+    def test_what_would_destroy_a_record_is_refused(self):
+        directory = pathlib.Path(self.directory())
+        record, link = directory / "record", directory / "link"
+        record.write_text("# seed 7\nup 0 84 drop loss\n")
+        link.symlink_to(record)
+        same = " name the same file"
+        for path in (record, link):
+            self.assert_refused("--replay", record, "--record", path, "--", "true", says="--record and --replay" + same)
+            self.assert_refused("--replay", record, "--summary", path, "--", "true", says="--summary and --replay" + same)
+            self.assert_refused("--record", record, "--summary", path, "--", "true", says="--summary and --record" + same)
+        result = subprocess.run([SQUALL, "under", "--record", directory, "--", "true"], capture_output=True, text=True)
+        self.assertEqual((result.returncode, len(result.stderr.splitlines())), (1, 1), result.stderr)
+        self.assertIn("Is a directory", result.stderr)
+        self.assertEqual(record.read_text(), "# seed 7\nup 0 84 drop loss\n")
+
 
 @needs_tun
 class Programs(TestCase):
@@ -455,7 +470,8 @@ assert got == expected, len(got)
             with self.subTest(weather=weather):
                 record = os.path.join(self.directory(), "record")
                 self.transfer("--weather", weather, "--record", record, size=3_000_000)
-                sizes = [int(line.split()[2]) for line in pathlib.Path(record).read_text().splitlines()]
+                sizes = [int(line.split()[2]) for line in pathlib.Path(record).read_text().splitlines()
+                         if not line.startswith("#")]
                 # What a host gives uncut is decided segment by segment.
                 self.assertLessEqual(max(sizes), 1500)
                 self.assertEqual(len(sizes), self.done.summary["up"]["sent"] + self.done.summary["down"]["sent"]
@@ -482,12 +498,21 @@ assert got == expected, len(got)
                           server=shell(sink), command=python(script))
             self.assertEqual((done.code, done.summary["up"]["sent"]), (0, 2000), done.err)
             records.append(pathlib.Path(path).read_bytes())
-        self.assertEqual(records[0].count(b"\n"), 2000)
+        self.assertEqual(records[0].count(b"\n"), 2 + 2000)
+        self.assertTrue(records[0].startswith(b"# seed 7\n# weather delay=5ms,"), records[0][:80])
         self.assertEqual(records[0], records[1])
         self.assertNotEqual(records[0], records[2])
         done = squall("--replay", os.path.join(directory, "2"), "--record", os.path.join(directory, "again"),
                       server=shell(sink), command=python(script))
         self.assertEqual(pathlib.Path(directory, "again").read_bytes(), records[2])
+
+    def test_a_run_that_cannot_start_leaves_the_record_as_it_is(self):
+        record = pathlib.Path(self.directory(), "record")
+        record.write_text("of an earlier run\n")
+        self.assertEqual(squall("--record", str(record), command=["/no/such/program"]).code, 127)
+        self.assertEqual(record.read_text(), "of an earlier run\n")
+        self.assertEqual(squall("--seed", "7", "--record", str(record), command=["true"]).code, 0)
+        self.assertEqual(record.read_text(), "# seed 7\n# weather clear\n")
 
     def test_a_sender_is_told_the_mtu(self):
         for family, level, discover, mtu, header in (("AF_INET", 0, 10, 14, 28), ("AF_INET6", 41, 23, 24, 48)):

@@ -123,6 +123,9 @@ fn what_cannot_be_is_told_in_one_line() {
     );
     one_line(&[&on[..], &["--replay", "/dev/null", "--weather", "half"]].concat(), 2, "cannot be used with");
     one_line(&[&on[..], &["--record", "/nonexistent/x"]].concat(), 1, "cannot record to /nonexistent/x");
+    one_line(&[&on[..], &["--record", "/"]].concat(), 1, "cannot record to /: Is a directory");
+    let same = ["--record", "/nonexistent", "--replay", "/nonexistent"];
+    one_line(&[&on[..], &same].concat(), 2, "--record and --replay name the same file");
     one_line(&[&on[..], &["--control", "tcp://127.0.0.1:1"]].concat(), 2, "orders are taken on unix:/path");
     one_line(&[&on[..], &["--flows", "0"]].concat(), 2, "0 is not in 1..");
     one_line(&[&on[..], &["--idle", "0"]].concat(), 2, "time limit of zero");

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use squall_node::under::{
     Carried, Ended, GREATEST_MTU, LEAST_MTU, Outcome, Ready, Under, UnderError, guard_if_asked,
 };
+use squall_node::{is_same_file, open_record};
 use squall_weather::{Direction, Record, RecordError};
 
 use crate::exit::Exit;
@@ -97,14 +98,15 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 fn run_as_asked(arguments: &Arguments) -> Result<u8, Exit> {
     let weather = squall_node::parse_weather(&arguments.weather).map_err(|error| Exit::Usage.with(error))?;
+    refuse_same_files(arguments)?;
     // Files come first: one that cannot be opened is told before anything runs.
-    let create = |path: &PathBuf| {
-        File::create(path)
+    let replay = arguments.replay.as_ref().map(read_record).transpose()?;
+    let open = |path: &PathBuf, open: fn(&Path) -> io::Result<File>| {
+        open(path)
             .map_err(|error| Exit::Failed.with(format_args!("cannot write {}: {error}", path.display())))
     };
-    let summary = arguments.summary.as_ref().map(create).transpose()?;
-    let record = arguments.record.as_ref().map(create).transpose()?;
-    let replay = arguments.replay.as_ref().map(read_record).transpose()?;
+    let record = arguments.record.as_ref().map(|path| open(path, open_record)).transpose()?;
+    let summary = arguments.summary.as_ref().map(|path| open(path, |path| File::create(path))).transpose()?;
     let seed = arguments.seed.unwrap_or_else(|| squall::seed() >> 32);
     let mut under = Under::new(arguments.command.clone())
         .weather(weather)
@@ -132,6 +134,23 @@ fn run_as_asked(arguments: &Arguments) -> Result<u8, Exit> {
         None => drop(tell(&mut io::stderr().lock(), arguments, seed, &outcome)),
     }
     Ok(outcome.code())
+}
+
+/// A file that is read and written, or written twice, would be destroyed.
+fn refuse_same_files(arguments: &Arguments) -> Result<(), Exit> {
+    let Arguments { record, replay, summary, .. } = arguments;
+    for (one, other, options) in [
+        (record, replay, "--record and --replay"),
+        (summary, replay, "--summary and --replay"),
+        (summary, record, "--summary and --record"),
+    ] {
+        if let (Some(one), Some(other)) = (one, other)
+            && is_same_file(one, other)
+        {
+            return Err(Exit::Usage.with(format_args!("{options} name the same file: {}", one.display())));
+        }
+    }
+    Ok(())
 }
 
 fn read_record(path: &PathBuf) -> Result<Record, Exit> {

@@ -1,6 +1,5 @@
 //! The cable: takes packets from one host, has the weather decide, and gives them to the other in time.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +17,7 @@ use super::way::{Carried, Hands, Recording, Way};
 /// The thread that carries packets.
 #[derive(Debug)]
 pub(super) struct Forwarder {
-    thread: JoinHandle<io::Result<[Carried; 2]>>,
+    thread: JoinHandle<io::Result<([Carried; 2], Option<Recording>)>>,
     stop: Arc<AtomicBool>,
     waker: Waker,
 }
@@ -27,14 +26,13 @@ impl Forwarder {
     /// Starts it. `client` and `server` stay open as long as it runs.
     pub(super) fn start(
         deciders: [Decider; 2],
-        record: Option<Arc<File>>,
+        recording: Option<Recording>,
         client: Arc<Tun>,
         server: Arc<Tun>,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let waker = Waker::new()?;
         let [up, down] = deciders;
-        let recording = record.map(Recording::new);
         let mut cable = Cable {
             tuns: [client, server],
             ways: [Way::new(Direction::Up, up), Way::new(Direction::Down, down)],
@@ -53,8 +51,8 @@ impl Forwarder {
         Ok(Self { thread, stop, waker })
     }
 
-    /// Ends it, and says what it did. What is under way is lost.
-    pub(super) fn stop(self) -> io::Result<[Carried; 2]> {
+    /// Ends it, and says what it did, with what was recorded. What is under way is lost.
+    pub(super) fn stop(self) -> io::Result<([Carried; 2], Option<Recording>)> {
         self.stop.store(true, Ordering::Relaxed);
         self.waker.wake();
         self.thread
@@ -97,7 +95,7 @@ impl Lateness {
 }
 
 impl Cable {
-    fn run(&mut self, poller: &mut Poller) -> io::Result<[Carried; 2]> {
+    fn run(&mut self, poller: &mut Poller) -> io::Result<([Carried; 2], Option<Recording>)> {
         // Timers of a thread are up to 50 µs late unless it says otherwise.
         process::set_timer_slack(1);
         let begin = self.now();
@@ -137,10 +135,7 @@ impl Cable {
                 self.deliver();
             }
         }
-        if let Some(recording) = &mut self.hands.recording {
-            recording.finish()?;
-        }
-        Ok([0, 1].map(|index| self.ways[index].result()))
+        Ok(([0, 1].map(|index| self.ways[index].result()), self.hands.recording.take()))
     }
 
     fn now(&self) -> Time {

@@ -26,6 +26,8 @@ use squall_weather::{Decider, Direction, Record, Weather};
 pub use guard::guard_if_asked;
 pub use way::Carried;
 
+use way::Recording;
+
 use forward::Forwarder;
 use guard::Guard;
 use hosts::Hosts;
@@ -101,7 +103,8 @@ impl Under {
         self
     }
 
-    /// Writes each decision to `file`, a line each. Default: none.
+    /// Writes each decision to `file`, a line each, in place of what is in it once the first packet comes: see
+    /// [`open_record`](crate::open_record). A replay that is recorded has the header of its source. Default: none.
     pub fn record(mut self, file: File) -> Self {
         self.record = Some(Arc::new(file));
         self
@@ -157,7 +160,7 @@ impl Under {
         let system = |what| move |source| UnderError::System { what, source };
         let mut hosts = hosts;
         let tuns = (Arc::clone(&hosts.client.tun), Arc::clone(&hosts.server.tun));
-        let forwarder = Forwarder::start(self.deciders(), self.record.clone(), tuns.0, tuns.1)
+        let forwarder = Forwarder::start(self.deciders(), self.recording(), tuns.0, tuns.1)
             .map_err(system("starting the link"))?;
         let begin = Instant::now();
         let ended = self.run_programs(&hosts, events);
@@ -168,7 +171,12 @@ impl Under {
             left += guard::end_all(&host.namespace).map_err(system("looking for what still runs"))?;
         }
         let elapsed = begin.elapsed();
-        let [up, down] = forwarder.stop().map_err(system("carrying packets"))?;
+        let ([up, down], recording) = forwarder.stop().map_err(system("carrying packets"))?;
+        if let Some(mut recording) = recording {
+            // A run of which no packet came has a record too, but not one that could not start.
+            let begun = if ended.is_ok() { recording.begin() } else { Ok(()) };
+            begun.and_then(|()| recording.finish()).map_err(system("recording"))?;
+        }
         let (ended, server) = ended?;
         let client_counts = hosts.client.counts().map_err(system("reading the client's counts"))?;
         let server_counts = hosts.server.counts().map_err(system("reading the server's counts"))?;
@@ -183,6 +191,14 @@ impl Under {
             client: client_counts,
             server_host: server_counts,
         })
+    }
+
+    fn recording(&self) -> Option<Recording> {
+        let header = match &self.replay {
+            Some(record) => record.header().to_owned(),
+            None => format!("# seed {}\n# weather {}\n", self.seed, self.weather),
+        };
+        Some(Recording::new(Arc::clone(self.record.as_ref()?), header))
     }
 
     fn deciders(&self) -> [Decider; 2] {

@@ -8,6 +8,8 @@ use squall::Time;
 use squall::socket::hosts::Offloads;
 use squall_weather::{Cause, Copies, Counts, Decider, Decision, Direction, Packet, Queue, Recorder};
 
+use crate::record_file::empty;
+
 use super::buffers::{Buffers, LONGEST};
 use super::hosts::ROUTER;
 use super::icmp;
@@ -46,19 +48,29 @@ pub(super) struct Hands {
 pub(super) struct Recording {
     recorder: Recorder,
     out: BufWriter<Arc<File>>,
+    /// What it begins with, until it has.
+    header: Option<String>,
     /// The first error; nothing is written after it.
     failed: Option<io::Error>,
 }
 
 impl Recording {
-    pub(super) fn new(file: Arc<File>) -> Self {
-        Self { recorder: Recorder::default(), out: BufWriter::new(file), failed: None }
+    /// A record that begins with `header`. What is in the file stays until the first decision.
+    pub(super) fn new(file: Arc<File>, header: String) -> Self {
+        Self { recorder: Recorder::default(), out: BufWriter::new(file), header: Some(header), failed: None }
+    }
+
+    /// Begins in place of what is in the file, if it has not begun.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        let Some(header) = self.header.take() else { return Ok(()) };
+        empty(self.out.get_ref())?;
+        self.out.write_all(header.as_bytes())
     }
 
     fn add(&mut self, direction: Direction, now: Time, size: usize, decision: &Decision) {
         let entry = self.recorder.entry(direction, now, size, decision);
         if self.failed.is_none() {
-            self.failed = writeln!(self.out, "{entry}").err();
+            self.failed = self.begin().and_then(|()| writeln!(self.out, "{entry}")).err();
         }
     }
 
