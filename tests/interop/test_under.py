@@ -211,6 +211,39 @@ class Programs(TestCase):
         self.assertEqual((done.code, done.out), (1, ""))
         self.assertIn("the server ended before it listened (exit status: 3)", done.err)
 
+    def test_a_server_that_has_ended_is_not_waited_for(self):
+        begin = time.monotonic()
+        done = squall("--server-wait", "30s", server="echo END", command=["echo", "ran"])
+        self.assertEqual((done.code, done.out), (0, "ran\n"), done.err)
+        self.assertLess(time.monotonic() - begin, 15)
+        done = squall("--server-wait", "30s", "--server-ready", "80", server="echo END", command=["echo", "ran"])
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertIn("the server ended before it listened (exit status: 0)", done.err)
+        self.assertLess(time.monotonic() - begin, 30)
+        # One that goes into the background has not ended.
+        late = f"(sleep 0.3; {shell(ECHO)}) & exit 0"
+        ask = CLIENT + "s = udp(patience=0.4); s.send(b'x'); s.recv(9)"
+        self.assertEqual(squall(server=late, command=python(ask)).code, 0)
+        text = subprocess.run([SQUALL, "under", "--server", "true", "--", "sleep", "0.1"], capture_output=True, text=True)
+        self.assertIn("server had nothing listening when COMMAND started\n"
+                      "server ended before COMMAND did (exit status: 0)\n", text.stderr)
+
+    def test_a_server_may_end_by_itself(self):
+        # It ends with the connection, and that takes the delay.
+        once = "import socket\ns = socket.create_server(('', 80)).accept()[0]\nwhile s.recv(9): pass\n" \
+               "print('ended by itself')\n"
+        connect = "import os, socket\nsocket.create_connection((os.environ['SQUALL_SERVER'], 80)).send(b'x')"
+        for delay in ("0", "400ms"):
+            done = squall("--weather", f"delay={delay}", server=shell(once), command=python(connect))
+            self.assertIn("ended by itself\n", done.err)
+            self.assertEqual((done.code, done.summary["left"]), (0, 0), done.err)
+
+    def test_what_a_shell_ran_may_end_when_asked(self):
+        slow = "import signal, sys, time\ndef end(*_): time.sleep(0.05); sys.exit()\n" \
+               "signal.signal(signal.SIGTERM, end)\nimport socket\ns = socket.create_server(('', 80))\ntime.sleep(60)"
+        done = squall(server=f"{shell(slow).removeprefix('exec ')}; true", command=["true"])
+        self.assertEqual((done.code, done.summary["left"]), (0, 0), done.err)
+
     def test_a_port_that_is_waited_for_and_does_not_come_is_told(self):
         done = squall("--server-ready", "81", "--server-wait", "300ms", server=shell(ECHO), command=["echo", "ran"])
         self.assertEqual((done.code, done.out), (1, ""))

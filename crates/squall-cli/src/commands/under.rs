@@ -24,7 +24,8 @@ use crate::output::write_json;
 /// COMMAND runs on the client's host, what --server names on the server's; nothing there reaches any other network.
 /// Each finds the other's address in SQUALL_SERVER and SQUALL_CLIENT (IPv6: SQUALL_SERVER6 and SQUALL_CLIENT6). COMMAND
 /// has this terminal; the server's output goes to standard error, and so does what the weather did, at the end.
-/// COMMAND starts when something listens on the server's host. What still runs when it has ended is ended too.
+/// COMMAND starts when something listens on the server's host, or when the server has ended. When COMMAND has ended, the
+/// server may end by itself, for 200 ms and twice the longest delay under way; what still runs then is ended too.
 ///
 /// It takes no root where the system lets users make namespaces (Linux). Programs keep their user, their files and
 /// their environment. Without root, other users and groups than one's own show as 65534 and programs like sudo
@@ -205,7 +206,8 @@ fn tell(out: &mut impl Write, arguments: &Arguments, seed: u64, outcome: &Outcom
         writeln!(out, "COMMAND was not started")?;
     }
     if outcome.left > 0 {
-        writeln!(out, "killed {} process(es) that were left", outcome.left)?;
+        let processes = if outcome.left == 1 { "process that was" } else { "processes that were" };
+        writeln!(out, "killed {} {processes} left", outcome.left)?;
     }
     if arguments.verbose {
         let how = if outcome.user_namespace { "a user namespace" } else { "privileges" };

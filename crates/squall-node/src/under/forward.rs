@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,16 @@ use super::way::{Carried, Hands, Recording, Way};
 #[derive(Debug)]
 pub(super) struct Forwarder {
     thread: JoinHandle<io::Result<([Carried; 2], Option<Recording>)>>,
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     waker: Waker,
+}
+
+/// What the thread is told, and tells.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    /// The longest delay of the packets under way, in nanoseconds.
+    longest: AtomicU64,
 }
 
 impl Forwarder {
@@ -30,7 +38,7 @@ impl Forwarder {
         client: Arc<Tun>,
         server: Arc<Tun>,
     ) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared::default());
         let waker = Waker::new()?;
         let [up, down] = deciders;
         let mut cable = Cable {
@@ -39,7 +47,7 @@ impl Forwarder {
             clock: Instant::now(),
             hands: Hands { recording, ..Hands::default() },
             lateness: Lateness::new(),
-            stop: Arc::clone(&stop),
+            shared: Arc::clone(&shared),
         };
         let mut poller = Poller::new()?;
         poller.add(&waker, STOP)?;
@@ -48,12 +56,17 @@ impl Forwarder {
         }
         let run = move || cable.run(&mut poller);
         let thread = thread::Builder::new().name("squall-cable".into()).spawn(run)?;
-        Ok(Self { thread, stop, waker })
+        Ok(Self { thread, shared, waker })
+    }
+
+    /// About how long the slowest of the packets under way takes; zero when there is none.
+    pub(super) fn longest_delay(&self) -> Duration {
+        Duration::from_nanos(self.shared.longest.load(Ordering::Relaxed))
     }
 
     /// Ends it, and says what it did, with what was recorded. What is under way is lost.
     pub(super) fn stop(self) -> io::Result<([Carried; 2], Option<Recording>)> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.shared.stop.store(true, Ordering::Relaxed);
         self.waker.wake();
         self.thread
             .join()
@@ -69,7 +82,7 @@ struct Cable {
     clock: Instant,
     hands: Hands,
     lateness: Lateness,
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
 /// How late sleeps end on this machine: 5 µs on some, 100 µs on a virtual one whose processor had nothing to do.
@@ -106,7 +119,7 @@ impl Cable {
         }
         let mut ready = Vec::new();
         let mut scratch = self.hands.buffers.take(LONGEST);
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.shared.stop.load(Ordering::Relaxed) {
             let mut idle = true;
             for sender in 0..2 {
                 for _ in 0..BATCH {
@@ -124,6 +137,9 @@ impl Cable {
                 }
                 self.deliver();
             }
+            let longest = self.ways.iter().map(Way::longest_delay).max().unwrap_or_default();
+            let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+            self.shared.longest.store(nanos, Ordering::Relaxed);
             if idle && let Some(wait) = self.wait() {
                 let until = wait.map(|wait| self.now() + wait);
                 poller.wait(&mut ready, wait)?;

@@ -79,7 +79,9 @@ impl Under {
         }
     }
 
-    /// A shell command that runs on the server's host, is started first and ended last. Default: none.
+    /// A shell command that runs on the server's host, is started first and ended last: once the command has ended,
+    /// it may end by itself for 200 ms and twice the longest delay of the packets under way, before it is asked to.
+    /// Default: none.
     pub fn server(mut self, command: impl Into<String>) -> Self {
         self.server = Some(command.into());
         self
@@ -124,7 +126,7 @@ impl Under {
         self
     }
 
-    /// How long the server is waited for. Default 5 s; zero starts the command at once.
+    /// How long the server is waited for, unless it ends. Default 5 s; zero starts the command at once.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -163,7 +165,7 @@ impl Under {
         let forwarder = Forwarder::start(self.deciders(), self.recording(), tuns.0, tuns.1)
             .map_err(system("starting the link"))?;
         let begin = Instant::now();
-        let ended = self.run_programs(&hosts, events);
+        let ended = self.run_programs(&hosts, events, &forwarder);
         // It may have ended early, within a host that is to be emptied.
         hosts.between.enter().map_err(system("leaving a host"))?;
         let mut left = 0;
@@ -213,6 +215,7 @@ impl Under {
         &self,
         hosts: &Hosts,
         events: &mut Events,
+        forwarder: &Forwarder,
     ) -> Result<(Ended, Option<ServerEnd>), UnderError> {
         let system = |what| move |source| UnderError::System { what, source };
         let enter = system("entering a host");
@@ -222,9 +225,13 @@ impl Under {
             let started = Server::start(command, hosts, events)
                 .map_err(|source| UnderError::Start { program: "/bin/sh".into(), source })?;
             let started = server.insert(started);
-            if let Some(Event::End { signal, .. }) =
-                programs::wait_until_ready(started, &self.ready, self.patience, events)?
-            {
+            if let Some(Event::End { signal, .. }) = programs::wait_until_ready(
+                started,
+                &hosts.server.namespace,
+                &self.ready,
+                self.patience,
+                events,
+            )? {
                 return Ok((Ended::Before { signal }, None));
             }
         }
@@ -236,7 +243,7 @@ impl Under {
             UnderError::Start { program: program.unwrap_or_default(), source }
         })?;
         let waiting = system("waiting for the command");
-        let mut server_died = None;
+        let mut server_died = server.as_ref().and_then(|server| server.status);
         let status = loop {
             if let Some(status) = child.try_wait().map_err(waiting)? {
                 break status;
@@ -249,7 +256,9 @@ impl Under {
             }
         };
         if let Some(server) = &mut server {
-            server.end(events, self.grace).map_err(system("ending the server"))?;
+            let ending = system("ending the server");
+            server.end_by_itself(events, || forwarder.longest_delay()).map_err(ending)?;
+            server.end(events, &hosts.server.namespace, self.grace).map_err(ending)?;
         }
         let server = server.map(|_| ServerEnd { listened, early: server_died });
         Ok((Ended::Status(status), server))

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use squall::Time;
 use squall::socket::hosts::Offloads;
@@ -86,6 +87,9 @@ pub(super) struct Way {
     pub(super) decider: Decider,
     pub(super) queue: Queue<Item>,
     pub(super) carried: Carried,
+    now: Time,
+    /// The longest delay of those in the queue since it was last empty.
+    longest: Duration,
 }
 
 /// A packet under way.
@@ -97,7 +101,19 @@ pub(super) struct Item {
 
 impl Way {
     pub(super) fn new(direction: Direction, decider: Decider) -> Self {
-        Self { direction, decider, queue: Queue::new(MOST_PACKETS, MOST_BYTES), carried: Carried::default() }
+        Self {
+            direction,
+            decider,
+            queue: Queue::new(MOST_PACKETS, MOST_BYTES),
+            carried: Carried::default(),
+            now: Time::ZERO,
+            longest: Duration::ZERO,
+        }
+    }
+
+    /// About how long the slowest of the packets under way takes.
+    pub(super) fn longest_delay(&self) -> Duration {
+        if self.queue.is_empty() { Duration::ZERO } else { self.longest }
     }
 
     /// What it did so far.
@@ -136,6 +152,7 @@ impl Way {
         offloads: &Offloads,
         hands: &mut Hands,
     ) -> Box<[u8]> {
+        self.now = now;
         self.carried.sent_bytes += length as u64;
         let Some(train) = Train::of(&bytes[..length], offloads) else {
             self.take(now, &mut bytes[..length], *offloads, hands);
@@ -273,6 +290,8 @@ impl Way {
     }
 
     fn push(&mut self, at: Time, item: Item, hands: &mut Hands) {
+        let delay = at.since(self.now);
+        self.longest = if self.queue.is_empty() { delay } else { self.longest.max(delay) };
         let held = item.bytes.len();
         if let Err(item) = self.queue.push(at, held, item) {
             self.carried.overflow += 1;
