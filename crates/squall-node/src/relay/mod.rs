@@ -27,7 +27,7 @@ use squall::{BindError, IpFamily, Offload, OpenSocket, Transport, Uri, UriError}
 use squall_weather::{Decider, Record, RecordError, Weather};
 
 pub use counts::{DirectionCounts, RelayCounts};
-pub use running::{Answer, RelayHandle, RunningRelay};
+pub use running::{Answer, InForce, RelayHandle, RunningRelay};
 
 use crate::record_file::is_same_file;
 use record::{RecordFile, Recording};
