@@ -147,6 +147,21 @@ class Usage(TestCase):
             file.flush()
             self.assert_refused("--replay", file.name, "--", "true", says="line 2")
 
+    def test_what_would_destroy_a_record_is_refused(self):
+        directory = pathlib.Path(self.directory())
+        record, link = directory / "record", directory / "link"
+        record.write_text("# seed 7\nup 0 84 drop loss\n")
+        link.symlink_to(record)
+        same = " name the same file"
+        for path in (record, link):
+            self.assert_refused("--replay", record, "--record", path, "--", "true", says="--record and --replay" + same)
+            self.assert_refused("--replay", record, "--summary", path, "--", "true", says="--summary and --replay" + same)
+            self.assert_refused("--record", record, "--summary", path, "--", "true", says="--summary and --record" + same)
+        result = subprocess.run([SQUALL, "under", "--record", directory, "--", "true"], capture_output=True, text=True)
+        self.assertEqual((result.returncode, len(result.stderr.splitlines())), (1, 1), result.stderr)
+        self.assertIn("Is a directory", result.stderr)
+        self.assertEqual(record.read_text(), "# seed 7\nup 0 84 drop loss\n")
+
 
 @needs_tun
 class Programs(TestCase):
@@ -197,6 +212,39 @@ class Programs(TestCase):
         done = squall(server="exit 3", command=["echo", "ran"])
         self.assertEqual((done.code, done.out), (1, ""))
         self.assertIn("the server ended before it listened (exit status: 3)", done.err)
+
+    def test_a_server_that_has_ended_is_not_waited_for(self):
+        begin = time.monotonic()
+        done = squall("--server-wait", "30s", server="echo END", command=["echo", "ran"])
+        self.assertEqual((done.code, done.out), (0, "ran\n"), done.err)
+        self.assertLess(time.monotonic() - begin, 15)
+        done = squall("--server-wait", "30s", "--server-ready", "80", server="echo END", command=["echo", "ran"])
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertIn("the server ended before it listened (exit status: 0)", done.err)
+        self.assertLess(time.monotonic() - begin, 30)
+        # One that goes into the background has not ended.
+        late = f"(sleep 0.3; {shell(ECHO)}) & exit 0"
+        ask = CLIENT + "s = udp(patience=0.4); s.send(b'x'); s.recv(9)"
+        self.assertEqual(squall(server=late, command=python(ask)).code, 0)
+        text = subprocess.run([SQUALL, "under", "--server", "true", "--", "sleep", "0.1"], capture_output=True, text=True)
+        self.assertIn("server had nothing listening when COMMAND started\n"
+                      "server ended before COMMAND did (exit status: 0)\n", text.stderr)
+
+    def test_a_server_may_end_by_itself(self):
+        # It ends with the connection, and that takes the delay.
+        once = "import socket\ns = socket.create_server(('', 80)).accept()[0]\nwhile s.recv(9): pass\n" \
+               "print('ended by itself')\n"
+        connect = "import os, socket\nsocket.create_connection((os.environ['SQUALL_SERVER'], 80)).send(b'x')"
+        for delay in ("0", "400ms"):
+            done = squall("--weather", f"delay={delay}", server=shell(once), command=python(connect))
+            self.assertIn("ended by itself\n", done.err)
+            self.assertEqual((done.code, done.summary["left"]), (0, 0), done.err)
+
+    def test_what_a_shell_ran_may_end_when_asked(self):
+        slow = "import signal, sys, time\ndef end(*_): time.sleep(0.05); sys.exit()\n" \
+               "signal.signal(signal.SIGTERM, end)\nimport socket\ns = socket.create_server(('', 80))\ntime.sleep(60)"
+        done = squall(server=f"{shell(slow).removeprefix('exec ')}; true", command=["true"])
+        self.assertEqual((done.code, done.summary["left"]), (0, 0), done.err)
 
     def test_a_port_that_is_waited_for_and_does_not_come_is_told(self):
         done = squall("--server-ready", "81", "--server-wait", "300ms", server=shell(ECHO), command=["echo", "ran"])
@@ -463,7 +511,8 @@ assert got == expected, len(got)
             with self.subTest(weather=weather):
                 record = os.path.join(self.directory(), "record")
                 self.transfer("--weather", weather, "--record", record, size=3_000_000)
-                sizes = [int(line.split()[2]) for line in pathlib.Path(record).read_text().splitlines()]
+                sizes = [int(line.split()[2]) for line in pathlib.Path(record).read_text().splitlines()
+                         if not line.startswith("#")]
                 # What a host gives uncut is decided segment by segment.
                 self.assertLessEqual(max(sizes), 1500)
                 self.assertEqual(len(sizes), self.done.summary["up"]["sent"] + self.done.summary["down"]["sent"]
@@ -490,12 +539,21 @@ assert got == expected, len(got)
                           server=shell(sink), command=python(script))
             self.assertEqual((done.code, done.summary["up"]["sent"]), (0, 2000), done.err)
             records.append(pathlib.Path(path).read_bytes())
-        self.assertEqual(records[0].count(b"\n"), 2000)
+        self.assertEqual(records[0].count(b"\n"), 2 + 2000)
+        self.assertTrue(records[0].startswith(b"# seed 7\n# weather delay=5ms,"), records[0][:80])
         self.assertEqual(records[0], records[1])
         self.assertNotEqual(records[0], records[2])
         done = squall("--replay", os.path.join(directory, "2"), "--record", os.path.join(directory, "again"),
                       server=shell(sink), command=python(script))
         self.assertEqual(pathlib.Path(directory, "again").read_bytes(), records[2])
+
+    def test_a_run_that_cannot_start_leaves_the_record_as_it_is(self):
+        record = pathlib.Path(self.directory(), "record")
+        record.write_text("of an earlier run\n")
+        self.assertEqual(squall("--record", str(record), command=["/no/such/program"]).code, 127)
+        self.assertEqual(record.read_text(), "of an earlier run\n")
+        self.assertEqual(squall("--seed", "7", "--record", str(record), command=["true"]).code, 0)
+        self.assertEqual(record.read_text(), "# seed 7\n# weather clear\n")
 
     def test_a_sender_is_told_the_mtu(self):
         for family, level, discover, mtu, header in (("AF_INET", 0, 10, 14, 28), ("AF_INET6", 41, 23, 24, 48)):

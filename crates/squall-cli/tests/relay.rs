@@ -123,6 +123,9 @@ fn what_cannot_be_is_told_in_one_line() {
     );
     one_line(&[&on[..], &["--replay", "/dev/null", "--weather", "half"]].concat(), 2, "cannot be used with");
     one_line(&[&on[..], &["--record", "/nonexistent/x"]].concat(), 1, "cannot record to /nonexistent/x");
+    one_line(&[&on[..], &["--record", "/"]].concat(), 1, "cannot record to /: Is a directory");
+    let same = ["--record", "/nonexistent", "--replay", "/nonexistent"];
+    one_line(&[&on[..], &same].concat(), 2, "--record and --replay name the same file");
     one_line(&[&on[..], &["--control", "tcp://127.0.0.1:1"]].concat(), 2, "orders are taken on unix:/path");
     one_line(&[&on[..], &["--flows", "0"]].concat(), 2, "0 is not in 1..");
     one_line(&[&on[..], &["--idle", "0"]].concat(), 2, "time limit of zero");
@@ -165,7 +168,7 @@ fn it_relays_until_it_is_asked_to_end_and_tells_what_it_did() {
         assert_eq!(lines[0], "weather: delay=1ms; seed 7");
         assert_eq!(lines[1], "up: 1 received (5 bytes), 1 sent on (5 bytes), 0 dropped");
         assert_eq!(lines[2], "down: 1 received (5 bytes), 1 sent on (5 bytes), 0 dropped");
-        assert!(lines[3].starts_with("1 flows in ") && lines[3].ends_with(" 1 open"), "{}", lines[3]);
+        assert!(lines[3].starts_with("1 flow in ") && lines[3].ends_with(" 1 open"), "{}", lines[3]);
     }
 }
 
@@ -179,6 +182,10 @@ fn orders_on_standard_input_change_the_weather() {
         ("  delay=1ms \r", "weather", "delay=1ms,up.loss=100%"),
         ("loss=101%", "error", "it must be a probability"),
         ("weather", "weather", "delay=1ms,up.loss=100%"),
+        ("lte@10s:storm", "weather", "@10s:delay=100ms"),
+        ("delay=1ms,up.loss=100%@1h:clear", "weather", "delay=1ms,up.loss=100%@3600s:clear"),
+        ("weather delay=1ms", "weather", "delay=1ms"),
+        ("clear,up.loss=100%", "weather", "up.loss=100%"),
         ("nonsense", "error", "no order"),
         (&"x".repeat(10_000), "error", "too long"),
         ("help", "help", "blackout TIME"),
@@ -189,8 +196,18 @@ fn orders_on_standard_input_change_the_weather() {
     }
     let ended = squall(&["ask", &relay.at, "hello", "--timeout", "150ms"]);
     assert_eq!(ended.code, Some(69), "{}", ended.stderr);
-    relay.order("clear");
+    relay.order("blackout 1h");
+    let left = relay.object(answered)["blackout"].as_f64().unwrap();
+    for order in ["weather", "counts"] {
+        relay.order(order);
+        let object = relay.object(answered);
+        let told = if order == "counts" { &object["counts"]["blackout"] } else { &object["blackout"] };
+        assert!((3500.0..=left).contains(&told.as_f64().unwrap()), "{object}");
+    }
+    relay.order("blackout 1ns");
     relay.object(answered);
+    relay.order("clear");
+    assert!(relay.object(answered)["blackout"].is_null());
     squall(&["ask", &relay.at, "hello"]).is(0, "HELLO\n", "");
     relay.order("counts");
     let counts = relay.object(answered)["counts"].clone();
@@ -224,6 +241,11 @@ fn orders_are_taken_on_a_unix_socket_too() {
     assert_eq!(
         say("loss=0%\nstrom\n\nweather\n"),
         "ok clear\nerror: \"strom\" is no order; help tells what there is\nok clear\n"
+    );
+    let blackout = say("blackout 1h\n");
+    assert!(
+        blackout.starts_with("ok clear; blackout for 3") && blackout.ends_with(" s more\n"),
+        "{blackout}"
     );
     let counts = say("counts\n");
     let counts: serde_json::Value = serde_json::from_str(counts.strip_prefix("ok ").unwrap()).unwrap();

@@ -514,11 +514,41 @@ fn a_record_is_played_again() {
     assert_eq!(receive(&played.server).0, b"one more");
     let counts = played.stop();
     assert_eq!((counts.up.replay_beyond, counts.up.replay_different, counts.up.replay_remaining), (1, 0, 0));
-    let lines = |path: &Path| -> Vec<String> {
-        let text = std::fs::read_to_string(path).unwrap();
-        text.lines().filter(|line| !line.starts_with('#')).map(ToOwned::to_owned).collect()
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(text(&path) + "up 200 36 pass +0ms\n", text(&again), "its header too");
+}
+
+#[test]
+fn a_record_stays_when_a_relay_cannot_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let text = "# seed 7\nup 0 33 drop loss\n";
+    std::fs::write(&path, text).unwrap();
+    let beside = folder.path().join("record.down");
+    std::fs::copy(&path, &beside).unwrap();
+    let taken = socket();
+    let start = |on: String, more: &dyn Fn(Relay) -> Relay| {
+        let relay = Relay::new(on.parse().unwrap(), "udp://127.0.0.1:9".parse().unwrap());
+        let error = more(relay).start().unwrap_err();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{error}");
+        assert_eq!(std::fs::read_to_string(&beside).unwrap(), text, "{error}");
+        (error.is_usage(), error.to_string())
     };
-    assert_eq!(lines(&path), lines(&again)[..200]);
+    let free = || "udp://127.0.0.1:0".to_owned();
+    let same = "--record and --replay name the same file";
+    for (record, replay) in [(&path, &path), (&path, &link), (&link, &path), (&path, &beside)] {
+        let (usage, error) = start(free(), &|relay| relay.record(record).replay(replay));
+        assert!(usage && error.ends_with(same), "{error}");
+    }
+    let (usage, error) =
+        start(format!("udp://{}", taken.local_addr().unwrap()), &|relay| relay.record(&path));
+    assert!(!usage && error.contains("another program has it"), "{error}");
+    let (usage, error) = start(free(), &|relay| relay.record(&path).replay(folder.path()));
+    assert!(usage && error.contains("cannot replay"), "{error}");
+    let (usage, error) = start(free(), &|relay| relay.record(folder.path()).replay(&path));
+    assert!(!usage && error.contains("Is a directory"), "{error}");
 }
 
 /// How long something may take that must happen.

@@ -118,6 +118,7 @@ impl Recorder {
 /// What a whole record says, for [`Replay`](crate::Replay)s.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
+    pub(crate) header: String,
     pub(crate) up: Vec<(usize, Outcome)>,
     pub(crate) down: Vec<(usize, Outcome)>,
 }
@@ -155,6 +156,11 @@ impl Record {
     /// The most datagrams that a record has, ten million: each takes 56 bytes of memory.
     pub const MAX: usize = 10_000_000;
 
+    /// The comments that it begins with, each a line: the seed and the weather it was made with.
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
     /// How many datagrams it has in one direction.
     pub fn len(&self, direction: Direction) -> usize {
         match direction {
@@ -178,6 +184,13 @@ impl FromStr for Record {
         let mut record = Record::default();
         for (place, content) in text.lines().enumerate() {
             let (line, content) = (place + 1, content.trim());
+            if content.starts_with('#')
+                && record.is_empty()
+                && record.header.len() + content.len() < MAX_HEADER
+            {
+                record.header.push_str(content);
+                record.header.push('\n');
+            }
             if content.is_empty() || content.starts_with('#') {
                 continue;
             }
@@ -331,6 +344,8 @@ impl EntryError {
     }
 }
 
+/// Bytes of a header after which further lines are not kept.
+const MAX_HEADER: usize = 64 * 1024;
 const DELAY: &str = "a delay like +25ms";
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use squall_node::under::{
     Carried, Ended, GREATEST_MTU, LEAST_MTU, LEAST_V6_MTU, Outcome, Ready, Under, UnderError, guard_if_asked,
 };
+use squall_node::{is_same_file, open_record};
 use squall_weather::{Direction, Record, RecordError};
 
 use crate::exit::Exit;
@@ -23,7 +24,8 @@ use crate::output::{say, write_json};
 /// COMMAND runs on the client's host, what --server names on the server's; nothing there reaches any other network.
 /// Each finds the other's address in SQUALL_SERVER and SQUALL_CLIENT (IPv6: SQUALL_SERVER6 and SQUALL_CLIENT6). COMMAND
 /// has this terminal; the server's output goes to standard error, and so does what the weather did, at the end.
-/// COMMAND starts when something listens on the server's host. What still runs when it has ended is ended too.
+/// COMMAND starts when something listens on the server's host, or when the server has ended. When COMMAND has ended, the
+/// server may end by itself, for 200 ms and twice the longest delay under way; what still runs then is ended too.
 ///
 /// It takes no root where the system lets users make namespaces (Linux). Programs keep their user, their files and
 /// their environment. Without root, other users and groups than one's own show as 65534 and programs like sudo
@@ -97,14 +99,15 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 fn run_as_asked(arguments: &Arguments) -> Result<u8, Exit> {
     let weather = squall_node::parse_weather(&arguments.weather).map_err(|error| Exit::Usage.with(error))?;
+    refuse_same_files(arguments)?;
     // Files come first: one that cannot be opened is told before anything runs.
-    let create = |path: &PathBuf| {
-        File::create(path)
+    let replay = arguments.replay.as_ref().map(read_record).transpose()?;
+    let open = |path: &PathBuf, open: fn(&Path) -> io::Result<File>| {
+        open(path)
             .map_err(|error| Exit::Failed.with(format_args!("cannot write {}: {error}", path.display())))
     };
-    let summary = arguments.summary.as_ref().map(create).transpose()?;
-    let record = arguments.record.as_ref().map(create).transpose()?;
-    let replay = arguments.replay.as_ref().map(read_record).transpose()?;
+    let record = arguments.record.as_ref().map(|path| open(path, open_record)).transpose()?;
+    let summary = arguments.summary.as_ref().map(|path| open(path, |path| File::create(path))).transpose()?;
     let seed = arguments.seed.unwrap_or_else(|| squall::seed() >> 32);
     let mut under = Under::new(arguments.command.clone())
         .weather(weather)
@@ -138,6 +141,23 @@ fn run_as_asked(arguments: &Arguments) -> Result<u8, Exit> {
         None => drop(tell(&mut io::stderr().lock(), arguments, seed, &outcome)),
     }
     Ok(outcome.code())
+}
+
+/// A file that is read and written, or written twice, would be destroyed.
+fn refuse_same_files(arguments: &Arguments) -> Result<(), Exit> {
+    let Arguments { record, replay, summary, .. } = arguments;
+    for (one, other, options) in [
+        (record, replay, "--record and --replay"),
+        (summary, replay, "--summary and --replay"),
+        (summary, record, "--summary and --record"),
+    ] {
+        if let (Some(one), Some(other)) = (one, other)
+            && is_same_file(one, other)
+        {
+            return Err(Exit::Usage.with(format_args!("{options} name the same file: {}", one.display())));
+        }
+    }
+    Ok(())
 }
 
 fn read_record(path: &PathBuf) -> Result<Record, Exit> {
@@ -192,7 +212,8 @@ fn tell(out: &mut impl Write, arguments: &Arguments, seed: u64, outcome: &Outcom
         writeln!(out, "COMMAND was not started")?;
     }
     if outcome.left > 0 {
-        writeln!(out, "killed {} process(es) that were left", outcome.left)?;
+        let processes = if outcome.left == 1 { "process that was" } else { "processes that were" };
+        writeln!(out, "killed {} {processes} left", outcome.left)?;
     }
     if arguments.verbose {
         let how = if outcome.user_namespace { "a user namespace" } else { "privileges" };

@@ -26,8 +26,8 @@ pub(super) enum Order {
 /// What can be said.
 pub(super) const HELP: &str = "\
 KEY=VALUE,…     changes these keys of the weather: loss=5%   up.delay=1s
-PRESET[,…]      replaces it: clear, half, storm, …
-weather TEXT    the same, or a file: weather storm.toml; without TEXT tells it
+PRESET[,…]      replaces it: clear, half, storm, …; lte,loss=2%   lte@10s:storm
+weather TEXT    the same, or a file: weather storm.toml; without TEXT tells it, and a blackout
 blackout TIME   lets nothing pass for so long: blackout 10s
 counts          tells what was done so far
 quit            ends the relay";
@@ -53,12 +53,16 @@ impl Order {
             "counts" => alone(Order::Counts),
             "quit" => alone(Order::Quit),
             "help" => alone(Order::Help),
-            _ if line.contains('=') || Weather::preset(line).is_some() => {
-                Ok(Some(Order::Weather(line.to_owned())))
-            }
+            _ if line.contains('=') || begins_with_preset(line) => Ok(Some(Order::Weather(line.to_owned()))),
             _ => Err(format!("{word:?} is no order; help tells what there is")),
         }
     }
+}
+
+/// Whether it is a whole weather text that begins with a preset: `lte`, `lte,loss=2%`, `lte@10s:storm`.
+fn begins_with_preset(line: &str) -> bool {
+    let first = line.split([',', '@']).next().unwrap_or_default();
+    Weather::preset(first.trim()).is_some()
 }
 
 #[cfg(test)]
@@ -79,6 +83,9 @@ mod tests {
             ("weather storm", weather("storm")),
             ("weather up.delay=1s, loss=5%", weather("up.delay=1s, loss=5%")),
             ("lte,loss=2%", weather("lte,loss=2%")),
+            ("lte@10s:storm", weather("lte@10s:storm")),
+            ("half @ 10s:clear@20s:repeat", weather("half @ 10s:clear@20s:repeat")),
+            ("lte,nonsense", weather("lte,nonsense")),
             ("weather", Some(Order::Tell)),
             ("blackout 10s", Some(Order::Blackout(Duration::from_secs(10)))),
             ("counts", Some(Order::Counts)),
@@ -93,6 +100,7 @@ mod tests {
     fn what_is_no_order_is_named() {
         for (line, says) in [
             ("strom", "\"strom\" is no order; help tells"),
+            ("strom@10s:lte", "is no order; help tells"),
             ("quit now", "quit stands alone"),
             ("blackout", "no time span"),
             ("blackout 0s", "changes nothing"),

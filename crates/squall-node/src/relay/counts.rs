@@ -10,6 +10,8 @@ use squall_weather::Counts;
 pub struct RelayCounts {
     /// How long it has run.
     pub elapsed: Duration,
+    /// For how much longer a blackout that was ordered lets nothing pass.
+    pub blackout: Option<Duration>,
     /// From the clients to the server.
     pub up: DirectionCounts,
     /// From the server to the clients.

@@ -27,8 +27,9 @@ use squall::{BindError, IpFamily, Offload, OpenSocket, Transport, Uri, UriError}
 use squall_weather::{Decider, Record, RecordError, Weather};
 
 pub use counts::{DirectionCounts, RelayCounts};
-pub use running::{Answer, RelayHandle, RunningRelay};
+pub use running::{Answer, InForce, RelayHandle, RunningRelay};
 
+use crate::record_file::is_same_file;
 use record::{RecordFile, Recording};
 use road::Road;
 use running::Mode;
@@ -103,6 +104,12 @@ pub enum RelayError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A record would be destroyed before it is played.
+    #[error("cannot record to {}: --record and --replay name the same file", path.display())]
+    SameFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// A record cannot be played.
     #[error("cannot replay {}: {reason}", path.display())]
     Replay {
@@ -126,7 +133,8 @@ impl RelayError {
             RelayError::To(source) => !source.is_temporary(),
             RelayError::NoServer { .. } | RelayError::Transport { .. } | RelayError::Itself { .. } => true,
             RelayError::Bind(source) => source.is_usage(),
-            RelayError::Replay { .. } | RelayError::Stream { .. } | RelayError::StreamRecord => true,
+            RelayError::Replay { .. } | RelayError::SameFile { .. } => true,
+            RelayError::Stream { .. } | RelayError::StreamRecord => true,
             RelayError::Record { .. } | RelayError::Start(_) | RelayError::Failed(_) => false,
         }
     }
@@ -210,7 +218,8 @@ impl Relay {
     /// Writes every decision down, a line each as [`Entry`](squall_weather::Entry) has it, all of `up` before
     /// all of `down`: the same seed and the same datagrams give the same file, where delays do not depend on when
     /// datagrams come, as with a rate, with blackouts, or with jitter that keeps the order. While it runs, the second half is in a
-    /// file of the same name with `.down` behind it. Ten million decisions at most; the others are counted.
+    /// file of the same name with `.down` behind it. What is there is replaced once the relay can start. A replay that is
+    /// recorded has the header of its source, so that where the same datagrams come, the two are equal. Ten million decisions at most; the others are counted.
     pub fn record(mut self, path: impl Into<PathBuf>) -> Self {
         self.record = Some(path.into());
         self
@@ -233,6 +242,7 @@ impl Relay {
             return Err(RelayError::Transport { on: self.on.to_string(), to: self.to.to_string() });
         }
         self.check_server()?;
+        self.check_files()?;
         let sockets = squall::open("relay", &self.on)?;
         let to = self.server(&sockets)?;
         let locals: Vec<Uri> = sockets.iter().map(|open| open.uri.clone()).collect();
@@ -257,8 +267,8 @@ impl Relay {
 
     fn start_datagrams(self, sockets: Vec<OpenSocket>, to: SocketAddr) -> Result<Started, RelayError> {
         let headers = if to.is_ipv4() { 28 } else { 48 };
-        let [first, second] = self.deciders()?;
-        let (file, [first_recording, second_recording]) = self.recordings()?;
+        let ([first, second], header) = self.deciders()?;
+        let (file, [first_recording, second_recording]) = self.recordings(&header)?;
         let road =
             |(decider, clear), recording| Road::new(decider, clear, recording, headers, self.memory / 2);
         let (up, down) = (road(first, first_recording), road(second, second_recording));
@@ -299,27 +309,29 @@ impl Relay {
         Ok((Box::new(send), spawn(move || tcp::run(parts).map_err(RelayError::Failed))?))
     }
 
-    /// What decides on each direction, and whether it lets everything pass.
-    fn deciders(&self) -> Result<[(Decider, bool); 2], RelayError> {
+    /// What decides on each direction, and whether it lets everything pass; and how a record of it begins.
+    fn deciders(&self) -> Result<([(Decider, bool); 2], String), RelayError> {
         let Some(path) = &self.replay else {
             let (up, down) = self.weather.links(self.seed);
-            return Ok([
-                (up.into(), self.weather.up.is_clear()),
-                (down.into(), self.weather.down.is_clear()),
-            ]);
+            let clear = (self.weather.up.is_clear(), self.weather.down.is_clear());
+            let header = format!("# seed {}\n# weather {}\n", self.seed, self.weather);
+            return Ok(([(up.into(), clear.0), (down.into(), clear.1)], header));
         };
         let failed = |reason| RelayError::Replay { path: path.clone(), reason };
         let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         let record: Record = text.parse().map_err(|error: RecordError| failed(error.to_string()))?;
+        let header = record.header().to_owned();
         let (up, down) = record.replays();
-        Ok([(up.into(), false), (down.into(), false)])
+        Ok(([(up.into(), false), (down.into(), false)], header))
     }
 
-    fn recordings(&self) -> Result<(Option<RecordFile>, [Option<Recording>; 2]), RelayError> {
+    /// The record, empty but for its header.
+    fn recordings(&self, header: &str) -> Result<(Option<RecordFile>, [Option<Recording>; 2]), RelayError> {
         let Some(path) = &self.record else { return Ok((None, [None, None])) };
-        let (file, recordings) = RecordFile::create(path, &self.weather, self.seed)
-            .map_err(|source| RelayError::Record { path: path.clone(), source })?;
-        Ok((Some(file), recordings.map(Some)))
+        let failed = |source| RelayError::Record { path: path.clone(), source };
+        let (file, [mut up, mut down]) = RecordFile::open(path).map_err(failed)?;
+        RecordFile::begin([&mut up, &mut down], header).map_err(failed)?;
+        Ok((Some(file), [Some(up), Some(down)]))
     }
 
     fn check_server(&self) -> Result<(), RelayError> {
@@ -328,6 +340,14 @@ impl Relay {
             return Err(RelayError::NoServer { to: self.to.to_string(), reason });
         }
         Ok(())
+    }
+
+    fn check_files(&self) -> Result<(), RelayError> {
+        let (Some(path), Some(replay)) = (&self.record, &self.replay) else { return Ok(()) };
+        match is_same_file(path, replay) || is_same_file(&RecordFile::spool(path), replay) {
+            true => Err(RelayError::SameFile { path: path.clone() }),
+            false => Ok(()),
+        }
     }
 
     /// The one address of the server.

@@ -5,7 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use squall::Time;
-use squall_weather::{Decision, Direction, Record, Recorder, Weather};
+use squall_weather::{Decision, Direction, Record, Recorder};
+
+use crate::record_file::{empty, open_record};
 
 /// The file of a record. The decisions on both directions go into files of their own as they are made, so
 /// that how the directions interleave, which is chance, is not seen in the end: then the second is put behind
@@ -29,15 +31,27 @@ pub(super) struct Recording {
 }
 
 impl RecordFile {
-    /// Begins a record at `path`, in place of what is there, with a file beside it that is removed in the end.
-    pub(super) fn create(path: &Path, weather: &Weather, seed: u64) -> io::Result<(Self, [Recording; 2])> {
-        let mut spool = path.as_os_str().to_owned();
-        spool.push(".down");
-        let file = Self { path: path.to_owned(), spool: spool.into() };
-        let mut up = Recording::new(Direction::Up, &file.path)?;
-        writeln!(up.out, "# seed {seed}\n# weather {weather}")?;
+    /// A record at `path`, with a file beside it that is removed in the end. What is there stays until the record
+    /// [begins](Self::begin).
+    pub(super) fn open(path: &Path) -> io::Result<(Self, [Recording; 2])> {
+        let file = Self { path: path.to_owned(), spool: Self::spool(path) };
+        let up = Recording::new(Direction::Up, &file.path)?;
         let down = Recording::new(Direction::Down, &file.spool)?;
         Ok((file, [up, down]))
+    }
+
+    /// The file beside a record.
+    pub(super) fn spool(path: &Path) -> PathBuf {
+        let mut spool = path.as_os_str().to_owned();
+        spool.push(".down");
+        spool.into()
+    }
+
+    /// Begins the record with `header`, in place of what is there.
+    pub(super) fn begin([up, down]: [&mut Recording; 2], header: &str) -> io::Result<()> {
+        empty(up.out.get_ref())?;
+        empty(down.out.get_ref())?;
+        up.out.write_all(header.as_bytes())
     }
 
     /// Puts the two directions together, and returns how many decisions are not in the record.
@@ -57,7 +71,7 @@ impl RecordFile {
 
 impl Recording {
     fn new(direction: Direction, path: &Path) -> io::Result<Self> {
-        let out = BufWriter::with_capacity(BUFFER, File::create(path)?);
+        let out = BufWriter::with_capacity(BUFFER, open_record(path)?);
         Ok(Self { direction, recorder: Recorder::default(), out, lines: 0, left_out: 0, failed: None })
     }
 

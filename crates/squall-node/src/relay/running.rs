@@ -1,5 +1,6 @@
 //! A relay that runs: what it is told, and how it ends.
 
+use std::fmt;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -102,9 +103,37 @@ struct State {
     blackout: Option<Instant>,
 }
 
-impl std::fmt::Debug for RelayHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl State {
+    /// For how much longer nothing passes.
+    fn blackout_left(&self) -> Option<Duration> {
+        self.blackout?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+}
+
+impl fmt::Debug for RelayHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RelayHandle").finish_non_exhaustive()
+    }
+}
+
+/// What a relay does to datagrams or connections.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct InForce {
+    /// The weather.
+    pub weather: Weather,
+    /// For how much longer a [`blackout`](RelayHandle::blackout) lets nothing pass before it.
+    pub blackout: Option<Duration>,
+}
+
+impl fmt::Display for InForce {
+    /// The weather, and a blackout that is on: `lte; blackout for 8.3 s more`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.weather.fmt(f)?;
+        match self.blackout {
+            Some(left) => write!(f, "; blackout for {:.1} s more", left.as_secs_f64()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -112,8 +141,8 @@ impl std::fmt::Debug for RelayHandle {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Answer {
-    /// It did so; this is the weather in force.
-    Weather(Box<Weather>),
+    /// It did so; this is in force.
+    Weather(Box<InForce>),
     /// This is what it did so far.
     Counts(Box<RelayCounts>),
     /// This is what can be said.
@@ -136,7 +165,8 @@ impl RelayHandle {
     /// # Errors
     /// What is wrong with the line, or that the relay has ended.
     pub fn obey(&self, line: &str) -> Result<Answer, String> {
-        let weather = |weather| Answer::Weather(Box::new(weather));
+        let weather =
+            |weather| Answer::Weather(Box::new(InForce { weather, blackout: self.state().blackout_left() }));
         match Order::parse(line)? {
             None => Ok(Answer::Nothing),
             Some(Order::Help) => Ok(Answer::Help(HELP)),
@@ -195,7 +225,9 @@ impl RelayHandle {
         if !(self.shared.send)(Command::Counts(give)) {
             return None;
         }
-        take.recv().ok()
+        let mut counts = take.recv().ok()?;
+        counts.blackout = self.state().blackout_left();
+        Some(counts)
     }
 
     /// Ends the relay; what is under way is lost.

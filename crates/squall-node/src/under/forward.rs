@@ -1,9 +1,8 @@
 //! The cable: takes packets from one host, has the weather decide, and gives them to the other in time.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,30 +17,37 @@ use super::way::{Carried, Hands, Recording, Way};
 /// The thread that carries packets.
 #[derive(Debug)]
 pub(super) struct Forwarder {
-    thread: JoinHandle<io::Result<[Carried; 2]>>,
-    stop: Arc<AtomicBool>,
+    thread: JoinHandle<io::Result<([Carried; 2], Option<Recording>)>>,
+    shared: Arc<Shared>,
     waker: Waker,
+}
+
+/// What the thread is told, and tells.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    /// The longest delay of the packets under way, in nanoseconds.
+    longest: AtomicU64,
 }
 
 impl Forwarder {
     /// Starts it. `client` and `server` stay open as long as it runs.
     pub(super) fn start(
         deciders: [Decider; 2],
-        record: Option<Arc<File>>,
+        recording: Option<Recording>,
         client: Arc<Tun>,
         server: Arc<Tun>,
     ) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared::default());
         let waker = Waker::new()?;
         let [up, down] = deciders;
-        let recording = record.map(Recording::new);
         let mut cable = Cable {
             tuns: [client, server],
             ways: [Way::new(Direction::Up, up), Way::new(Direction::Down, down)],
             clock: Instant::now(),
             hands: Hands { recording, ..Hands::default() },
             lateness: Lateness::new(),
-            stop: Arc::clone(&stop),
+            shared: Arc::clone(&shared),
         };
         let mut poller = Poller::new()?;
         poller.add(&waker, STOP)?;
@@ -50,12 +56,17 @@ impl Forwarder {
         }
         let run = move || cable.run(&mut poller);
         let thread = thread::Builder::new().name("squall-cable".into()).spawn(run)?;
-        Ok(Self { thread, stop, waker })
+        Ok(Self { thread, shared, waker })
     }
 
-    /// Ends it, and says what it did. What is under way is lost.
-    pub(super) fn stop(self) -> io::Result<[Carried; 2]> {
-        self.stop.store(true, Ordering::Relaxed);
+    /// About how long the slowest of the packets under way takes; zero when there is none.
+    pub(super) fn longest_delay(&self) -> Duration {
+        Duration::from_nanos(self.shared.longest.load(Ordering::Relaxed))
+    }
+
+    /// Ends it, and says what it did, with what was recorded. What is under way is lost.
+    pub(super) fn stop(self) -> io::Result<([Carried; 2], Option<Recording>)> {
+        self.shared.stop.store(true, Ordering::Relaxed);
         self.waker.wake();
         self.thread
             .join()
@@ -71,7 +82,7 @@ struct Cable {
     clock: Instant,
     hands: Hands,
     lateness: Lateness,
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
 /// How late sleeps end on this machine: 5 µs on some, 100 µs on a virtual one whose processor had nothing to do.
@@ -97,7 +108,7 @@ impl Lateness {
 }
 
 impl Cable {
-    fn run(&mut self, poller: &mut Poller) -> io::Result<[Carried; 2]> {
+    fn run(&mut self, poller: &mut Poller) -> io::Result<([Carried; 2], Option<Recording>)> {
         // Timers of a thread are up to 50 µs late unless it says otherwise.
         process::set_timer_slack(1);
         let begin = self.now();
@@ -108,7 +119,7 @@ impl Cable {
         }
         let mut ready = Vec::new();
         let mut scratch = self.hands.buffers.take(LONGEST);
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.shared.stop.load(Ordering::Relaxed) {
             let mut idle = true;
             for sender in 0..2 {
                 for _ in 0..BATCH {
@@ -126,6 +137,9 @@ impl Cable {
                 }
                 self.deliver();
             }
+            let longest = self.ways.iter().map(Way::longest_delay).max().unwrap_or_default();
+            let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+            self.shared.longest.store(nanos, Ordering::Relaxed);
             if idle && let Some(wait) = self.wait() {
                 let until = wait.map(|wait| self.now() + wait);
                 poller.wait(&mut ready, wait)?;
@@ -137,10 +151,7 @@ impl Cable {
                 self.deliver();
             }
         }
-        if let Some(recording) = &mut self.hands.recording {
-            recording.finish()?;
-        }
-        Ok([0, 1].map(|index| self.ways[index].result()))
+        Ok(([0, 1].map(|index| self.ways[index].result()), self.hands.recording.take()))
     }
 
     fn now(&self) -> Time {

@@ -26,6 +26,8 @@ use squall_weather::{Decider, Direction, Record, Weather};
 pub use guard::guard_if_asked;
 pub use way::Carried;
 
+use way::Recording;
+
 use forward::Forwarder;
 use guard::Guard;
 use hosts::Hosts;
@@ -77,7 +79,9 @@ impl Under {
         }
     }
 
-    /// A shell command that runs on the server's host, is started first and ended last. Default: none.
+    /// A shell command that runs on the server's host, is started first and ended last: once the command has ended,
+    /// it may end by itself for 200 ms and twice the longest delay of the packets under way, before it is asked to.
+    /// Default: none.
     pub fn server(mut self, command: impl Into<String>) -> Self {
         self.server = Some(command.into());
         self
@@ -101,7 +105,8 @@ impl Under {
         self
     }
 
-    /// Writes each decision to `file`, a line each. Default: none.
+    /// Writes each decision to `file`, a line each, in place of what is in it once the first packet comes: see
+    /// [`open_record`](crate::open_record). A replay that is recorded has the header of its source. Default: none.
     pub fn record(mut self, file: File) -> Self {
         self.record = Some(Arc::new(file));
         self
@@ -121,7 +126,7 @@ impl Under {
         self
     }
 
-    /// How long the server is waited for. Default 5 s; zero starts the command at once.
+    /// How long the server is waited for, unless it ends. Default 5 s; zero starts the command at once.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -157,10 +162,10 @@ impl Under {
         let system = |what| move |source| UnderError::System { what, source };
         let mut hosts = hosts;
         let tuns = (Arc::clone(&hosts.client.tun), Arc::clone(&hosts.server.tun));
-        let forwarder = Forwarder::start(self.deciders(), self.record.clone(), tuns.0, tuns.1)
+        let forwarder = Forwarder::start(self.deciders(), self.recording(), tuns.0, tuns.1)
             .map_err(system("starting the link"))?;
         let begin = Instant::now();
-        let ended = self.run_programs(&hosts, events);
+        let ended = self.run_programs(&hosts, events, &forwarder);
         // It may have ended early, within a host that is to be emptied.
         hosts.between.enter().map_err(system("leaving a host"))?;
         let mut left = 0;
@@ -168,7 +173,12 @@ impl Under {
             left += guard::end_all(&host.namespace).map_err(system("looking for what still runs"))?;
         }
         let elapsed = begin.elapsed();
-        let [up, down] = forwarder.stop().map_err(system("carrying packets"))?;
+        let ([up, down], recording) = forwarder.stop().map_err(system("carrying packets"))?;
+        if let Some(mut recording) = recording {
+            // A run of which no packet came has a record too, but not one that could not start.
+            let begun = if ended.is_ok() { recording.begin() } else { Ok(()) };
+            begun.and_then(|()| recording.finish()).map_err(system("recording"))?;
+        }
         let (ended, server) = ended?;
         let client_counts = hosts.client.counts().map_err(system("reading the client's counts"))?;
         let server_counts = hosts.server.counts().map_err(system("reading the server's counts"))?;
@@ -185,6 +195,14 @@ impl Under {
         })
     }
 
+    fn recording(&self) -> Option<Recording> {
+        let header = match &self.replay {
+            Some(record) => record.header().to_owned(),
+            None => format!("# seed {}\n# weather {}\n", self.seed, self.weather),
+        };
+        Some(Recording::new(Arc::clone(self.record.as_ref()?), header))
+    }
+
     fn deciders(&self) -> [Decider; 2] {
         match &self.replay {
             Some(record) => Direction::ALL.map(|direction| record.clone().replay(direction).into()),
@@ -197,6 +215,7 @@ impl Under {
         &self,
         hosts: &Hosts,
         events: &mut Events,
+        forwarder: &Forwarder,
     ) -> Result<(Ended, Option<ServerEnd>), UnderError> {
         let system = |what| move |source| UnderError::System { what, source };
         let enter = system("entering a host");
@@ -206,9 +225,13 @@ impl Under {
             let started = Server::start(command, hosts, events)
                 .map_err(|source| UnderError::Start { program: "/bin/sh".into(), source })?;
             let started = server.insert(started);
-            if let Some(Event::End { signal, .. }) =
-                programs::wait_until_ready(started, &self.ready, self.patience, events)?
-            {
+            if let Some(Event::End { signal, .. }) = programs::wait_until_ready(
+                started,
+                &hosts.server.namespace,
+                &self.ready,
+                self.patience,
+                events,
+            )? {
                 return Ok((Ended::Before { signal }, None));
             }
         }
@@ -220,7 +243,7 @@ impl Under {
             UnderError::Start { program: program.unwrap_or_default(), source }
         })?;
         let waiting = system("waiting for the command");
-        let mut server_died = None;
+        let mut server_died = server.as_ref().and_then(|server| server.status);
         let status = loop {
             if let Some(status) = child.try_wait().map_err(waiting)? {
                 break status;
@@ -233,7 +256,9 @@ impl Under {
             }
         };
         if let Some(server) = &mut server {
-            server.end(events, self.grace).map_err(system("ending the server"))?;
+            let ending = system("ending the server");
+            server.end_by_itself(events, || forwarder.longest_delay()).map_err(ending)?;
+            server.end(events, &hosts.server.namespace, self.grace).map_err(ending)?;
         }
         let server = server.map(|_| ServerEnd { listened, early: server_died });
         Ok((Ended::Status(status), server))

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use squall::socket::Poller;
-use squall::socket::hosts::SignalQueue;
+use squall::socket::hosts::{Namespace, SignalQueue};
 use squall::socket::process as os;
 
 use super::hosts::{CLIENT, Hosts, SERVER};
@@ -88,8 +88,31 @@ impl Server {
         Ok(self.status)
     }
 
+    /// Lets it end by itself, as one does that has served its client: for so long as what is under way takes to it
+    /// and its answer back, and a little more. `delay` tells how long that takes one way.
+    pub(super) fn end_by_itself(
+        &mut self,
+        events: &mut Events,
+        delay: impl Fn() -> Duration,
+    ) -> io::Result<()> {
+        let begin = Instant::now();
+        let mut longest = Duration::ZERO;
+        while self.look()?.is_none() {
+            // What the client sent last may only now be under way.
+            longest = longest.max(delay());
+            let (now, deadline) = (Instant::now(), begin + (OWN_END + 2 * longest).min(LONGEST_OWN_END));
+            if now >= deadline {
+                break;
+            }
+            if let Some(Event::End { .. }) = events.next(Some(deadline.min(now + PAUSE)))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Asks its group to end, and makes it after a while.
-    pub(super) fn end(&mut self, events: &mut Events, grace: Duration) -> io::Result<()> {
+    pub(super) fn end(&mut self, events: &mut Events, host: &Namespace, grace: Duration) -> io::Result<()> {
         if self.look()?.is_some() {
             return Ok(());
         }
@@ -100,6 +123,11 @@ impl Server {
                 os::kill_group(self.child.id())?;
                 self.status = Some(self.child.wait()?);
             }
+        }
+        // The shell is gone before what it ran, which was asked as well. Signal 0 only counts.
+        let deadline = Instant::now() + grace.min(OWN_END);
+        while Instant::now() < deadline && host.signal_processes(0)? > 0 {
+            events.next(Some(Instant::now() + PAUSE))?;
         }
         Ok(())
     }
@@ -152,6 +180,7 @@ pub(super) fn code(status: ExitStatus) -> u8 {
 /// early, if something did.
 pub(super) fn wait_until_ready(
     server: &mut Server,
+    host: &Namespace,
     ready: &Ready,
     patience: Duration,
     events: &mut Events,
@@ -159,13 +188,23 @@ pub(super) fn wait_until_ready(
     let failed = |source| UnderError::System { what: "waiting for the server", source };
     let deadline = Instant::now() + patience;
     loop {
-        if let Some(status) = server.look().map_err(failed)?
+        let ended = server.look().map_err(failed)?;
+        if let Some(status) = ended
             && !status.success()
         {
             return Err(UnderError::ServerEnded { status });
         }
         if listens(ready).map_err(failed)? {
             return Ok(None);
+        }
+        if let Some(status) = ended
+            // One that goes into the background leaves a process. Signal 0 only counts.
+            && host.signal_processes(0).map_err(failed)? == 0
+        {
+            return match ready {
+                Ready::Port(_) => Err(UnderError::ServerEnded { status }),
+                Ready::Anything => Ok(None),
+            };
         }
         let now = Instant::now();
         if now >= deadline {
@@ -215,7 +254,11 @@ fn row_listens(line: &str, wanted: &str, ready: &Ready) -> bool {
 const TCP_LISTEN: &str = "0A";
 /// A UDP socket that is not connected.
 const UDP_OPEN: &str = "07";
-/// How often it is looked whether the server listens.
+/// How long a server may take to its own end, besides what packets take.
+const OWN_END: Duration = Duration::from_millis(200);
+/// However long packets take, it is not waited for longer.
+const LONGEST_OWN_END: Duration = Duration::from_secs(60);
+/// How often it is looked whether the server listens, or has ended.
 const PAUSE: Duration = Duration::from_millis(2);
 
 #[cfg(test)]

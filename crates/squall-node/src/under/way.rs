@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use squall::Time;
 use squall::socket::hosts::Offloads;
 use squall_weather::{Cause, Copies, Counts, Decider, Decision, Direction, Packet, Queue, Recorder};
+
+use crate::record_file::empty;
 
 use super::buffers::{Buffers, LONGEST};
 use super::hosts::ROUTER;
@@ -46,19 +49,29 @@ pub(super) struct Hands {
 pub(super) struct Recording {
     recorder: Recorder,
     out: BufWriter<Arc<File>>,
+    /// What it begins with, until it has.
+    header: Option<String>,
     /// The first error; nothing is written after it.
     failed: Option<io::Error>,
 }
 
 impl Recording {
-    pub(super) fn new(file: Arc<File>) -> Self {
-        Self { recorder: Recorder::default(), out: BufWriter::new(file), failed: None }
+    /// A record that begins with `header`. What is in the file stays until the first decision.
+    pub(super) fn new(file: Arc<File>, header: String) -> Self {
+        Self { recorder: Recorder::default(), out: BufWriter::new(file), header: Some(header), failed: None }
+    }
+
+    /// Begins in place of what is in the file, if it has not begun.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        let Some(header) = self.header.take() else { return Ok(()) };
+        empty(self.out.get_ref())?;
+        self.out.write_all(header.as_bytes())
     }
 
     fn add(&mut self, direction: Direction, now: Time, size: usize, decision: &Decision) {
         let entry = self.recorder.entry(direction, now, size, decision);
         if self.failed.is_none() {
-            self.failed = writeln!(self.out, "{entry}").err();
+            self.failed = self.begin().and_then(|()| writeln!(self.out, "{entry}")).err();
         }
     }
 
@@ -74,6 +87,9 @@ pub(super) struct Way {
     pub(super) decider: Decider,
     pub(super) queue: Queue<Item>,
     pub(super) carried: Carried,
+    now: Time,
+    /// The longest delay of those in the queue since it was last empty.
+    longest: Duration,
 }
 
 /// A packet under way.
@@ -85,7 +101,19 @@ pub(super) struct Item {
 
 impl Way {
     pub(super) fn new(direction: Direction, decider: Decider) -> Self {
-        Self { direction, decider, queue: Queue::new(MOST_PACKETS, MOST_BYTES), carried: Carried::default() }
+        Self {
+            direction,
+            decider,
+            queue: Queue::new(MOST_PACKETS, MOST_BYTES),
+            carried: Carried::default(),
+            now: Time::ZERO,
+            longest: Duration::ZERO,
+        }
+    }
+
+    /// About how long the slowest of the packets under way takes.
+    pub(super) fn longest_delay(&self) -> Duration {
+        if self.queue.is_empty() { Duration::ZERO } else { self.longest }
     }
 
     /// What it did so far.
@@ -124,6 +152,7 @@ impl Way {
         offloads: &Offloads,
         hands: &mut Hands,
     ) -> Box<[u8]> {
+        self.now = now;
         self.carried.sent_bytes += length as u64;
         let Some(train) = Train::of(&bytes[..length], offloads) else {
             self.take(now, &mut bytes[..length], *offloads, hands);
@@ -261,6 +290,8 @@ impl Way {
     }
 
     fn push(&mut self, at: Time, item: Item, hands: &mut Hands) {
+        let delay = at.since(self.now);
+        self.longest = if self.queue.is_empty() { delay } else { self.longest.max(delay) };
         let held = item.bytes.len();
         if let Err(item) = self.queue.push(at, held, item) {
             self.carried.overflow += 1;

@@ -128,6 +128,14 @@ fn any_passed() -> impl Strategy<Value = Passed> {
     })
 }
 
+#[test]
+fn a_header_is_what_stands_before_the_first_decision() {
+    let record: Record = "# seed 7\n\n  # weather lte \nup 0 33 drop loss\n# a remark\n".parse().unwrap();
+    assert_eq!(record.header(), "# seed 7\n# weather lte\n");
+    let long = "#\n".repeat(1 << 20);
+    assert!(long.parse::<Record>().unwrap().header().len() <= 1 << 16);
+}
+
 fn any_outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         (any_passed(), proptest::option::of(any_passed()))

@@ -77,7 +77,8 @@ const EXAMPLES: &str = "Examples:
 
 const AFTER_HELP: &str = "\
 Orders, a line each on standard input or on the control socket: loss=5% or up.delay=1s changes the weather, storm \
-replaces it, blackout 10s lets nothing pass for so long; weather, counts, quit, help. On the control socket the \
+or lte@10s:storm replaces it, blackout 10s lets nothing pass for so long; weather, counts, quit, help. Orders on standard \
+input are answered on standard error, with --json on standard output, an object each. On the control socket the \
 answer begins with ok or error:, and the connection is closed when nothing more comes.
 
 Loss, delay, rate and queue count a datagram with its headers of IP and UDP. What is longer than the mtu is \
@@ -95,7 +96,7 @@ Examples:
   squall relay --on tcp://127.0.0.1:9000 --to tcp://host:80 --weather delay=300ms,rate=1mbit
   echo blackout 10s | nc -U -N /run/relay.sock     where it runs with --control unix:/run/relay.sock
 
-JSON: first listening, to, weather and seed; then each second, and with final at the end, elapsed, flows, and for \
+JSON: first listening, to, weather and seed; then each second, and with final at the end, elapsed, flows, blackout (seconds that one goes on for), and for \
 up and down what was received, sent and dropped, by cause.
 
 Ends with 0 when asked to by SIGINT, SIGTERM or quit; a second signal ends it at once with 130. Other exit codes: 1 \

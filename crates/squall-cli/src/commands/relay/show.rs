@@ -80,7 +80,10 @@ impl Show {
         if self.json {
             let mut object = match answer {
                 Ok(Answer::Nothing) => return Ok(()),
-                Ok(Answer::Weather(weather)) => json!({ "weather": weather.to_string() }),
+                Ok(Answer::Weather(weather)) => json!({
+                    "weather": weather.weather.to_string(),
+                    "blackout": weather.blackout.map(|left| left.as_secs_f64()),
+                }),
                 Ok(Answer::Counts(counts)) => json!({ "counts": json(counts) }),
                 Ok(Answer::Help(help)) => json!({ "help": help }),
                 Ok(_) => json!({}),
@@ -177,22 +180,28 @@ pub(super) fn summary(counts: &RelayCounts) -> String {
     let mut text = direction("up", &counts.up);
     text += &direction("down", &counts.down);
     let seconds = counts.elapsed.as_secs_f64();
-    text += &format!("{} flows in {seconds:.1} s, {} open", counts.flows_opened, counts.flows);
+    text += &format!("{} in {seconds:.1} s, {} open", counted(counts.flows_opened, "flow{s}"), counts.flows);
     text += &named(&[
         ("ended idle", counts.flows_idle),
         ("displaced", counts.flows_displaced),
-        ("datagrams refused", counts.flows_refused),
-        ("datagrams without a socket to be had", counts.flows_failed),
-        ("datagrams that nobody can answer", counts.unanswerable),
-        ("decisions beyond the record's limit", counts.unrecorded),
+        ("datagram{s} refused", counts.flows_refused),
+        ("datagram{s} without a socket to be had", counts.flows_failed),
+        ("datagram{s} that nobody can answer", counts.unanswerable),
+        ("decision{s} beyond the record's limit", counts.unrecorded),
     ]);
+    if let Some(left) = counts.blackout {
+        text += &format!("; blackout for {:.1} s more", left.as_secs_f64());
+    }
     text
 }
 
 fn direction(name: &str, counts: &DirectionCounts) -> String {
     let mut text = format!(
-        "{name}: {} received ({} bytes), {} sent on ({} bytes)",
-        counts.received, counts.received_bytes, counts.sent, counts.sent_bytes
+        "{name}: {} received ({}), {} sent on ({})",
+        counts.received,
+        counted(counts.received_bytes, "byte{s}"),
+        counts.sent,
+        counted(counts.sent_bytes, "byte{s}")
     );
     let Counts { loss, burst, queue, too_big, blackout, rule, .. } = counts.weather;
     let causes = named(&[
@@ -217,8 +226,8 @@ fn direction(name: &str, counts: &DirectionCounts) -> String {
         ("corrupted", counts.weather.corrupted),
         ("under way", counts.under_way),
         ("dropped by the kernel on arrival", counts.kernel_drops),
-        ("ICMP errors", counts.icmp_errors),
-        ("failed receives", counts.receive_errors),
+        ("ICMP error{s}", counts.icmp_errors),
+        ("failed receive{s}", counts.receive_errors),
         ("after the record's end", counts.replay_beyond),
         ("of another size than recorded", counts.replay_different),
         ("recorded that did not come", counts.replay_remaining),
@@ -230,13 +239,19 @@ fn direction(name: &str, counts: &DirectionCounts) -> String {
 /// The numbers that are not zero.
 fn named(numbers: &[(&str, u64)]) -> String {
     let told = numbers.iter().filter(|(_, number)| *number > 0);
-    told.map(|(name, number)| format!(", {number} {name}")).collect()
+    told.map(|(name, number)| format!(", {}", counted(*number, name))).collect()
+}
+
+/// A number of something, whose `{s}` is there for more than one.
+fn counted(number: u64, name: &str) -> String {
+    format!("{number} {}", name.replace("{s}", if number == 1 { "" } else { "s" }))
 }
 
 /// All of it as JSON.
 pub(super) fn json(counts: &RelayCounts) -> Value {
     json!({
         "elapsed": counts.elapsed.as_secs_f64(),
+        "blackout": counts.blackout.map(|left| left.as_secs_f64()),
         "flows": counts.flows,
         "flows_opened": counts.flows_opened,
         "flows_idle": counts.flows_idle,
@@ -286,3 +301,16 @@ fn direction_json(counts: &DirectionCounts) -> Value {
 }
 
 const PROMPT: &str = "> ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_told_otherwise_than_two() {
+        assert_eq!(counted(1, "flow{s}"), "1 flow");
+        assert_eq!(counted(0, "flow{s}"), "0 flows");
+        assert_eq!(named(&[("ICMP error{s}", 1), ("lost", 1)]), ", 1 ICMP error, 1 lost");
+        assert_eq!(named(&[("datagram{s} refused", 2), ("lost", 0)]), ", 2 datagrams refused");
+    }
+}
