@@ -119,10 +119,48 @@ fn a_server_that_does_not_read_holds_up_its_client_at_a_bound() {
     };
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
     let counts = handle.counts().unwrap();
-    let bound = (1 << 20) / 8 + 65_536;
+    // The share of a direction, and what it may take of what all have in common.
+    let bound = 65_536 + (1 << 20) / 8;
     assert!((65_536..=bound).contains(&counts.up.under_way), "{counts:?}");
     handle.stop();
     relay.wait().unwrap();
+}
+
+#[test]
+fn connections_whose_peers_do_not_read_do_not_hold_up_others() {
+    // The server reads from those alone that begin with a byte of 1.
+    let serve = |mut connection: TcpStream| {
+        thread::spawn(move || {
+            let mut first = [0];
+            connection.read_exact(&mut first).unwrap();
+            if first == [1] { echo(connection) } else { std::mem::forget(connection) }
+        });
+    };
+    let (relay, handle, client) = rig("delay=1ms", |relay| relay.memory(1 << 20), serve);
+    let hogs: Vec<TcpStream> = std::iter::once(client).chain((0..11).map(|_| connect(&relay))).collect();
+    // They write whenever they can, until the relay ends.
+    let write = |mut hog: TcpStream| thread::spawn(move || while hog.write_all(&[0; 65_536]).is_ok() {});
+    let hogs: Vec<_> = hogs.into_iter().map(write).collect();
+    // All that is in common and their shares, but for what is less than a packet and the bookkeeping.
+    let most = (1 << 19) + 12 * 65_536;
+    let end = Instant::now() + PATIENCE;
+    while handle.counts().unwrap().up.under_way < most - 60_000 {
+        assert!(Instant::now() < end, "{:?}", handle.counts());
+        thread::yield_now();
+    }
+    assert!(handle.counts().unwrap().up.under_way <= most);
+    let mut good = connect(&relay);
+    good.write_all(&[1]).unwrap();
+    let bytes: Vec<u8> = (0..100_000_u32).map(|index| (index % 251) as u8).collect();
+    let mut answer = vec![0; bytes.len()];
+    for (bytes, answer) in bytes.chunks(1000).zip(answer.chunks_mut(1000)) {
+        good.write_all(bytes).unwrap();
+        good.read_exact(answer).unwrap();
+    }
+    assert!(bytes == answer);
+    handle.stop();
+    assert_eq!(relay.wait().unwrap().flows, 13);
+    hogs.into_iter().for_each(|hog| hog.join().unwrap());
 }
 
 #[test]

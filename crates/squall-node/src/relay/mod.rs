@@ -179,7 +179,13 @@ impl Relay {
     }
 
     /// How many bytes may be under way, both directions together and bookkeeping counted: 256 MiB by default,
-    /// 1 MiB at least. What is beyond is dropped and counted.
+    /// 1 MiB at least. Of datagrams, what is beyond is dropped and counted.
+    ///
+    /// Of connections, what is beyond waits with its sender. Half of it is divided among as many as there may be
+    /// ([`flows`](Self::flows)), and each has its share whatever the others hold; from the other half each direction of
+    /// a connection takes an eighth of the memory at most. A share is 64 KiB for each direction at least, so that what
+    /// is under way is never more than the memory, or half of it and 128 KiB for each open connection where that is
+    /// more.
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes.max(1 << 20);
         self
