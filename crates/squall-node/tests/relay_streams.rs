@@ -182,6 +182,43 @@ fn a_server_that_is_not_there_and_a_client_too_many_are_refused_and_counted() {
 }
 
 #[test]
+fn both_peers_of_a_connection_are_asked_whether_they_are_still_there() {
+    let Ok(_) = std::fs::read_to_string("/proc/net/tcp") else {
+        eprintln!("not seen: only Linux tells the timers of sockets");
+        return;
+    };
+    let (relay, handle, mut client) = rig("clear", |relay| relay, echo);
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    let port = |uri: &squall::Uri| uri.to_string().rsplit(':').next().unwrap().parse::<u16>().unwrap();
+    let (listening, server) = (port(&relay.locals()[0]), port(relay.to()));
+    let end = Instant::now() + PATIENCE;
+    // Of the relay's sockets one has the listening port and one leads to the server's; both are established (1).
+    // https://www.kernel.org/doc/html/latest/networking/proc_net_tcp.html
+    let timers = || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let rows = table.lines().map(|line| line.split([' ', ':']).filter(|word| !word.is_empty()));
+        let rows = rows.map(Iterator::collect::<Vec<_>>).filter(|row| row.get(5) == Some(&"01"));
+        let number = |text: &str| u64::from_str_radix(text, 16).unwrap();
+        let own =
+            rows.filter(|row| number(row[2]) == u64::from(listening) || number(row[4]) == u64::from(server));
+        // Which timer runs, and for how many hundredths of a second.
+        own.map(|row| (number(row[8]), number(row[9]))).collect::<Vec<_>>()
+    };
+    loop {
+        let timers = timers();
+        assert_eq!(timers.len(), 2, "{timers:?}");
+        // Until all is acknowledged, another timer runs than that of keepalive (2).
+        if timers.iter().all(|(timer, left)| *timer == 2 && (1..=6000).contains(left)) {
+            break;
+        }
+        assert!(Instant::now() < end, "{timers:?}");
+    }
+    handle.stop();
+    relay.wait().unwrap();
+}
+
+#[test]
 fn what_a_stream_cannot_meet_is_refused_at_the_start_and_later() {
     let start = |weather: &str, record: bool| {
         let relay = Relay::new("tcp://127.0.0.1:0".parse().unwrap(), "tcp://127.0.0.1:9".parse().unwrap());

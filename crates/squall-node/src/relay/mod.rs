@@ -171,7 +171,7 @@ impl Relay {
     }
 
     /// How long nothing may come or go for a client before its flow ends: 60 s by default; connections end by
-    /// themselves. The server then
+    /// themselves, or by TCP's keepalive when a peer has vanished: it asks after 60 s, and then every 20 s. The server then
     /// sees its next datagram come from another port.
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
@@ -280,6 +280,7 @@ impl Relay {
         if self.record.is_some() || self.replay.is_some() {
             return Err(RelayError::StreamRecord);
         }
+        sockets.iter().for_each(|open| tcp::keep_alive(&open.socket));
         let listeners = sockets.iter().map(|open| open.socket.try_clone().map(Into::into));
         let listeners = listeners.collect::<io::Result<Vec<_>>>().map_err(RelayError::Start)?;
         let (give, commands) = tokio::sync::mpsc::channel(COMMANDS);

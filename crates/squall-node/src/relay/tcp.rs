@@ -14,10 +14,11 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use squall::Time;
+use squall::socket::{Family, Kind, Socket};
 use squall_weather::{Copy, Decision, Direction, Link, Packet, Weather};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -149,7 +150,7 @@ async fn accept(listener: TcpListener, to: SocketAddr, most: u64, shared: Rc<Sha
 
 /// Relays one connection until both directions have ended, or one has failed.
 async fn connection(client: TcpStream, to: SocketAddr, shared: &Shared) {
-    let connect = tokio::time::timeout(CONNECT, TcpStream::connect(to)).await;
+    let connect = tokio::time::timeout(CONNECT, connect(to)).await;
     let Ok(Ok(server)) = connect else {
         shared.update(|counts| counts.flows_failed += 1);
         // The client is told in the only way there is: by a reset.
@@ -165,6 +166,20 @@ async fn connection(client: TcpStream, to: SocketAddr, shared: &Shared) {
     if failed {
         shared.update(|counts| counts.flows_broken += 1);
     }
+}
+
+async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::open(Family::of(&to.ip()), Kind::Stream)?;
+    socket.set_nonblocking(true)?;
+    keep_alive(&socket);
+    TcpSocket::from_std_stream(socket.into()).connect(to).await
+}
+
+/// Lets the kernel ask a silent peer whether it is still there: a connection lives as long as its peers, and one of
+/// a peer that vanished would keep its place for ever. What is accepted has its listener's options.
+pub(super) fn keep_alive(socket: &Socket) {
+    // Not every system has it; connections then end by themselves.
+    let _ = socket.set_keepalive_times(KEEPALIVE, KEEPALIVE_INTERVAL);
 }
 
 /// One direction of a connection.
@@ -374,6 +389,9 @@ const SEGMENT: usize = 1448;
 const SHARE: usize = 64 * 1024;
 /// Bytes that it takes to know when a piece arrives.
 const PIECE: usize = size_of::<(Time, usize)>();
+/// How long a peer may be silent before it is asked, and how long until it is asked again.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long connecting to the server may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
