@@ -407,6 +407,29 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
 }
 
 #[test]
+fn what_is_no_one_server_is_refused_at_the_start() {
+    let start = |transport: &str, on: &str, to: &str| {
+        let [on, to] = [on, to].map(|at| format!("{transport}://{at}").parse().unwrap());
+        Relay::new(on, to).start().unwrap_err()
+    };
+    for transport in ["udp", "tcp"] {
+        for (on, to, says) in [
+            // What loopback's own network has is broadcast, as 192.0.2.255 is in 192.0.2.0/24.
+            ("127.0.0.1:0", "127.255.255.255:9", "that is a broadcast address"),
+            ("127.0.0.1:0", "255.255.255.255:9", "that is a broadcast address"),
+            ("127.0.0.1:0", "[::ffff:127.255.255.255]:9", "that is a broadcast address"),
+            ("127.0.0.1:0", "239.1.2.3:9", "the address of a group"),
+            ("127.0.0.1:0", "[ff02::1]:9", "the address of a group"),
+            ("127.0.0.1:0", "[::ffff:239.1.2.3]:9", "the address of a group"),
+        ] {
+            let error = start(transport, on, to);
+            assert!(error.is_usage(), "{to}: {error:?}");
+            assert!(error.to_string().ends_with(says), "{to}: {error}");
+        }
+    }
+}
+
+#[test]
 fn memory_for_what_is_under_way_is_bounded() {
     let rig = rig_with("up.delay=60s", |relay| relay.memory(1 << 20));
     for sent in 1..=2000_u64 {

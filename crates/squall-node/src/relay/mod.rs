@@ -17,12 +17,13 @@ mod udp;
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use squall::socket::{Address, Waker};
+use squall::socket::errno::EACCES;
+use squall::socket::{Address, Family, Kind, Socket, Waker};
 use squall::{BindError, IpFamily, Offload, OpenSocket, Transport, Uri, UriError};
 use squall_weather::{Decider, Record, RecordError, Weather};
 
@@ -170,9 +171,9 @@ impl Relay {
         self
     }
 
-    /// How long nothing may come or go for a client before its flow ends: 60 s by default; connections end by
-    /// themselves, or by TCP's keepalive when a peer has vanished: it asks after 60 s, and then every 20 s. The server then
-    /// sees its next datagram come from another port.
+    /// How long nothing may come or go for a client before its flow ends: 60 s by default. The server then sees
+    /// its next datagram come from another port. Connections end by themselves; peers that have vanished are found
+    /// by TCP's keepalive, which asks after 60 s of silence and then every 20 s.
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
         self
@@ -338,9 +339,10 @@ impl Relay {
         let to = *same.or(addresses.first()).ok_or_else(|| refuse("it has no address"))?;
         match to.ip() {
             _ if to.port() == 0 => Err(refuse("no server has port 0")),
-            ip if ip.is_multicast() || ip == IpAddr::from([255; 4]) => {
+            ip if ip.to_canonical().is_multicast() => {
                 Err(refuse("a relay has one server, and that is the address of a group"))
             }
+            _ if is_broadcast(to) => Err(refuse("a relay has one server, and that is a broadcast address")),
             _ => Ok(to),
         }
     }
@@ -379,6 +381,15 @@ fn leads_to(open: &OpenSocket, to: SocketAddr) -> bool {
     // A socket of the family IPv6 on every interface takes IPv4 too.
     let family = bound.is_ipv6() || to.is_ipv4();
     family && (to.ip().is_loopback() || is_own(to.ip()))
+}
+
+/// Whether it stands for all of a network. Of its own networks the kernel knows that, and it refuses to connect a
+/// socket without `SO_BROADCAST` ([ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html)); a firewall's word would
+/// be `EPERM`.
+fn is_broadcast(to: SocketAddr) -> bool {
+    let connect = || Socket::open(Family::of(&to.ip()), Kind::Datagram)?.connect(to);
+    let refused = |error: io::Error| error.raw_os_error() == Some(EACCES);
+    to.ip().to_canonical() == IpAddr::V4(Ipv4Addr::BROADCAST) || connect().is_err_and(refused)
 }
 
 /// Whether an interface of this machine has the address.
