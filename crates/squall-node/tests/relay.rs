@@ -407,6 +407,29 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
 }
 
 #[test]
+fn what_is_no_one_server_is_refused_at_the_start() {
+    let start = |transport: &str, on: &str, to: &str| {
+        let [on, to] = [on, to].map(|at| format!("{transport}://{at}").parse().unwrap());
+        Relay::new(on, to).start().unwrap_err()
+    };
+    for transport in ["udp", "tcp"] {
+        for (on, to, says) in [
+            // What loopback's own network has is broadcast, as 192.0.2.255 is in 192.0.2.0/24.
+            ("127.0.0.1:0", "127.255.255.255:9", "that is a broadcast address"),
+            ("127.0.0.1:0", "255.255.255.255:9", "that is a broadcast address"),
+            ("127.0.0.1:0", "[::ffff:127.255.255.255]:9", "that is a broadcast address"),
+            ("127.0.0.1:0", "239.1.2.3:9", "the address of a group"),
+            ("127.0.0.1:0", "[ff02::1]:9", "the address of a group"),
+            ("127.0.0.1:0", "[::ffff:239.1.2.3]:9", "the address of a group"),
+        ] {
+            let error = start(transport, on, to);
+            assert!(error.is_usage(), "{to}: {error:?}");
+            assert!(error.to_string().ends_with(says), "{to}: {error}");
+        }
+    }
+}
+
+#[test]
 fn memory_for_what_is_under_way_is_bounded() {
     let rig = rig_with("up.delay=60s", |relay| relay.memory(1 << 20));
     for sent in 1..=2000_u64 {
@@ -422,16 +445,26 @@ fn memory_for_what_is_under_way_is_bounded() {
 }
 
 #[test]
-fn the_weather_changes_while_it_runs_and_what_is_under_way_keeps_its_time() {
+fn the_weather_changes_while_it_runs_and_what_is_under_way_keeps_its_time_and_its_place() {
     let rig = rig("delay=150ms");
-    let sent = Instant::now();
-    rig.client.send(b"slow").unwrap();
-    rig.until(|counts| counts.up.under_way == 1);
-    assert_eq!(rig.handle.change("delay=0,loss=0%").unwrap().to_string(), "clear");
-    rig.client.send(b"fast").unwrap();
-    assert_eq!(receive(&rig.server).0, b"fast");
-    assert_eq!(receive(&rig.server).0, b"slow");
-    assert!(sent.elapsed() >= Duration::from_millis(150));
+    // Clear weather keeps the order as any other does; only where it is free, what comes later overtakes.
+    for (later, order) in [("delay=0,loss=0%", ["slow", "fast"]), ("order=free", ["fast", "slow"])] {
+        rig.handle.change("clear,delay=150ms").unwrap();
+        let sent = Instant::now();
+        rig.client.send(b"slow").unwrap();
+        rig.until(|counts| counts.up.under_way == 1);
+        rig.handle.change(&format!("clear,{later}")).unwrap();
+        rig.client.send(b"fast").unwrap();
+        let got = [0; 2].map(|_| receive(&rig.server).0);
+        assert_eq!(got, order.map(|text| text.as_bytes().to_vec()), "{later}");
+        assert!(sent.elapsed() >= Duration::from_millis(150));
+        rig.until(|counts| counts.up.under_way == 0);
+    }
+    // With nothing under way, what comes passes without a decision again.
+    assert_eq!(rig.handle.change("clear").unwrap().to_string(), "clear");
+    rig.client.send(b"at once").unwrap();
+    assert_eq!(receive(&rig.server).0, b"at once");
+    rig.until(|counts| counts.up.clear == 1);
     assert_eq!(rig.handle.change("up.loss=100%").unwrap().to_string(), "up.loss=100%");
     rig.client.send(b"lost").unwrap();
     rig.until(|counts| counts.up.weather.loss == 1);

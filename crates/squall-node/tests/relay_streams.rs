@@ -119,10 +119,48 @@ fn a_server_that_does_not_read_holds_up_its_client_at_a_bound() {
     };
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
     let counts = handle.counts().unwrap();
-    let bound = (1 << 20) / 8 + 65_536;
+    // The share of a direction, and what it may take of what all have in common.
+    let bound = 65_536 + (1 << 20) / 8;
     assert!((65_536..=bound).contains(&counts.up.under_way), "{counts:?}");
     handle.stop();
     relay.wait().unwrap();
+}
+
+#[test]
+fn connections_whose_peers_do_not_read_do_not_hold_up_others() {
+    // The server reads from those alone that begin with a byte of 1.
+    let serve = |mut connection: TcpStream| {
+        thread::spawn(move || {
+            let mut first = [0];
+            connection.read_exact(&mut first).unwrap();
+            if first == [1] { echo(connection) } else { std::mem::forget(connection) }
+        });
+    };
+    let (relay, handle, client) = rig("delay=1ms", |relay| relay.memory(1 << 20), serve);
+    let hogs: Vec<TcpStream> = std::iter::once(client).chain((0..11).map(|_| connect(&relay))).collect();
+    // They write whenever they can, until the relay ends.
+    let write = |mut hog: TcpStream| thread::spawn(move || while hog.write_all(&[0; 65_536]).is_ok() {});
+    let hogs: Vec<_> = hogs.into_iter().map(write).collect();
+    // All that is in common and their shares, but for what is less than a packet and the bookkeeping.
+    let most = (1 << 19) + 12 * 65_536;
+    let end = Instant::now() + PATIENCE;
+    while handle.counts().unwrap().up.under_way < most - 60_000 {
+        assert!(Instant::now() < end, "{:?}", handle.counts());
+        thread::yield_now();
+    }
+    assert!(handle.counts().unwrap().up.under_way <= most);
+    let mut good = connect(&relay);
+    good.write_all(&[1]).unwrap();
+    let bytes: Vec<u8> = (0..100_000_u32).map(|index| (index % 251) as u8).collect();
+    let mut answer = vec![0; bytes.len()];
+    for (bytes, answer) in bytes.chunks(1000).zip(answer.chunks_mut(1000)) {
+        good.write_all(bytes).unwrap();
+        good.read_exact(answer).unwrap();
+    }
+    assert!(bytes == answer);
+    handle.stop();
+    assert_eq!(relay.wait().unwrap().flows, 13);
+    hogs.into_iter().for_each(|hog| hog.join().unwrap());
 }
 
 #[test]
@@ -141,6 +179,43 @@ fn a_server_that_is_not_there_and_a_client_too_many_are_refused_and_counted() {
     handle.stop();
     let counts = relay.wait().unwrap();
     assert_eq!((counts.flows_opened, counts.flows_refused), (1, 1));
+}
+
+#[test]
+fn both_peers_of_a_connection_are_asked_whether_they_are_still_there() {
+    let Ok(_) = std::fs::read_to_string("/proc/net/tcp") else {
+        eprintln!("not seen: only Linux tells the timers of sockets");
+        return;
+    };
+    let (relay, handle, mut client) = rig("clear", |relay| relay, echo);
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    let port = |uri: &squall::Uri| uri.to_string().rsplit(':').next().unwrap().parse::<u16>().unwrap();
+    let (listening, server) = (port(&relay.locals()[0]), port(relay.to()));
+    let end = Instant::now() + PATIENCE;
+    // Of the relay's sockets one has the listening port and one leads to the server's; both are established (1).
+    // https://www.kernel.org/doc/html/latest/networking/proc_net_tcp.html
+    let timers = || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let rows = table.lines().map(|line| line.split([' ', ':']).filter(|word| !word.is_empty()));
+        let rows = rows.map(Iterator::collect::<Vec<_>>).filter(|row| row.get(5) == Some(&"01"));
+        let number = |text: &str| u64::from_str_radix(text, 16).unwrap();
+        let own =
+            rows.filter(|row| number(row[2]) == u64::from(listening) || number(row[4]) == u64::from(server));
+        // Which timer runs, and for how many hundredths of a second.
+        own.map(|row| (number(row[8]), number(row[9]))).collect::<Vec<_>>()
+    };
+    loop {
+        let timers = timers();
+        assert_eq!(timers.len(), 2, "{timers:?}");
+        // Until all is acknowledged, another timer runs than that of keepalive (2).
+        if timers.iter().all(|(timer, left)| *timer == 2 && (1..=6000).contains(left)) {
+            break;
+        }
+        assert!(Instant::now() < end, "{timers:?}");
+    }
+    handle.stop();
+    relay.wait().unwrap();
 }
 
 #[test]

@@ -17,12 +17,13 @@ mod udp;
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use squall::socket::{Address, Waker};
+use squall::socket::errno::EACCES;
+use squall::socket::{Address, Family, Kind, Socket, Waker};
 use squall::{BindError, IpFamily, Offload, OpenSocket, Transport, Uri, UriError};
 use squall_weather::{Decider, Record, RecordError, Weather};
 
@@ -187,16 +188,22 @@ impl Relay {
         self
     }
 
-    /// How long nothing may come or go for a client before its flow ends: 60 s by default; connections end by
-    /// themselves. The server then
-    /// sees its next datagram come from another port.
+    /// How long nothing may come or go for a client before its flow ends: 60 s by default. The server then sees
+    /// its next datagram come from another port. Connections end by themselves; peers that have vanished are found
+    /// by TCP's keepalive, which asks after 60 s of silence and then every 20 s.
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
         self
     }
 
     /// How many bytes may be under way, both directions together and bookkeeping counted: 256 MiB by default,
-    /// 1 MiB at least. What is beyond is dropped and counted.
+    /// 1 MiB at least. Of datagrams, what is beyond is dropped and counted.
+    ///
+    /// Of connections, what is beyond waits with its sender. Half of it is divided among as many as there may be
+    /// ([`flows`](Self::flows)), and each has its share whatever the others hold; from the other half each direction of
+    /// a connection takes an eighth of the memory at most. A share is 64 KiB for each direction at least, so that what
+    /// is under way is never more than the memory, or half of it and 128 KiB for each open connection where that is
+    /// more.
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes.max(1 << 20);
         self
@@ -293,6 +300,7 @@ impl Relay {
         if self.record.is_some() || self.replay.is_some() {
             return Err(RelayError::StreamRecord);
         }
+        sockets.iter().for_each(|open| tcp::keep_alive(&open.socket));
         let listeners = sockets.iter().map(|open| open.socket.try_clone().map(Into::into));
         let listeners = listeners.collect::<io::Result<Vec<_>>>().map_err(RelayError::Start)?;
         let (give, commands) = tokio::sync::mpsc::channel(COMMANDS);
@@ -360,9 +368,10 @@ impl Relay {
         let to = *same.or(addresses.first()).ok_or_else(|| refuse("it has no address"))?;
         match to.ip() {
             _ if to.port() == 0 => Err(refuse("no server has port 0")),
-            ip if ip.is_multicast() || ip == IpAddr::from([255; 4]) => {
+            ip if ip.to_canonical().is_multicast() => {
                 Err(refuse("a relay has one server, and that is the address of a group"))
             }
+            _ if is_broadcast(to) => Err(refuse("a relay has one server, and that is a broadcast address")),
             _ => Ok(to),
         }
     }
@@ -401,6 +410,15 @@ fn leads_to(open: &OpenSocket, to: SocketAddr) -> bool {
     // A socket of the family IPv6 on every interface takes IPv4 too.
     let family = bound.is_ipv6() || to.is_ipv4();
     family && (to.ip().is_loopback() || is_own(to.ip()))
+}
+
+/// Whether it stands for all of a network. Of its own networks the kernel knows that, and it refuses to connect a
+/// socket without `SO_BROADCAST` ([ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html)); a firewall's word would
+/// be `EPERM`.
+fn is_broadcast(to: SocketAddr) -> bool {
+    let connect = || Socket::open(Family::of(&to.ip()), Kind::Datagram)?.connect(to);
+    let refused = |error: io::Error| error.raw_os_error() == Some(EACCES);
+    to.ip().to_canonical() == IpAddr::V4(Ipv4Addr::BROADCAST) || connect().is_err_and(refused)
 }
 
 /// Whether an interface of this machine has the address.

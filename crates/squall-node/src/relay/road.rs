@@ -73,7 +73,7 @@ impl Road {
         }
     }
 
-    /// Has other conditions from now on; what is under way keeps its times.
+    /// Has other conditions from now on; what is under way keeps its times, and its place before what comes.
     pub(super) fn change(&mut self, now: Time, conditions: &Conditions) {
         if let Decider::Link(link) = &mut self.decider {
             link.change(now, conditions);
@@ -81,9 +81,10 @@ impl Road {
         }
     }
 
-    /// Whether datagrams pass without a decision: whole trains then stay as they are.
+    /// Whether datagrams pass without a decision: whole trains then stay as they are. Behind what is under way
+    /// from another weather they do not pass: the link keeps the order.
     pub(super) fn is_clear(&self) -> bool {
-        self.clear
+        self.clear && self.queue.is_empty()
     }
 
     /// Decides what becomes of a datagram. What passes without delay goes into `outbox`.

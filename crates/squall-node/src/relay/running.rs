@@ -190,7 +190,8 @@ impl RelayHandle {
     }
 
     /// Changes the weather by `text`, as [`Weather::changed`] does, or a TOML file's replaces it, and returns the weather that is then in force. What is
-    /// under way keeps its times; times in the weather begin anew.
+    /// under way keeps its times, and what comes arrives behind it unless the weather says `order=free`; times in the
+    /// weather begin anew.
     ///
     /// # Errors
     /// What is wrong with the text, or that the relay has ended.

@@ -14,11 +14,12 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use squall::Time;
+use squall::socket::{Family, Kind, Socket};
 use squall_weather::{Copy, Decision, Direction, Link, Packet, Weather};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use super::counts::{DirectionCounts, RelayCounts};
@@ -41,14 +42,20 @@ struct Shared {
     up: RefCell<Way>,
     down: RefCell<Way>,
     counts: Cell<RelayCounts>,
-    /// Bytes under way, and their bounds for all and for each direction of a connection.
-    held: Cell<usize>,
-    most_held: usize,
-    most_each: usize,
-    /// Tells that bytes were delivered.
-    released: Notify,
+    memory: Memory,
     /// What was just read: for all, so that a connection at rest has no buffer.
     buffer: RefCell<Box<[u8]>>,
+}
+
+/// What may be under way, in bytes and with the bookkeeping. Each direction of each connection has a share that
+/// nobody can take from it; only what is above comes from what all have in common, so that those whose peers do
+/// not read cannot hold up the others.
+struct Memory {
+    share: usize,
+    /// What is held above the shares, and its bounds for all and for each direction of a connection.
+    above: Cell<usize>,
+    most_above: usize,
+    most_each: usize,
 }
 
 /// A direction of all connections: one road.
@@ -82,10 +89,7 @@ async fn relay(parts: Parts) -> io::Result<RelayCounts> {
         up: way(Direction::Up),
         down: way(Direction::Down),
         counts: Cell::default(),
-        held: Cell::new(0),
-        most_held: memory,
-        most_each: (memory / 8).max(64 * 1024),
-        released: Notify::new(),
+        memory: Memory::new(memory, connections),
         buffer: RefCell::new(vec![0; BUFFER].into_boxed_slice()),
     });
     for listener in listeners {
@@ -146,7 +150,7 @@ async fn accept(listener: TcpListener, to: SocketAddr, most: u64, shared: Rc<Sha
 
 /// Relays one connection until both directions have ended, or one has failed.
 async fn connection(client: TcpStream, to: SocketAddr, shared: &Shared) {
-    let connect = tokio::time::timeout(CONNECT, TcpStream::connect(to)).await;
+    let connect = tokio::time::timeout(CONNECT, connect(to)).await;
     let Ok(Ok(server)) = connect else {
         shared.update(|counts| counts.flows_failed += 1);
         // The client is told in the only way there is: by a reset.
@@ -164,6 +168,20 @@ async fn connection(client: TcpStream, to: SocketAddr, shared: &Shared) {
     }
 }
 
+async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::open(Family::of(&to.ip()), Kind::Stream)?;
+    socket.set_nonblocking(true)?;
+    keep_alive(&socket);
+    TcpSocket::from_std_stream(socket.into()).connect(to).await
+}
+
+/// Lets the kernel ask a silent peer whether it is still there: a connection lives as long as its peers, and one of
+/// a peer that vanished would keep its place for ever. What is accepted has its listener's options.
+pub(super) fn keep_alive(socket: &Socket) {
+    // Not every system has it; connections then end by themselves.
+    let _ = socket.set_keepalive_times(KEEPALIVE, KEEPALIVE_INTERVAL);
+}
+
 /// One direction of a connection.
 struct Stream<'a> {
     from: OwnedReadHalf,
@@ -173,6 +191,8 @@ struct Stream<'a> {
     /// Bytes under way, and when and how many of them arrive.
     bytes: VecDeque<u8>,
     pieces: VecDeque<(Time, usize)>,
+    /// What of this is above the share.
+    above: usize,
     /// Bytes that have arrived and are not written yet.
     arrived: usize,
     /// When its end arrives, once that is known.
@@ -189,6 +209,7 @@ impl<'a> Stream<'a> {
             shared,
             bytes: VecDeque::new(),
             pieces: VecDeque::new(),
+            above: 0,
             arrived: 0,
             end: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -198,14 +219,13 @@ impl<'a> Stream<'a> {
     /// Reads, keeps and writes until the end has arrived.
     async fn run(mut self) -> io::Result<()> {
         loop {
-            let full = !self.has_room();
-            let released = self.shared.released.notified();
-            tokio::pin!(released);
             let done = poll_fn(|context| {
                 let mut progress = false;
-                if self.end.is_none() && !full {
+                let room = self.shared.memory.room(self.held()).min(BUFFER);
+                // Without room it reads on when some of its own bytes have been delivered: a share is more than that.
+                if self.end.is_none() && room >= SEGMENT {
                     let mut memory = self.shared.buffer.borrow_mut();
-                    let mut buffer = ReadBuf::new(&mut memory);
+                    let mut buffer = ReadBuf::new(&mut memory[..room]);
                     if let Poll::Ready(read) = Pin::new(&mut self.from).poll_read(context, &mut buffer) {
                         read?;
                         self.take(buffer.filled());
@@ -231,10 +251,6 @@ impl<'a> Stream<'a> {
                     self.timer.as_mut().reset(at.into());
                     progress |= self.timer.as_mut().poll(context).is_ready();
                 }
-                // What other connections hold may be in the way of this one.
-                if full && self.bytes.is_empty() {
-                    progress |= released.as_mut().poll(context).is_ready();
-                }
                 if progress { Poll::Ready(Ok::<_, io::Error>(false)) } else { Poll::Pending }
             })
             .await?;
@@ -245,9 +261,17 @@ impl<'a> Stream<'a> {
         poll_fn(|context| Pin::new(&mut self.to).poll_shutdown(context)).await
     }
 
-    /// Whether more bytes may be under way.
-    fn has_room(&self) -> bool {
-        self.bytes.len() < self.shared.most_each && self.shared.held.get() < self.shared.most_held
+    /// What is under way, with what it takes to know when it arrives.
+    fn held(&self) -> usize {
+        self.bytes.len() + self.pieces.len() * PIECE
+    }
+
+    /// Takes from what all have in common what is held above the share, and gives the rest back.
+    fn settle(&mut self) {
+        let memory = &self.shared.memory;
+        let above = self.held().saturating_sub(memory.share);
+        memory.above.set(memory.above.get() - self.above + above);
+        self.above = above;
     }
 
     /// Decides when bytes arrive that were read; none are the stream's end.
@@ -267,7 +291,8 @@ impl<'a> Stream<'a> {
         }
         way.counts.received_bytes += len as u64;
         way.counts.under_way += len as u64;
-        self.shared.held.set(self.shared.held.get() + len);
+        drop(way);
+        self.settle();
     }
 
     fn wrote(&mut self, len: usize) {
@@ -276,26 +301,37 @@ impl<'a> Stream<'a> {
         if self.bytes.is_empty() && self.bytes.capacity() > BUFFER {
             self.bytes = VecDeque::new();
         }
-        self.release(len);
+        self.settle();
         let counts = &mut self.way.borrow_mut().counts;
+        counts.under_way -= len as u64;
         counts.sent += 1;
         counts.sent_bytes += len as u64;
-    }
-
-    fn release(&self, len: usize) {
-        self.way.borrow_mut().counts.under_way -= len as u64;
-        let held = self.shared.held.get();
-        self.shared.held.set(held - len);
-        if held >= self.shared.most_held {
-            self.shared.released.notify_waiters();
-        }
     }
 }
 
 impl Drop for Stream<'_> {
     fn drop(&mut self) {
         // What a connection that broke had under way.
-        self.release(self.bytes.len());
+        self.way.borrow_mut().counts.under_way -= self.bytes.len() as u64;
+        let memory = &self.shared.memory;
+        memory.above.set(memory.above.get() - self.above);
+    }
+}
+
+impl Memory {
+    /// Of `memory` bytes one half is divided into shares for `connections` connections, which are never less
+    /// than [`SHARE`], and the other half is what all have in common.
+    fn new(memory: usize, connections: usize) -> Self {
+        let common = memory / 2;
+        let share = (memory - common) / (2 * connections);
+        Self { share: share.max(SHARE), above: Cell::new(0), most_above: common, most_each: memory / 8 }
+    }
+
+    /// How much more a direction of a connection may take that holds `held`.
+    fn room(&self, held: usize) -> usize {
+        let above = held.saturating_sub(self.share);
+        let common = self.most_above.saturating_sub(self.above.get());
+        self.share.saturating_sub(held) + common.min(self.most_each.saturating_sub(above))
     }
 }
 
@@ -349,12 +385,35 @@ const KEYS: [&str; 6] = ["delay", "jitter", "jitter-shape", "rate", "blackout", 
 const BUFFER: usize = 64 * 1024;
 /// Bytes of a packet on Ethernet: what is decided on together.
 const SEGMENT: usize = 1448;
+/// The least share of the memory that a direction of a connection has.
+const SHARE: usize = 64 * 1024;
+/// Bytes that it takes to know when a piece arrives.
+const PIECE: usize = size_of::<(Time, usize)>();
+/// How long a peer may be silent before it is asked, and how long until it is asked again.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long connecting to the server may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_of_the_memory_is_there_whatever_others_hold() {
+        let memory = Memory::new(64 << 20, 16);
+        assert_eq!((memory.share, memory.room(0)), (1 << 20, 9 << 20), "an eighth above the share");
+        memory.above.set(memory.most_above - 5);
+        assert_eq!(memory.room(0), (1 << 20) + 5);
+        assert_eq!((memory.room(1 << 20), memory.room((9 << 20) - 3), memory.room(9 << 20)), (5, 3, 0));
+        memory.above.set(memory.most_above + 100);
+        assert_eq!((memory.room(0), memory.room(1 << 20)), (1 << 20, 0));
+        // However many connections there may be, each has enough to go on.
+        assert_eq!(Memory::new(1 << 20, 65_536).share, SHARE);
+        // Together it is the memory, where that is enough for the least shares.
+        let memory = Memory::new(256 << 20, 1000);
+        assert_eq!((2 * 1000 * memory.share + memory.most_above) >> 20, 255);
+    }
 
     #[test]
     fn what_only_datagrams_meet_is_named() {
