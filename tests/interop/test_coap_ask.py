@@ -184,6 +184,16 @@ class NobodyThere(AskCoap):
         self.assertLess(time.monotonic() - started, 1.5)
 
 
+class Told(AskCoap):
+    def test_a_node_tells_of_requests_in_the_words_of_the_client(self):
+        node = self.node("coap", "--on", "coap://127.0.0.1:0", verbose="-v")
+        [row] = node.rows
+        self.squall(f"{row.uri}/scratch/a", "--method", "put", "--content-format", "50", "{}")
+        node.stop()
+        self.assertRegex(node.log(), r"coap .* bytes CON 0x[0-9a-f]{4} PUT token [0-9a-f]{16} Uri-Path=scratch "
+                                     r"Uri-Path=a Content-Format=50 and 2 bytes: answered")
+
+
 @needs_hosts
 class FromAnotherHost(AskCoap):
     """A client whose address the node does not know: long answers begin with a small block and an Echo."""

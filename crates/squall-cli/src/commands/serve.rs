@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use squall::coap::message::Message;
 use squall::framing::Framing;
 use squall::guard::Network;
 use squall::{Model, Offload, Peer, Refusal, Request, Running, Stopper, Verdict, text::sanitize};
@@ -245,7 +246,7 @@ fn log_request(form: LogForm, service: &str, request: &Request<'_>, verdict: Ver
         Peer::Conn(number) => format!("{transport} peer {number}"),
     };
     let bytes = request.payload.len();
-    let payload = sanitize(request.payload).quoted().max_len(200);
+    let said = said(service, request.payload);
     let outcome = match verdict {
         Verdict::Answered(1) => "answered".to_owned(),
         Verdict::Answered(replies) => format!("answered with {replies}"),
@@ -257,8 +258,25 @@ fn log_request(form: LogForm, service: &str, request: &Request<'_>, verdict: Ver
         _ => "the handler took too long".to_owned(),
     };
     match form {
-        LogForm::Text => info!("{service} {peer} {bytes} bytes \"{payload}\": {outcome}"),
-        LogForm::Json => info!(service, peer, bytes, %payload, outcome, "request"),
+        LogForm::Text => info!("{service} {peer} {bytes} bytes {said}: {outcome}"),
+        LogForm::Json if is_coap(service) => info!(service, peer, bytes, coap = said, outcome, "request"),
+        LogForm::Json => {
+            let payload = sanitize(request.payload).quoted().max_len(200);
+            info!(service, peer, bytes, %payload, outcome, "request");
+        }
+    }
+}
+
+/// Whether the datagrams of `service` are CoAP messages.
+fn is_coap(service: &str) -> bool {
+    service == "coap"
+}
+
+/// What a request says: a CoAP message in the words of `squall ask -v`, anything else as it is.
+fn said(service: &str, payload: &[u8]) -> String {
+    match Message::parse(payload) {
+        Ok(message) if is_coap(service) => sanitize(message.to_string().as_bytes()).max_len(1000).to_string(),
+        _ => format!("\"{}\"", sanitize(payload).quoted().max_len(200)),
     }
 }
 

@@ -91,6 +91,18 @@ impl fmt::Display for Code {
     }
 }
 
+/// `CON`, `NON`, `ACK` or `RST`.
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Type::Confirmable => "CON",
+            Type::NonConfirmable => "NON",
+            Type::Acknowledgement => "ACK",
+            Type::Reset => "RST",
+        })
+    }
+}
+
 /// What joins a response to its request: up to 8 bytes
 /// ([RFC 7252 §5.3.1](https://www.rfc-editor.org/rfc/rfc7252#section-5.3.1)).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -230,6 +242,31 @@ impl<'a> Message<'a> {
     /// The payload; a message cannot tell an empty one from none.
     pub const fn payload(&self) -> &'a [u8] {
         self.payload
+    }
+}
+
+/// What it is, for people to read: all but the payload, whose length is told. What came in it is escaped.
+///
+/// ```
+/// use squall_proto::coap::message::Message;
+///
+/// let message = Message::parse(b"\x41\x01\x12\x34\xab\xb4time\xff22")?;
+/// assert_eq!(message.to_string(), "CON 0x1234 GET token ab Uri-Path=time and 2 bytes");
+/// # Ok::<(), squall_proto::coap::message::ParseError>(())
+/// ```
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:#06x} {}", self.message_type(), self.id(), self.code())?;
+        if !self.token().is_empty() {
+            write!(f, " token {:?}", self.token())?;
+        }
+        for field in self.options() {
+            write!(f, " {field}")?;
+        }
+        if !self.payload().is_empty() {
+            write!(f, " and {} bytes", self.payload().len())?;
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
+use super::block::Block;
+
 /// The numbers of the options, by their names in the registry.
 pub mod number {
     pub use coap_numbers::option::{
@@ -47,11 +49,30 @@ impl<'a> Field<'a> {
 
 impl fmt::Debug for Field<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match coap_numbers::option::to_name(self.number) {
-            Some(name) => write!(f, "{name}")?,
-            None => write!(f, "option {}", self.number)?,
-        }
+        self.write_name(f)?;
         write!(f, "={}", self.value.escape_ascii())
+    }
+}
+
+/// Name and value, the value as its definition has it; what is no text or number is escaped.
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_name(f)?;
+        let is_number = definition(self.number).is_some_and(|definition| definition.format == Format::Uint);
+        match (Block::parse(self.value), self.uint()) {
+            (Ok(block), _) if matches!(self.number, number::BLOCK1 | number::BLOCK2) => write!(f, "={block}"),
+            (_, Some(value)) if is_number => write!(f, "={value}"),
+            _ => write!(f, "={}", self.value.escape_ascii()),
+        }
+    }
+}
+
+impl Field<'_> {
+    fn write_name(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match coap_numbers::option::to_name(self.number) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "option {}", self.number),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 use squall::Status;
 use squall::coap::link_format::links;
-use squall::coap::message::{Message, Type};
+use squall::coap::message::Message;
 use squall::coap::options::number;
 use squall::coap::{CoapAnswer, CoapError, Direction, Executed, Pong, content_format};
 use squall::socket::display_address;
@@ -164,42 +164,7 @@ pub(super) fn datagram(direction: Direction, peer: SocketAddr, datagram: &[u8]) 
     let Ok(message) = Message::parse(datagram) else {
         return say(format_args!("{arrow} {peer}: {} bytes that are no CoAP message", datagram.len()));
     };
-    let kind = match message.message_type() {
-        Type::Confirmable => "CON",
-        Type::NonConfirmable => "NON",
-        Type::Acknowledgement => "ACK",
-        Type::Reset => "RST",
-    };
-    let mut line = format!("{arrow} {peer}: {kind} {:#06x} {}", message.id(), message.code());
-    if !message.token().is_empty() {
-        let _ = write!(line, " token {:?}", message.token());
-    }
-    for field in message.options() {
-        let _ = match field.number {
-            number::BLOCK1 | number::BLOCK2 => match squall::coap::block::Block::parse(field.value) {
-                Ok(block) => {
-                    let name = if field.number == number::BLOCK1 { "Block1" } else { "Block2" };
-                    write!(line, " {name}={block}")
-                }
-                Err(_) => write!(line, " {field:?}"),
-            },
-            number::CONTENT_FORMAT
-            | number::ACCEPT
-            | number::MAX_AGE
-            | number::OBSERVE
-            | number::SIZE1
-            | number::SIZE2 => {
-                let shown = format!("{field:?}");
-                let name = shown.split('=').next().unwrap_or_default();
-                write!(line, " {name}={}", field.uint().unwrap_or_default())
-            }
-            _ => write!(line, " {field:?}"),
-        };
-    }
-    if !message.payload().is_empty() {
-        let _ = write!(line, " and {} bytes", message.payload().len());
-    }
-    say(line);
+    say(format_args!("{arrow} {peer}: {message}"));
 }
 
 /// Links, one a line; a list that is not well-formed as it is.
