@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use squall::socket::{Outgoing, SEGMENTED_SENDS, SendBatch};
-use squall_node::relay::{Relay, RelayCounts, RelayHandle, RunningRelay};
+use squall_node::relay::{Relay, RelayCounts, RelayError, RelayHandle, RunningRelay};
 
 /// A server, a relay before it, and a client of that.
 struct Rig {
@@ -356,6 +356,38 @@ fn what_is_under_way_to_a_flow_that_ended_is_dropped_and_counted() {
     let counts = rig.until(|counts| counts.up.ended == 1);
     assert_eq!((counts.flows, counts.up.sent), (0, 0));
     rig.stop();
+}
+
+#[test]
+fn what_was_to_leave_by_a_flow_that_made_room_for_another_is_counted() {
+    let rig = rig_with("clear", |relay| relay.flows(1).idle(Duration::ZERO));
+    let other = rig.another();
+    let end = Instant::now() + PATIENCE;
+    // When datagrams of both clients come at once, the second one's flow ends the first one's.
+    while rig.counts().up.ended == 0 {
+        for client in [&rig.client, &other] {
+            (0..20).for_each(|_| assert_eq!(client.send(b"x").unwrap(), 1));
+        }
+        assert!(Instant::now() < end, "{:?}", rig.counts());
+    }
+    // It checks that nothing is missing.
+    rig.stop();
+}
+
+#[test]
+fn a_record_that_cannot_be_finished_takes_nothing_from_the_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record");
+    let rig = rig_with("loss=1%", |relay| relay.record(&path));
+    rig.client.send(b"x").unwrap();
+    receive(&rig.server);
+    std::fs::remove_file(folder.path().join("record.down")).unwrap();
+    rig.handle.stop();
+    let error = rig.relay.wait().unwrap_err();
+    assert!(error.to_string().starts_with("cannot record to "), "{error}");
+    let RelayError::Ended { problem, counts } = error else { panic!("{error:?}") };
+    assert!(matches!(*problem, RelayError::Record { .. }), "{problem:?}");
+    assert_eq!((counts.up.sent, counts.flows_opened), (1, 1));
 }
 
 #[test]

@@ -57,7 +57,8 @@ pub struct DirectionCounts {
     pub under_way: u64,
     /// Copies dropped because too much was under way.
     pub overflow: u64,
-    /// Copies dropped because their flow had ended before they arrived.
+    /// Dropped because their flow had ended: copies before they arrived, and what the server sent before it was
+    /// decided on.
     pub ended: u64,
     /// Dropped because the kernel had no room to send them.
     pub send_buffer_full: u64,

@@ -125,6 +125,14 @@ pub enum RelayError {
     /// The system failed it while it ran.
     #[error("the relay ended: {0}")]
     Failed(#[source] io::Error),
+    /// It failed, or its record could not be finished, after it had done this.
+    #[error("{problem}")]
+    Ended {
+        /// [`Failed`](Self::Failed) or [`Record`](Self::Record).
+        problem: Box<RelayError>,
+        /// What it did.
+        counts: Box<RelayCounts>,
+    },
 }
 
 impl RelayError {
@@ -137,6 +145,7 @@ impl RelayError {
             RelayError::Replay { .. } | RelayError::SameFile { .. } => true,
             RelayError::Stream { .. } | RelayError::StreamRecord => true,
             RelayError::Record { .. } | RelayError::Start(_) | RelayError::Failed(_) => false,
+            RelayError::Ended { problem, .. } => problem.is_usage(),
         }
     }
 
@@ -388,13 +397,20 @@ fn spawn(
 
 /// Relays until it is told to stop, and ends the record.
 fn run(relay: Udp, file: Option<RecordFile>) -> Result<RelayCounts, RelayError> {
-    let (mut counts, recordings) = relay.run().map_err(RelayError::Failed)?;
+    let (result, mut counts, recordings) = relay.run();
+    let mut problem = result.err().map(RelayError::Failed);
+    // Also of a relay that failed: what it decided until then is all there.
     if let (Some(file), [Some(up), Some(down)]) = (file, recordings) {
         let path = file.path().to_owned();
-        let finished = file.finish([up, down]);
-        counts.unrecorded = finished.map_err(|source| RelayError::Record { path, source })?;
+        match file.finish([up, down]) {
+            Ok(unrecorded) => counts.unrecorded = unrecorded,
+            Err(source) => problem = problem.or(Some(RelayError::Record { path, source })),
+        }
     }
-    Ok(counts)
+    match problem {
+        Some(problem) => Err(RelayError::Ended { problem: Box::new(problem), counts: Box::new(counts) }),
+        None => Ok(counts),
+    }
 }
 
 /// Whether what is sent to `to` reaches the socket.

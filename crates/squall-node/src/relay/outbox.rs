@@ -150,6 +150,11 @@ impl Outbox {
         start..start + len
     }
 
+    /// How many datagrams these frames are.
+    pub(super) fn datagrams(&self, frames: Range<usize>) -> u64 {
+        self.frames[frames].iter().map(|frame| u64::from(frame.datagrams)).sum()
+    }
+
     fn bytes<'a>(&'a self, frame: &Frame, inbox: &'a ReceiveBatch) -> &'a [u8] {
         let all = match frame.place {
             Place::Slot(slot) => inbox.payload(slot),

@@ -60,8 +60,8 @@ impl RunningRelay {
     /// Waits until it has been stopped, and tells what it did.
     ///
     /// # Errors
-    /// [`RelayError::Failed`] when the system failed it before, [`RelayError::Record`] when the record could not
-    /// be written.
+    /// [`RelayError::Ended`], with what it did, when the system failed it before or the record could not be written;
+    /// [`RelayError::Failed`] when it had done nothing yet.
     pub fn wait(self) -> Result<RelayCounts, RelayError> {
         match self.thread.join() {
             Ok(result) => result,

@@ -112,11 +112,15 @@ impl Udp {
         })
     }
 
-    /// Relays until it is told to stop, and tells what it did, with what was recorded of both directions.
-    ///
-    /// # Errors
-    /// The system's, for the poller.
-    pub(super) fn run(mut self) -> io::Result<(RelayCounts, [Option<Recording>; 2])> {
+    /// Relays until it is told to stop or the system's poller fails it, and tells what it did, with what was
+    /// recorded of both directions.
+    pub(super) fn run(mut self) -> (io::Result<()>, RelayCounts, [Option<Recording>; 2]) {
+        let result = self.relay();
+        let counts = self.counts();
+        (result, counts, [self.up, self.down].map(|lane| lane.road.into_recording()))
+    }
+
+    fn relay(&mut self) -> io::Result<()> {
         let mut ready = Vec::new();
         self.up.road.begin(self.now());
         self.down.road.begin(self.now());
@@ -138,8 +142,7 @@ impl Udp {
                 self.forward_down();
             }
             if woken && !self.obey() {
-                let counts = self.counts();
-                return Ok((counts, [self.up, self.down].map(|lane| lane.road.into_recording())));
+                return Ok(());
             }
         }
     }
@@ -322,10 +325,14 @@ impl Udp {
         self.release(now);
         let inbox = std::mem::replace(&mut self.inbox, ReceiveBatch::new(0, 0));
         for (slot, flow) in self.owners.iter().enumerate() {
-            let (Some(message), Some((key, _))) = (inbox.get(slot), self.flows.get(*flow)) else { continue };
+            let Some(message) = inbox.get(slot) else { continue };
+            self.down.count(&message);
+            let Some((key, _)) = self.flows.get(*flow) else {
+                self.down.road.counts.ended += message.segments().count() as u64;
+                continue;
+            };
             let client = key.client;
             let longest = self.sender.longest_joined(now, client.ip());
-            self.down.count(&message);
             self.flows.touch(now, *flow);
             self.down.take(now, *flow, client, slot, &message, longest);
         }
@@ -343,8 +350,11 @@ impl Udp {
         while start < outbox.frames().len() {
             let run = outbox.run(start, |one, other| one.flow == other.flow);
             start = run.end;
-            // Flows that were in use a moment ago have not ended since.
-            let Some((_, flow)) = self.flows.get(outbox.frames()[run.start].flow) else { continue };
+            // With next to no idle time, a flow of this batch can have made room for another one.
+            let Some((_, flow)) = self.flows.get(outbox.frames()[run.start].flow) else {
+                road.counts.ended += outbox.datagrams(run);
+                continue;
+            };
             let exit = Exit { socket: &flow.socket, v6: self.to.is_ipv6(), connected: true };
             let load = Load { outbox, frames: run, inbox };
             self.sender.send(now, load, exit, |_| (None, None), &mut road.counts);

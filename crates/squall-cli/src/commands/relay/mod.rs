@@ -149,9 +149,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     show.start(&running, arguments.replay.as_deref())?;
     watch(&running, &events, &mut show)?;
     running.handle().stop();
-    let counts = running.wait().map_err(refuse)?;
-    show.end(&counts)?;
-    Ok(Exit::Done)
+    let result = running.wait();
+    if let Ok(counts) = &result {
+        show.end(counts)?;
+    }
+    if let Err(RelayError::Ended { counts, .. }) = &result {
+        show.end(counts)?;
+    }
+    result.map(|_| Exit::Done).map_err(refuse)
 }
 
 /// Shows what happens and obeys, until the relay shall end or has ended.
