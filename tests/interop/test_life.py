@@ -166,6 +166,21 @@ class Life(TestCase):
         self.assertEqual(node.stop(), 0)
         self.assertIn("(1 pretended to drop)", node.last_line())
 
+    def test_an_answer_is_lost_on_purpose_and_the_seed_is_logged(self):
+        log = [SQUALL, "serve", "echo", "--on", "udp://127.0.0.1:0", "--drop", "down.loss=100%"]
+        for more, says in ((["--drop-seed", "7"], "--drop down.loss=100%: seed 7\n"),
+                           ([], "--drop down.loss=100%: seed "),
+                           (["--model", "processes:1"], "each worker process has a seed of its own")):
+            process = subprocess.Popen([*log, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            lines = [process.stdout.readline() for _ in range(2)]
+            port = int(lines[1].split()[1].rpartition(":")[2])
+            asked = subprocess.run([SQUALL, "ask", f"127.0.0.1:{port}", "x", "--timeout", "200ms"], capture_output=True)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=PATIENCE)
+            self.assertEqual((asked.returncode, process.returncode), (69, 0), err)
+            self.assertIn(says, err)
+            self.assertRegex(err, r"answered 0 requests and left \d+ unanswered \(\d+ pretended to drop\)")
+
     def test_it_starts_again_at_once_where_connections_of_the_last_run_linger(self):
         node = self.node("stamp", "--on", "tcp://127.0.0.1:0", verbose=None)
         address = node.rows[0].address

@@ -7,8 +7,10 @@ use serde::Deserialize;
 use squall::framing::Framing;
 use squall::guard::Network;
 use squall::{Model, Offload};
+use squall_weather::Weather;
 
 use crate::announce::parse_node_name;
+use crate::lossy::parse_drop;
 use crate::units;
 
 /// What a node runs. Fields that are `None` have their defaults; see [`Config::or`].
@@ -23,8 +25,10 @@ pub struct Config {
     pub deadline: Option<Duration>,
     /// Threads that receive datagrams; one for each processor.
     pub shards: Option<usize>,
-    /// The share of requests that is dropped on purpose, 0.0 to 1.0; none.
-    pub drop: Option<f64>,
+    /// The weather in which requests (up) and answers (down) are lost on purpose; none.
+    pub drop: Option<Weather>,
+    /// What these losses follow from; by default a number that nobody chose, each worker process its own.
+    pub drop_seed: Option<u64>,
     /// Networks whose addresses count as validated, besides loopback.
     pub trust_networks: Vec<Network>,
     /// Whether replies are joined into segmented sends; auto.
@@ -92,7 +96,8 @@ impl Config {
     /// model = "threads:8"            # inline, threads:N, processes:N
     /// deadline = "2s"
     /// shards = 2
-    /// drop = "10%"
+    /// drop = "10%"                   # or a weather that only loses: "burst=1%:25%"
+    /// drop-seed = 7
     /// trust-networks = ["10.0.0.0/8"]
     /// gso = "auto"                   # auto, on, off; gro likewise
     /// receive-buffer = 4194304
@@ -142,6 +147,7 @@ impl Config {
             deadline: self.deadline.or(other.deadline),
             shards: self.shards.or(other.shards),
             drop: self.drop.or(other.drop),
+            drop_seed: self.drop_seed.or(other.drop_seed),
             trust_networks: if self.trust_networks.is_empty() {
                 other.trust_networks
             } else {
@@ -165,6 +171,7 @@ struct File {
     deadline: Option<String>,
     shards: Option<usize>,
     drop: Option<String>,
+    drop_seed: Option<u64>,
     #[serde(default)]
     trust_networks: Vec<String>,
     gso: Option<String>,
@@ -202,7 +209,8 @@ impl File {
             model: read("model", self.model, units::parse_model)?,
             deadline: read("deadline", self.deadline, units::parse_time_limit)?,
             shards: self.shards,
-            drop: read("drop", self.drop, units::parse_ratio)?,
+            drop: read("drop", self.drop, parse_drop)?,
+            drop_seed: self.drop_seed,
             trust_networks: networks.collect::<Result<_, _>>()?,
             gso: read("gso", self.gso, units::parse_offload)?,
             gro: read("gro", self.gro, units::parse_offload)?,
@@ -246,6 +254,7 @@ mod tests {
             model = "threads:8"
             deadline = "2s"
             drop = "10%"
+            drop-seed = 7
             trust-networks = ["10.0.0.0/8"]
             gso = "off"
             [[service]]
@@ -257,12 +266,13 @@ mod tests {
         let config = Config::from_toml(text).unwrap();
         assert_eq!(config.model, Some(Model::threads(8)));
         assert_eq!(config.deadline, Some(Duration::from_secs(2)));
-        assert_eq!(config.drop, Some(0.1));
+        assert_eq!((config.drop.clone(), config.drop_seed), (parse_drop("up.loss=10%").ok(), Some(7)));
         assert_eq!(config.gso, Some(Offload::Off));
         assert_eq!(config.services[0].command.as_deref(), Some("wc -c"));
-        let flags = Config { drop: Some(0.5), ..Config::default() };
+        let flags = Config { drop: Weather::preset("half"), ..Config::default() };
         let merged = flags.or(config);
-        assert_eq!((merged.drop, merged.gso), (Some(0.5), Some(Offload::Off)), "a flag beats the file");
+        assert_eq!(merged.drop, Weather::preset("half"), "a flag beats the file");
+        assert_eq!((merged.drop_seed, merged.gso), (Some(7), Some(Offload::Off)));
     }
 
     #[test]
@@ -280,6 +290,7 @@ mod tests {
             ("modle = \"inline\"", "modle"),
             ("model = \"fork\"", "\"fork\" is no model"),
             ("drop = \"200%\"", "drop: \"200%\""),
+            ("drop = \"delay=1s\"", "drop: a node only loses"),
             ("[[service]]\non = []", "name"),
             ("trust-networks = [\"10.0.0.1/8\"]", "trust-networks"),
             ("shards = [", "line 1"),

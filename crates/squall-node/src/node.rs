@@ -9,7 +9,6 @@ use squall::{
     BindError, Counter, Model, Report, Request, Running, Server, ServerError, Service, StreamLimits,
     Transport, Uri, UriError, Verdict, coap,
 };
-use squall_weather::Probability;
 
 use crate::config::{Config, ServiceConfig};
 use crate::lossy::{Loss, Lossy};
@@ -98,8 +97,8 @@ impl Node {
     /// # Errors
     /// [`NodeError`], but for what only the system can tell.
     pub fn new(config: &Config) -> Result<Self, NodeError> {
-        let probability = config.drop.and_then(|ratio| Probability::from_ratio(ratio.clamp(0.0, 1.0)).ok());
-        let loss = probability.filter(|drop| !drop.is_zero()).map(|drop| Loss::new(drop, squall::seed()));
+        let seed = config.drop_seed.unwrap_or_else(squall::seed);
+        let loss = config.drop.as_ref().filter(|drop| !drop.is_clear()).map(|drop| Loss::new(drop, seed));
         let defaults;
         let services = if config.services.is_empty() {
             let named = |name: &str| ServiceConfig { name: name.to_owned(), ..ServiceConfig::default() };

@@ -29,21 +29,6 @@ pub fn parse_time_limit(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A share of the whole: `50%` or `0.5`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn parse_ratio(text: &str) -> Result<f64, String> {
-    let (number, scale) = match text.strip_suffix('%') {
-        Some(number) => (number, 100.0),
-        None => (text, 1.0),
-    };
-    match number.trim().parse::<f64>().map(|number| number / scale) {
-        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
-        _ => Err(format!("{text:?} is no share; write 0% to 100%")),
-    }
-}
-
 /// How handlers run: `inline`, `threads`, `threads:8`, `processes:4`; without a number one for each
 /// processor.
 ///
@@ -104,8 +89,6 @@ mod tests {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_ratio("50%"), Ok(0.5));
-        assert_eq!(parse_ratio("0.25"), Ok(0.25));
         assert_eq!(parse_model("threads:8"), Ok(Model::threads(8)));
         assert_eq!(parse_framing("lines"), Ok(Framing::Lines { max: 65_507 }));
         assert_eq!(parse_offload("off"), Ok(Offload::Off));
@@ -117,9 +100,6 @@ mod tests {
             assert!(parse_duration(text).is_err(), "{text}");
         }
         assert!(parse_time_limit("0").is_err());
-        for text in ["", "101%", "-1%", "x%", "nan", "2"] {
-            assert!(parse_ratio(text).is_err(), "{text}");
-        }
         for text in ["", "threads:0", "threads:x", "inline:2", "fork", "processes:9999"] {
             assert!(parse_model(text).is_err(), "{text}");
         }

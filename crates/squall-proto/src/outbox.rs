@@ -423,6 +423,12 @@ impl Reply<'_> {
         Ok(())
     }
 
+    /// What was written so far, datagram after datagram; `None` where there is no answer yet.
+    pub fn written(&self) -> Option<&[u8]> {
+        let some = self.open || self.outbox.frames.len() > self.mark.frames;
+        some.then(|| self.outbox.since(self.mark))
+    }
+
     /// How many bytes the current datagram can still take, by its transport and the amplification limit.
     pub fn room(&self) -> usize {
         let header = if self.open { 0 } else { self.header };

@@ -143,6 +143,11 @@ impl Rule {
         self.delay.is_some() || self.jitter.is_some()
     }
 
+    /// Whether it drops or loses what it picks, and does nothing else.
+    pub(crate) fn only_loses(&self) -> bool {
+        !(Rule { drop: false, loss: None, ..self.clone() }).acts()
+    }
+
     /// Whether it does anything.
     pub(crate) fn acts(&self) -> bool {
         let probabilities = [self.loss, self.duplicate, self.reorder, self.corrupt];

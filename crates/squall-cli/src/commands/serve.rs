@@ -13,6 +13,7 @@ use squall::framing::Framing;
 use squall::guard::Network;
 use squall::{Model, Offload, Peer, Refusal, Request, Running, Stopper, Verdict, text::sanitize};
 use squall_node::{AnnounceNews, Announcer, Config, Node, NodeError, ServiceConfig};
+use squall_weather::Weather;
 use tracing::{debug, error, info, warn};
 
 use crate::exit::Exit;
@@ -45,9 +46,12 @@ pub(crate) struct Arguments {
     /// Threads that receive datagrams [default: one for each processor]
     #[arg(long, value_name = "N", env = "SQUALL_SHARDS", value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: Option<u16>,
-    /// Pretend to lose this share of the requests: 50%
-    #[arg(long, value_name = "SHARE", env = "SQUALL_DROP", value_parser = squall_node::parse_ratio)]
-    drop: Option<f64>,
+    /// Pretend to lose requests (up) and answers (down): 50% of the requests, or a weather that only loses
+    #[arg(long, value_name = "WEATHER", env = "SQUALL_DROP", value_parser = squall_node::parse_drop)]
+    drop: Option<Weather>,
+    /// The number from which the chance of --drop follows [default: chosen, and logged]
+    #[arg(long, value_name = "N")]
+    drop_seed: Option<u64>,
     /// Cut streams into requests: as-read, lines or length-prefixed [default: as-read]
     #[arg(long, value_parser = squall_node::parse_framing)]
     framing: Option<Framing>,
@@ -105,6 +109,7 @@ const EXAMPLES: &str = "Examples:
   squall serve coap --on coap://                   every interface, port 5683, multicast too
   squall serve time --on udp://:20000 --announce --name kitchen
   squall serve length --drop 50%                   loses every other request, about
+  squall serve length --drop up.loss=30%,down.loss=10% --drop-seed 7
 
 Ends with 0 when asked to by SIGINT or SIGTERM; a second one ends it at once with 130. Other exit
 codes: 1 the system refused an address; 2 wrong usage; 69 a name server does not answer. docs/configuration.md describes the file.";
@@ -112,7 +117,11 @@ codes: 1 the system refused an address; 2 wrong usage; 69 a name server does not
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     start_log(arguments.log, arguments.verbose);
     let (once, verbose, form) = (arguments.once, arguments.verbose, arguments.log);
-    let config = config(arguments)?;
+    let mut config = config(arguments)?;
+    let shares_memory = !matches!(config.model, Some(Model::Processes { .. }));
+    if config.drop.is_some() && shares_memory {
+        config.drop_seed.get_or_insert_with(|| squall::seed() >> 32);
+    }
     let mut node = Node::new(&config).map_err(refuse)?;
     node = node.on_error(|problem| warn!("{problem}"));
     if once {
@@ -133,6 +142,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     for local in running.locals() {
         if let Some(bytes) = local.receive_buffer {
             debug!("{} has {} socket(s) with receive buffers of {bytes} bytes", local.uri, local.sockets);
+        }
+    }
+    if let Some(drop) = &config.drop {
+        match config.drop_seed {
+            Some(seed) => info!("--drop {drop}: seed {seed}"),
+            None => {
+                info!("--drop {drop}: each worker process has a seed of its own; --drop-seed gives them one")
+            }
         }
     }
     print_table(&running)?;
@@ -180,6 +197,7 @@ fn config(arguments: Arguments) -> Result<Config, Exit> {
         deadline: arguments.deadline,
         shards: arguments.shards.map(usize::from),
         drop: arguments.drop,
+        drop_seed: arguments.drop_seed,
         trust_networks: arguments.trust_network,
         gso: arguments.gso,
         gro: arguments.gro,

@@ -172,7 +172,11 @@ impl AsyncHandler for Exec {
             }
         };
         match tokio::time::timeout(self.time_limit, answer).await {
-            Ok(Ok(reply)) => Ok(vec![reply]),
+            Ok(Ok(reply)) => {
+                let loss = self.loss.as_ref();
+                loss.map_or(Ok(()), |loss| loss.check_answer(request.now, &request.origin, &reply))?;
+                Ok(vec![reply])
+            }
             Ok(Err(error)) => {
                 tracing::warn!(command = %self.command, %error, "the command gave no answer");
                 Err(Refusal::Failed("the command failed"))

@@ -37,6 +37,20 @@ fn next_cuts_replies_that_lie_one_behind_the_other() {
 }
 
 #[test]
+fn what_was_written_of_a_reply_is_told_without_those_before_it() {
+    let mut outbox = Outbox::new();
+    let origin = origin("192.0.2.1:5000", true);
+    outbox.to(&origin).write(b"before").unwrap();
+    let mut reply = outbox.to(&origin);
+    assert_eq!(reply.written(), None);
+    reply.write(b"").unwrap();
+    assert_eq!(reply.written(), Some(&b""[..]), "an empty datagram is one");
+    reply.next().unwrap();
+    reply.write(b"b").unwrap();
+    assert_eq!(reply.written(), Some(&b"b"[..]));
+}
+
+#[test]
 fn an_address_that_is_not_validated_gets_three_times_its_request_with_headers() {
     let mut outbox = Outbox::new();
     let request = Request::new(Time::ZERO, b"", origin("192.0.2.1:5000", false));

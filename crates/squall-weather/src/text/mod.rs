@@ -11,6 +11,7 @@ use core::str::FromStr;
 
 use crate::conditions::Conditions;
 use crate::presets::PRESETS;
+use crate::rule::Rule;
 use crate::weather::{Direction, Weather};
 use keys::{KEYS, Key};
 use rules::Fault;
@@ -155,6 +156,29 @@ impl Weather {
         let in_force = |conditions, key: &Key| !(key.show)(conditions).is_empty() || later(conditions, key);
         let keys = KEYS.iter().filter(|key| !STREAM_KEYS.contains(&key.name));
         keys.filter(|key| in_force(&self.up, key) || in_force(&self.down, key)).map(|key| key.name).collect()
+    }
+
+    /// The keys in force that do more than lose datagrams, at one time or another: those that delay, reorder, alter
+    /// or answer them, and rules that do. For those who can only lose.
+    ///
+    /// ```
+    /// use squall_weather::Weather;
+    ///
+    /// let weather: Weather = "loss=1%,up.delay=5ms,rule=every:3 drop@10s:mtu=1400".parse()?;
+    /// assert_eq!(weather.keys_beyond_loss(), ["delay", "mtu"]);
+    /// # Ok::<(), squall_weather::TextError>(())
+    /// ```
+    pub fn keys_beyond_loss(&self) -> Vec<&'static str> {
+        let beyond = |conditions: &Conditions, key: &Key| match key.name {
+            "rule" => !conditions.rules.iter().all(Rule::only_loses),
+            name if LOSS_KEYS.contains(&name) => false,
+            _ => !(key.show)(conditions).is_empty(),
+        };
+        let ever = |conditions: &Conditions, key: &Key| {
+            beyond(conditions, key) || conditions.schedule.later.iter().any(|(_, later)| beyond(later, key))
+        };
+        let keys = KEYS.iter().filter(|key| ever(&self.up, key) || ever(&self.down, key));
+        keys.map(|key| key.name).collect()
     }
 
     /// Whether the values go together: a queue holds a datagram, a burst ends, and such.
@@ -327,6 +351,8 @@ fn check(conditions: &Conditions) -> Result<(), &'static str> {
 /// What a stream can have too.
 const STREAM_KEYS: [&str; 7] =
     ["delay", "jitter", "jitter-shape", "rate", "queue", "blackout", "blackout-every"];
+/// What can only lose datagrams. The two parts of a burst are shown as one.
+const LOSS_KEYS: [&str; 6] = ["loss", "burst", "burst-loss", "burst-good-loss", "blackout", "blackout-every"];
 const ETHERNET: u32 = 1500;
 /// The most rules of one direction.
 const MAX_RULES: usize = 64;
