@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     /// How long a client may be silent before it is forgotten
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = squall_node::parse_time_limit)]
     idle: Duration,
-    /// Mebibytes that may be under way; what is beyond is dropped
+    /// Mebibytes that may be under way; beyond, datagrams are dropped and connections wait
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     memory: u32,
     /// Write each decision into this file, a line each
