@@ -1,10 +1,10 @@
-//! Ctrl-C, for commands that have nothing to finish.
+//! Ctrl-C and its like.
 
 use std::io::{self, IsTerminal};
 use std::process;
 use std::thread;
 
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
@@ -23,5 +23,23 @@ pub(crate) fn end_on_interrupt(tidy: impl FnOnce() + Send + 'static) -> io::Resu
             process::exit(Exit::Interrupted.code().into());
         }
     })?;
+    Ok(())
+}
+
+/// From now on SIGINT or SIGTERM calls `stop`, which is to end the program in good order, and a second one ends it
+/// at once.
+pub(crate) fn stop_on_signal(stop: impl FnOnce() + Send + 'static) -> Result<(), Exit> {
+    let failed = |problem: io::Error| Exit::Failed.with(format_args!("cannot catch signals: {problem}"));
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    let wait = move || {
+        let mut came = signals.forever();
+        if came.next().is_some() {
+            stop();
+            if came.next().is_some() {
+                process::exit(Exit::Interrupted.code().into());
+            }
+        }
+    };
+    thread::Builder::new().name("squall-signals".into()).spawn(wait).map_err(failed)?;
     Ok(())
 }

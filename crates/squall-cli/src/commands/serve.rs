@@ -2,21 +2,19 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use squall::coap::message::Message;
 use squall::framing::Framing;
 use squall::guard::Network;
-use squall::{Model, Offload, Peer, Refusal, Request, Running, Stopper, Verdict, text::sanitize};
+use squall::{Model, Offload, Peer, Refusal, Request, Running, Verdict, text::sanitize};
 use squall_node::{AnnounceNews, Announcer, Config, Node, NodeError, ServiceConfig};
 use squall_weather::Weather;
 use tracing::{debug, error, info, warn};
 
 use crate::exit::Exit;
+use crate::interrupt::stop_on_signal;
 
 /// Run services until Ctrl-C: without arguments time, length, stamp, reply and coap on loopback.
 ///
@@ -135,7 +133,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     }
     let coap = node.coap_counts();
     let running = node.start().map_err(refuse)?;
-    stop_on_signal(running.stopper())?;
+    let stopper = running.stopper();
+    stop_on_signal(move || stopper.stop())?;
     for absent in running.left_out() {
         warn!("left out: {absent}");
     }
@@ -296,24 +295,6 @@ fn said(service: &str, payload: &[u8]) -> String {
         Ok(message) if is_coap(service) => sanitize(message.to_string().as_bytes()).max_len(1000).to_string(),
         _ => format!("\"{}\"", sanitize(payload).quoted().max_len(200)),
     }
-}
-
-/// SIGINT and SIGTERM stop the node; a second one ends it at once.
-fn stop_on_signal(stopper: Stopper) -> Result<(), Exit> {
-    let failed = |problem: io::Error| Exit::Failed.with(format_args!("cannot catch signals: {problem}"));
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-    let wait = move || {
-        let mut asked = false;
-        for _ in signals.forever() {
-            if asked {
-                std::process::exit(130);
-            }
-            asked = true;
-            stopper.stop();
-        }
-    };
-    thread::Builder::new().name("squall-signals".into()).spawn(wait).map_err(failed)?;
-    Ok(())
 }
 
 fn print_table(running: &Running) -> Result<(), Exit> {

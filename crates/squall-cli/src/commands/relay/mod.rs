@@ -5,13 +5,10 @@ mod show;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use squall::{Offload, Transport, Uri};
 use squall_node::relay::{Answer, Relay, RelayError, RunningRelay};
 use squall_weather::Weather;
@@ -20,6 +17,7 @@ use self::orders::Control;
 use self::show::Show;
 use crate::address::Family;
 use crate::exit::Exit;
+use crate::interrupt::stop_on_signal;
 
 /// Put weather between clients and a server: loss, delay, duplicates, a narrow road, blackouts.
 ///
@@ -139,7 +137,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let control = arguments.control.as_deref().map(Control::bind).transpose()?;
     let running = relay.start().map_err(refuse)?;
     let (give, events) = sync_channel(EVENTS);
-    end_on_signal(give.clone())?;
+    let end = give.clone();
+    stop_on_signal(move || {
+        // Nobody listens any more when the relay ends already.
+        let _ = end.send(Event::End);
+    })?;
     let typed = io::stdin().is_terminal();
     let serve = |control: Control| control.serve(running.handle(), give.clone());
     let _control = control.map(serve).transpose()?;
@@ -192,25 +194,6 @@ fn refuse(problem: RelayError) -> Exit {
         _ => Exit::Failed,
     };
     exit.with(problem)
-}
-
-/// SIGINT and SIGTERM end the relay; a second one ends it at once.
-fn end_on_signal(events: SyncSender<Event>) -> Result<(), Exit> {
-    let failed = |problem: io::Error| Exit::Failed.with(format_args!("cannot catch signals: {problem}"));
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-    let wait = move || {
-        let mut asked = false;
-        for _ in signals.forever() {
-            if asked {
-                std::process::exit(Exit::Interrupted.code().into());
-            }
-            asked = true;
-            // Nobody listens any more when the relay ends already.
-            let _ = events.send(Event::End);
-        }
-    };
-    thread::Builder::new().name("squall-signals".into()).spawn(wait).map_err(failed)?;
-    Ok(())
 }
 
 /// A seed that nobody chose, short enough to be typed again.
