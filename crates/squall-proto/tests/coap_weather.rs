@@ -113,6 +113,8 @@ fn requests_with_effect_are_executed_at_most_once_and_answered_as_often_as_the_l
         let weather = Weather::preset(preset.name).unwrap();
         let answered = explore(10_000, |sim| pay(sim, &weather));
         let (seen, count) = (answered.iter().filter(|answered| **answered).count(), answered.len());
-        chance::check(preset.name, seen as u64, count as u64, chance::answered(&weather, ATTEMPTS));
+        let computed = chance::answered(&weather, ATTEMPTS);
+        println!("{}: {seen} of {count} were answered, computed {computed:.9}", preset.name);
+        chance::check(preset.name, seen as u64, count as u64, computed);
     }
 }
