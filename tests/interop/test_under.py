@@ -380,6 +380,8 @@ class Ends(TestCase):
             with self.subTest(code=code):
                 pid, terminal = pty.fork()
                 if pid == 0:
+                    # In the background of a shell it is ignored, which programs inherit.
+                    signal.signal(signal.SIGINT, signal.SIG_DFL)
                     os.execv(SQUALL, [SQUALL, "under", "--server", shell(ECHO), "--", *command])
                 text = b""
                 sent = False
