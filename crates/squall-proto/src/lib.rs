@@ -7,6 +7,7 @@
 //!
 //! - [`Handler`]: one request, its replies, no memory. Any closure of the right shape is one.
 //! - [`Protocol`]: a machine with time and state. [`Stateless`] makes one of a handler.
+//! - [`chat`]: a hub that many talk through, and who is still there.
 //! - [`coap`]: requests that are answered once, or known to have failed.
 //! - [`framing`]: how requests are cut out of a stream.
 //! - [`guard`]: what a server checks before it answers a datagram.
@@ -14,12 +15,14 @@
 //! - [`retry`]: when a client asks again, and whom.
 //! - [`sessions`]: datagrams sorted by peer.
 //! - [`random`]: numbers that follow from a seed.
+//! - [`wheel`]: deadlines of many.
 //! - [`text`]: what a peer sent, made safe for a terminal.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod chat;
 pub mod coap;
 pub mod framing;
 pub mod guard;
@@ -36,6 +39,7 @@ pub mod sessions;
 mod status;
 mod target;
 pub mod text;
+pub mod wheel;
 
 pub use handler::Handler;
 pub use method::{Effect, Method, UnknownMethod};

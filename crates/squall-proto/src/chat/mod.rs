@@ -1,0 +1,10 @@
+//! Chat: the hub, its wire, who is still there.
+//!
+//! - [`History`]: where a hub keeps what was said, and asks for it.
+//! - [`Liveness`]: how long a member may be silent before it counts as gone.
+
+mod history;
+mod liveness;
+
+pub use history::{History, Message, NoHistory, Query, Recall, RecallError, Recalled};
+pub use liveness::{Liveness, LivenessConfig};
