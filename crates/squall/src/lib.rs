@@ -67,6 +67,7 @@ pub use stream::StreamLimits;
 pub use stream::conversation::{Conversation, StreamHandler};
 pub use uri::{IpFamily, Uri, UriError};
 pub use verdict::Verdict;
+pub use workers::is_worker;
 
 /// The examples of the guide for people who come from Python's `socket` and `socketserver`.
 #[cfg(doctest)]
