@@ -55,7 +55,9 @@ pub use clock::seed;
 pub use engine::Offload;
 pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};
-pub use server::{BindError, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open};
+pub use server::{
+    BindError, Gauge, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open,
+};
 pub use squall_proto::{
     Effect, Handler, Input, MAX_DATAGRAM, Method, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request,
     Stateless, Status, Target, Transport, framing, guard, random, retry, text,
