@@ -76,6 +76,29 @@ impl Stopper {
     }
 }
 
+/// Reads a running server's counts, from any thread, also while it stops.
+#[derive(Clone)]
+pub struct Gauge {
+    control: Arc<Control>,
+    meters: Vec<(Arc<SocketStats>, Arc<Socket>)>,
+}
+
+impl Gauge {
+    /// The counts up to now, as [`Running::stats`] tells them.
+    pub fn read(&self) -> Snapshot {
+        for (stats, socket) in &self.meters {
+            stats.set_memory(socket.memory().ok());
+        }
+        self.control.stats.snapshot()
+    }
+}
+
+impl std::fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gauge")
+    }
+}
+
 impl Running {
     /// Where the server listens, in the order of its services.
     pub fn locals(&self) -> &[Local] {
@@ -95,10 +118,12 @@ impl Running {
 
     /// The counts up to now. With worker processes they lag behind by a quarter of a second.
     pub fn stats(&self) -> Snapshot {
-        for (stats, socket) in &self.meters {
-            stats.set_memory(socket.memory().ok());
-        }
-        self.control.stats.snapshot()
+        self.gauge().read()
+    }
+
+    /// Something to read the counts with from elsewhere.
+    pub fn gauge(&self) -> Gauge {
+        Gauge { control: Arc::clone(&self.control), meters: self.meters.clone() }
     }
 
     /// For how long each shard, and each stream listener behind them, has been inside its handlers; zero
