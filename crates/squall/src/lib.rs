@@ -42,6 +42,7 @@ pub mod load;
 mod offload;
 pub mod path_mtu;
 mod pool;
+mod remote;
 mod server;
 pub mod sessions;
 mod stats;
@@ -55,6 +56,7 @@ pub use clock::seed;
 pub use engine::Offload;
 pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};
+pub use remote::{Remote, RemoteError};
 pub use server::{
     BindError, Gauge, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open,
 };

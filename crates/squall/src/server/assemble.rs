@@ -21,6 +21,7 @@ use crate::engine::hosted::{Connections, Hosted};
 use crate::engine::{App, Endpoint, Gate, Rules, Shard, ShardConfig};
 use crate::offload::Work;
 use crate::pool::Pool;
+use crate::remote::{Machine, Plain};
 use crate::stats::{SocketStats, Tally};
 use crate::stream::bridge::Bridge;
 use crate::stream::{self, Listener, StreamApp, StreamService};
@@ -181,15 +182,15 @@ impl Shared {
         runtime: Option<&runtime::Runtime>,
     ) -> App {
         let index = *hosted;
-        let mut host = |protocol: Box<dyn Protocol>| {
-            protocols.push(Hosted::new(protocol, service));
+        let mut host = |machine: Box<dyn Machine>| {
+            protocols.push(Hosted::new(machine, service));
             *hosted = Some(protocols.len() - 1);
             App::Protocol(protocols.len() - 1)
         };
         match self {
-            Shared::Inline(handler) => host(Box::new(Stateless(Arc::clone(handler)))),
+            Shared::Inline(handler) => host(Box::new(Plain(Stateless(Arc::clone(handler))))),
             Shared::Protocol(number, _) => App::Protocol(*number),
-            Shared::Protocols(make) => index.map_or_else(|| host(make()), App::Protocol),
+            Shared::Protocols(make) => index.map_or_else(|| host(Box::new(Plain(make()))), App::Protocol),
             Shared::Pool(pool, handler) => App::Away(Work::Pool(Arc::clone(pool), Arc::clone(handler))),
             Shared::Asynchronous(handler) => match runtime {
                 Some(runtime) => App::Away(Work::Runtime(runtime.handle().clone(), handler.clone())),

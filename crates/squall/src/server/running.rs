@@ -226,6 +226,9 @@ fn open(server: Server, keep_first: bool) -> Result<(Running, Option<Seat>), Bin
     let (control, mut parts, meters, mut seats) =
         assemble(services, config, bound, 0, false).map_err(BindError::Start)?;
     let first = (keep_first && !seats.is_empty()).then(|| seats.remove(0));
+    if let Some(first) = &first {
+        first.shard.own();
+    }
     parts.groups = groups::keep(&control, members).map_err(|error| failed(&control, error))?;
     parts.spawn(&control, seats).map_err(BindError::Start)?;
     let started = control.now();
