@@ -2,9 +2,11 @@
 //!
 //! - [`History`]: where a hub keeps what was said, and asks for it.
 //! - [`Liveness`]: how long a member may be silent before it counts as gone.
+//! - [`wire`]: the lines that members and hubs send.
 
 mod history;
 mod liveness;
+pub mod wire;
 
 pub use history::{History, Message, NoHistory, Query, Recall, RecallError, Recalled};
 pub use liveness::{Liveness, LivenessConfig};
