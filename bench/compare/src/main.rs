@@ -5,6 +5,7 @@
 mod echo;
 mod error;
 mod fanout;
+mod flood;
 mod process;
 mod relay;
 mod scenario;
@@ -74,6 +75,7 @@ struct Arguments {
 enum Mode {
     Relay(relay::Arguments),
     Fanout(fanout::Arguments),
+    Flood(flood::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         (Some(kind), Some(address), _) => echo::serve(kind, address).map_err(Error::Serve),
         (_, _, Some(Mode::Relay(relay))) => relay::compare(relay),
         (_, _, Some(Mode::Fanout(fanout))) => fanout::compare(fanout),
+        (_, _, Some(Mode::Flood(flood))) => flood::compare(flood),
         _ => compare(&arguments),
     };
     match result {

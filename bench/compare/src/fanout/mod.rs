@@ -8,7 +8,7 @@ pub(crate) mod audience;
 mod drive;
 pub(crate) mod hub;
 mod nats;
-mod udp;
+pub(crate) mod udp;
 
 use std::io::{self, Write};
 use std::time::Duration;

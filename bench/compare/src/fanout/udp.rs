@@ -97,6 +97,17 @@ impl UdpCrowd {
 
 impl Crowd for UdpCrowd {
     fn receive(&mut self, audience: &mut Audience) -> Result<(), Error> {
+        self.receive_each(&mut |member, datagram| audience.datagram(member, datagram))
+    }
+
+    fn publish(&mut self, texts: &[u8]) -> Result<(), Error> {
+        self.say(0, texts)
+    }
+}
+
+impl UdpCrowd {
+    /// Hands every datagram that members have to `take`, without waiting for more.
+    pub(crate) fn receive_each(&mut self, take: &mut impl FnMut(usize, &[u8])) -> Result<(), Error> {
         self.poller.wait(&mut self.ready, Some(Duration::ZERO)).map_err(Error::Member)?;
         for &member in &self.ready {
             match self.receiving.receive(&self.sockets[member], RECEIVES) {
@@ -105,39 +116,52 @@ impl Crowd for UdpCrowd {
             };
             for message in self.receiving.iter() {
                 for datagram in message.segments() {
-                    audience.datagram(member, datagram);
+                    take(member, datagram);
                 }
             }
         }
         Ok(())
     }
 
-    fn publish(&mut self, texts: &[u8]) -> Result<(), Error> {
-        let size = match self.publisher {
-            Publisher::Train => SEGMENTS * TEXT,
-            Publisher::Singles => TEXT,
-        };
-        let mut pieces = texts.chunks(size).map(|payload| Outgoing {
-            payload,
-            to: None,
-            source: None,
-            segment_size: (payload.len() > TEXT).then_some(TEXT as u16),
-        });
-        let mut left = pieces.len();
-        while left > 0 {
-            match self.sending.send(&self.sockets[0], false, pieces.clone()) {
-                Ok(count) => {
-                    left -= count;
-                    pieces.nth(count - 1);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait_writable(&self.sockets[0], PAUSE).map_err(Error::Member)?;
-                }
-                Err(error) => return Err(Error::Member(error)),
-            }
-        }
-        Ok(())
+    /// Has `member` say messages of [`TEXT`] bytes that lie one behind the other.
+    pub(crate) fn say(&mut self, member: usize, texts: &[u8]) -> Result<(), Error> {
+        say(&self.sockets[member], &mut self.sending, self.publisher, texts).map_err(Error::Member)
     }
+
+    /// The socket of the last member, whom nobody looks after any more.
+    pub(crate) fn release_last(&mut self) -> Result<Option<Socket>, Error> {
+        let last = self.sockets.pop();
+        last.map(|socket| self.poller.remove(&socket).map(|()| socket)).transpose().map_err(Error::Member)
+    }
+}
+
+/// Sends messages of [`TEXT`] bytes that lie one behind the other through a connected socket.
+pub(crate) fn say(
+    socket: &Socket,
+    batch: &mut SendBatch,
+    publisher: Publisher,
+    texts: &[u8],
+) -> io::Result<()> {
+    let size = match publisher {
+        Publisher::Train => SEGMENTS * TEXT,
+        Publisher::Singles => TEXT,
+    };
+    let mut pieces = texts.chunks(size).map(|payload| Outgoing {
+        payload,
+        to: None,
+        source: None,
+        segment_size: (payload.len() > TEXT).then_some(TEXT as u16),
+    });
+    while pieces.len() > 0 {
+        match batch.send(socket, false, pieces.clone()) {
+            Ok(count) => drop(pieces.nth(count - 1)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait_writable(socket, PAUSE)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The socket of a member, as `nc -u` would have it, but for taking joined datagrams.
@@ -153,8 +177,8 @@ fn member(hub: SocketAddr, number: usize) -> io::Result<Socket> {
 /// Datagrams, or trains of them, taken with one call: a hub that joins has one for a member, and another call finds
 /// what is left.
 const RECEIVES: usize = 4;
-const SENDS: usize = 64;
+pub(crate) const SENDS: usize = 64;
 /// Datagrams that a train may have.
-const SEGMENTS: usize = 64;
+pub(crate) const SEGMENTS: usize = 64;
 const PAUSE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(10);
