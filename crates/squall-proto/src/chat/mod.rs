@@ -2,8 +2,9 @@
 //!
 //! - [`Hub`]: what one says, all hear.
 //! - [`History`]: where a hub keeps what was said, and asks for it.
-//! - [`Liveness`]: how long a member may be silent before it counts as gone.
 //! - [`wire`]: the lines that members and hubs send.
+//! - [`Liveness`]: how long a member may be silent before it counts as gone; [`Climate`] what the hub knows
+//!   of the weather of all.
 
 mod history;
 mod hub;
@@ -14,4 +15,4 @@ pub use history::{History, Message, NoHistory, Query, Recall, RecallError, Recal
 pub use hub::{
     Ban, Event, Hub, HubConfig, HubStats, LOBBY_NAME, MemberView, Refused, RoomView, Selector, Who,
 };
-pub use liveness::{Liveness, LivenessConfig};
+pub use liveness::{Climate, Liveness, LivenessConfig};
