@@ -1,7 +1,7 @@
 //! A server process: started, waited for, asked for its processor time, and ended whatever happens.
 
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,9 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts what `command` makes for a port of 127.0.0.1 that is free now.
+    /// Starts what `command` makes for a port of 127.0.0.1 that is free now, of UDP and of TCP.
     pub(crate) fn start(command: impl FnOnce(u16) -> Command) -> Result<Self, Error> {
-        let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-        let address = free.map_err(Error::Port)?;
+        let address = free_port().map_err(Error::Port)?;
         let mut command = command(address.port());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command
@@ -79,7 +78,8 @@ impl Running {
         Ok(kibibytes.unwrap_or(0) * 1024)
     }
 
-    fn fail_if_it_ended(&self) -> Result<(), Error> {
+    /// Tells its last words if it has ended.
+    pub(crate) fn fail_if_it_ended(&self) -> Result<(), Error> {
         let mut child = self.child.borrow_mut();
         let Ok(Some(status)) = child.try_wait() else { return Ok(()) };
         let mut stderr = String::new();
@@ -95,6 +95,16 @@ impl Drop for Running {
         let child = self.child.get_mut();
         let _ = child.kill();
         let _ = child.wait();
+    }
+}
+
+fn free_port() -> io::Result<SocketAddr> {
+    loop {
+        let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            result => return result.map(|_| address),
+        }
     }
 }
 

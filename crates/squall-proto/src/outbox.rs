@@ -17,6 +17,7 @@ pub struct Outbox {
     frames: Vec<Entry>,
     destinations: Vec<Origin>,
     closes: Vec<Origin>,
+    isolated: Vec<Origin>,
     refusal: Option<Refusal>,
     max_bytes: usize,
     max_frames: usize,
@@ -42,6 +43,7 @@ pub struct Mark {
     frames: usize,
     destinations: usize,
     closes: usize,
+    isolated: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,7 @@ impl Outbox {
             frames: Vec::with_capacity(max_frames.min(128)),
             destinations: Vec::with_capacity(max_frames.min(128)),
             closes: Vec::new(),
+            isolated: Vec::new(),
             refusal: None,
             max_bytes,
             max_frames,
@@ -89,32 +92,6 @@ impl Outbox {
     /// that are not validated keeps their amplification limit itself.
     pub fn to(&mut self, origin: &Origin) -> Reply<'_> {
         self.open(origin, usize::MAX)
-    }
-
-    /// One body for many peers; the bytes are stored once.
-    ///
-    /// # Errors
-    /// [`Refusal::TooLong`] and [`Refusal::Full`], when no peer gets anything of it.
-    pub fn to_all(&mut self, peers: &mut dyn Iterator<Item = Origin>, body: &[u8]) -> Result<(), Refusal> {
-        if body.len() > MAX_DATAGRAM {
-            return Err(Refusal::TooLong { limit: MAX_DATAGRAM });
-        }
-        if body.len() > self.max_bytes - self.bytes.len() {
-            return Err(Refusal::Full);
-        }
-        let mark = self.mark();
-        let start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(body);
-        let end = self.bytes.len() as u32;
-        for origin in peers {
-            if self.frames.len() == self.max_frames {
-                self.rewind(mark);
-                return Err(Refusal::Full);
-            }
-            let destination = self.destination(&origin);
-            self.frames.push(Entry { destination, start, end });
-        }
-        Ok(())
     }
 
     /// Ends the connection `origin` once what was written to it before is sent. Means nothing for a
@@ -178,7 +155,7 @@ impl Outbox {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.closes.is_empty()
+        self.frames.is_empty() && self.closes.is_empty() && self.isolated.is_empty()
     }
 
     /// Whether half of the outbox is free, and the longest datagram fits; if not, the driver sends first.
@@ -194,6 +171,7 @@ impl Outbox {
         self.frames.clear();
         self.destinations.clear();
         self.closes.clear();
+        self.isolated.clear();
         self.refusal = None;
     }
 
@@ -204,6 +182,7 @@ impl Outbox {
             frames: self.frames.len(),
             destinations: self.destinations.len(),
             closes: self.closes.len(),
+            isolated: self.isolated.len(),
         }
     }
 
@@ -213,6 +192,7 @@ impl Outbox {
         self.frames.truncate(mark.frames);
         self.destinations.truncate(mark.destinations);
         self.closes.truncate(mark.closes);
+        self.isolated.truncate(mark.isolated);
         self.refusal = None;
     }
 
@@ -490,5 +470,7 @@ impl Drop for Reply<'_> {
 /// ([RFC 9000 §8.1](https://www.rfc-editor.org/rfc/rfc9000#section-8.1)).
 const AMPLIFICATION_LIMIT: usize = 3;
 
+mod fan;
+mod isolate;
 #[cfg(test)]
 mod tests;

@@ -62,7 +62,7 @@ use crate::{Input, Origin, Outbox, Protocol, Time};
 /// let mut client = Client::new(ClientConfig::default(), Some(hub));
 /// let mut out = Outbox::new();
 /// client.handle_timeout(Time::ZERO, &mut out);
-/// let sent = out.iter().next().unwrap().payload;
+/// let sent = out.frames().next().unwrap().payload;
 /// assert!(sent.starts_with(b"/numbers on\n/watch on\n/me "));
 /// assert!(matches!(client.state(), State::Connecting { attempt: 1, .. }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
