@@ -87,7 +87,9 @@ fn a_batch_of_datagrams_has_one_deadline_behind_it_and_each_member_s_row_leaves_
     until("all members", || remote.ask(|hub, _, _| hub.members.len()) == Ok(100));
     let before = server.stats();
     held(&remote, || {
-        (10..74).for_each(|number| drop(members[0].send(format!("{number}").as_bytes()).unwrap()))
+        for number in 10..74 {
+            members[0].send(format!("{number}").as_bytes()).unwrap();
+        }
     });
     for member in &members {
         assert_eq!([(); 64].map(|()| hear(member)), std::array::from_fn(|number| (number + 10).to_string()));
@@ -108,7 +110,11 @@ fn a_row_whose_datagrams_differ_in_size_leaves_in_as_few_sends_as_may_be() {
     until("the member", || remote.ask(|hub, _, _| hub.members.len()) == Ok(1));
     // Three of one size and a shorter last one, two of one size, one alone that is longer, one that is shorter.
     let sizes = [4, 4, 4, 2, 3, 3, 9, 5];
-    held(&remote, || sizes.iter().for_each(|size| drop(member.send(&vec![b'x'; *size]).unwrap())));
+    held(&remote, || {
+        for size in sizes {
+            member.send(&vec![b'x'; size]).unwrap();
+        }
+    });
     assert_eq!(sizes.map(|_| hear(&member).len()), sizes);
     if squall::socket::SEGMENTED_SENDS {
         until("the sends", || server.stats().total(Counter::Segmented) == 3);
