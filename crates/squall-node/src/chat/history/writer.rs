@@ -14,6 +14,7 @@ use super::database::{Database, is_damage};
 use super::set_aside::set_aside;
 use super::shared::{Shared, add};
 use super::upkeep::Removed;
+use crate::data::LockFile;
 
 /// Rows after which a batch is not gathered any longer.
 const ENOUGH: usize = 8_192;
@@ -30,6 +31,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     path: Option<PathBuf>,
     file: Option<Database>,
+    /// No other process writes it.
+    _lock: Option<LockFile>,
     /// When the file is tried again, after a failure.
     retry: Option<Instant>,
     batch: Batch,
@@ -54,8 +57,11 @@ enum Next {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, file: Option<(PathBuf, Database)>) -> Self {
-        let (path, file) = file.unzip();
+    pub(super) fn new(shared: Arc<Shared>, file: Option<(PathBuf, Database, Option<LockFile>)>) -> Self {
+        let (path, file, lock) = match file {
+            Some((path, file, lock)) => (Some(path), Some(file), lock),
+            None => (None, None, None),
+        };
         let names =
             file.iter().flat_map(|file| &file.rooms).map(|(id, room)| (*id, room.name.clone())).collect();
         let now = Instant::now();
@@ -63,6 +69,7 @@ impl Writer {
             shared,
             path,
             file,
+            _lock: lock,
             retry: None,
             batch: Batch::default(),
             names,
