@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod announce;
+pub mod chat;
 mod clock;
 mod config;
+mod data;
 mod discover;
 mod lossy;
 mod node;
@@ -20,6 +22,7 @@ mod weather;
 
 pub use announce::{AnnounceError, AnnounceNews, Announced, Announcer, NameProblem, parse_node_name};
 pub use config::{Config, ConfigError, ServiceConfig};
+pub use data::{DataDirectory, DataError};
 pub use discover::{DiscoverError, Discovery, FoundBy, FoundNode, FoundService, Search, SearchStopper};
 pub use lossy::{Loss, parse_drop};
 pub use node::{CoapCounts, Node, NodeError};
