@@ -4,8 +4,9 @@ mod hours;
 
 use std::time::Duration;
 
+use hours::hub::Kept;
 use hours::runs::{Chain, poisson_bound};
-use hours::{Bare, Plan, Seen, quantile, run};
+use hours::{Plan, Seen, quantile, run};
 use squall_proto::chat::LivenessConfig;
 
 /// One live member evicted in so many member-hours.
@@ -17,7 +18,7 @@ fn simulate(weather: &str, chain: Chain, hard_intervals: u32) -> (Seen, f64) {
     let plan = Plan { weather: weather.parse().unwrap(), members: 300, hours: HOURS, seed: 11 };
     let hard = Duration::from_secs(60);
     let config = LivenessConfig::default().member_hours(TARGET).hard_limit(hard_intervals, hard);
-    let seen = run(&plan, &mut Bare::new(config, plan.members));
+    let seen = run(&plan, &mut Kept::new(config, plan.members));
     let count = HOURS as u32 * 360;
     let three = chain.runs(count, 3)[2] * seen.sent as f64 / f64::from(count);
     (seen, three)

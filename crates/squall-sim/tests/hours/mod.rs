@@ -2,14 +2,13 @@
 //! evicted, and how long dead ones stay.
 #![allow(dead_code, reason = "no program uses all of it")]
 
+pub(crate) mod hub;
 pub(crate) mod runs;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use squall_proto::chat::{Climate, Liveness, LivenessConfig};
-use squall_proto::wheel::Wheel;
 use squall_sim::{Direction, Time, Weather};
 use squall_time::random::SplitMix64;
 use squall_weather::{Decision, Link, Packet};
@@ -176,43 +175,4 @@ impl Member {
 pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
     let index = (values.len() as f64 * part) as usize;
     values.get(index.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
-}
-
-/// Liveness and a wheel, and nothing else of a hub.
-pub(crate) struct Bare {
-    climate: Climate,
-    wheel: Wheel,
-    members: Vec<Option<Liveness>>,
-}
-
-impl Bare {
-    pub(crate) fn new(config: LivenessConfig, members: usize) -> Self {
-        let wheel = Wheel::new(Duration::from_millis(100));
-        Self { climate: Climate::new(config), wheel, members: vec![None; members] }
-    }
-}
-
-impl Keeper for Bare {
-    fn heartbeat(&mut self, now: Time, member: u32, number: u32) {
-        let live = self.members[member as usize].get_or_insert_with(|| Liveness::new(now));
-        live.beat(now, Some(number), &mut self.climate);
-        self.wheel.schedule(member, live.deadline(&self.climate));
-    }
-
-    fn due(&self) -> Option<Time> {
-        self.wheel.poll_timeout()
-    }
-
-    fn evict(&mut self, now: Time, gone: &mut Vec<u32>) {
-        while let Some(member) = self.wheel.expire(now) {
-            let live = &mut self.members[member as usize];
-            match live.and_then(|live| live.reprieve(now, &self.climate)) {
-                Some(later) => self.wheel.schedule(member, later),
-                None => {
-                    *live = None;
-                    gone.push(member);
-                }
-            }
-        }
-    }
 }
