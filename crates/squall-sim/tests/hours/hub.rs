@@ -1,14 +1,13 @@
-//! A hub as the keeper of members.
+//! A hub with members that only send heartbeats, without a network in between.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use squall_proto::chat::wire::Reason;
 use squall_proto::chat::{Event, Hub, HubConfig, HubStats, LivenessConfig, NoHistory};
 use squall_proto::{Input, Origin, Outbox, Peer, Protocol, Request, Transport};
 use squall_sim::Time;
-
-use super::Keeper;
 
 /// A hub, and what a driver has.
 pub(crate) struct Kept {
@@ -28,31 +27,36 @@ impl Kept {
         self.hub.stats()
     }
 
-    fn quiet(&mut self) {
-        assert!(self.out.is_empty(), "heartbeats have no answer");
+    /// A member says something that has no answer; it may be a new one, or one that was evicted.
+    pub(crate) fn say(&mut self, now: Time, member: u32, text: &[u8]) {
+        let request = Request::new(now, text, origin(member));
+        self.hub.handle_input(now, Input::Message(request), &mut self.out);
+        assert!(self.out.is_empty(), "there is no answer");
     }
-}
 
-impl Keeper for Kept {
-    fn heartbeat(&mut self, now: Time, member: u32, number: u32) {
+    /// A heartbeat of a member came.
+    pub(crate) fn heartbeat(&mut self, now: Time, member: u32, number: u32) {
         self.text.clear();
         write!(self.text, "^hb^ {number}").expect("memory can be written to");
-        let request = Request::new(now, &self.text, origin(member));
-        self.hub.handle_input(now, Input::Message(request), &mut self.out);
-        self.quiet();
+        let text = std::mem::take(&mut self.text);
+        self.say(now, member, &text);
+        self.text = text;
     }
 
-    fn due(&self) -> Option<Time> {
+    /// When to call `evict` next.
+    pub(crate) fn due(&self) -> Option<Time> {
         self.hub.poll_timeout()
     }
 
-    fn evict(&mut self, now: Time, gone: &mut Vec<u32>) {
+    /// Lets the hub evict whose time has come, and tells `gone` of each: who, how long it was silent, how long it
+    /// could have been.
+    pub(crate) fn evict(&mut self, now: Time, mut gone: impl FnMut(u32, Duration, Duration)) {
         self.hub.handle_timeout(now, &mut self.out);
-        self.quiet();
+        assert!(self.out.is_empty(), "there is nobody to tell");
         while let Some(event) = self.hub.poll_event() {
-            if let Event::Went { who, reason, .. } = event {
+            if let Event::Went { who, reason, silence, limit, .. } = event {
                 assert_eq!(reason, Reason::Silent);
-                gone.push(number(&who.origin));
+                gone(number(&who.origin), silence, limit.expect("it sends datagrams"));
             }
         }
     }

@@ -1,8 +1,9 @@
-//! Members who send heartbeats for hours, through weather, to whoever keeps them: how many live ones are
-//! evicted, and how long dead ones stay.
+//! Members who send heartbeats for hours, through weather, to a hub: how many live ones it evicts, and how
+//! long dead ones stay.
 #![allow(dead_code, reason = "no program uses all of it")]
 
 pub(crate) mod hub;
+pub(crate) mod many;
 pub(crate) mod runs;
 
 use std::cmp::Reverse;
@@ -13,22 +14,14 @@ use squall_sim::{Direction, Time, Weather};
 use squall_time::random::SplitMix64;
 use squall_weather::{Decision, Link, Packet};
 
+use self::hub::Kept;
+
 /// How often each member sends a heartbeat.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 /// A fixed rule beside: three heartbeats in a row are missing, and a second.
 pub(crate) const THREE_MISSED: Duration = Duration::from_secs(31);
 /// Of so many members one dies.
 const DIES: usize = 10;
-
-/// Who keeps members by their heartbeats.
-pub(crate) trait Keeper {
-    /// A heartbeat of a member came; it may be a new one, or one that was evicted.
-    fn heartbeat(&mut self, now: Time, member: u32, number: u32);
-    /// When to call `evict` next.
-    fn due(&self) -> Option<Time>;
-    /// Evicts whose time has come, and tells whom.
-    fn evict(&mut self, now: Time, gone: &mut Vec<u32>);
-}
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -47,13 +40,13 @@ pub(crate) struct Seen {
     /// Heartbeats sent, and those that arrived (copies not counted).
     pub(crate) sent: u64,
     pub(crate) arrived: u64,
-    /// Live members that were evicted, by the keeper and by the fixed rule.
+    /// Live members that were evicted, by the hub and by the fixed rule.
     pub(crate) evicted: u64,
     pub(crate) fixed_evicted: u64,
     /// For how many seconds dead ones stayed, sorted.
     pub(crate) stays: Vec<f64>,
     pub(crate) fixed_stays: Vec<f64>,
-    /// Dead members that the keeper never evicted.
+    /// Dead members that the hub never evicted.
     pub(crate) forgotten: u64,
 }
 
@@ -66,7 +59,7 @@ struct Member {
 }
 
 /// Lets members send heartbeats.
-pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
+pub(crate) fn run(plan: &Plan, kept: &mut Kept) -> Seen {
     let end = Time::from_epoch(Duration::from_secs(plan.hours * 3600));
     let mut random = SplitMix64::new(plan.seed);
     let mut members: Vec<Member> = (0..plan.members)
@@ -81,7 +74,6 @@ pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
         .collect();
     let mut seen = Seen::default();
     let mut under_way: BinaryHeap<Reverse<(Time, u32, u32)>> = BinaryHeap::new();
-    let mut gone = Vec::new();
     let interval = INTERVAL.as_nanos() as u64;
     for number in 0..(plan.hours * 360) as u32 {
         for index in 0..plan.members {
@@ -91,7 +83,7 @@ pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
                 && *at <= now
             {
                 if let Some(Reverse((at, index, number))) = under_way.pop() {
-                    seen.arrive(at, index, number, &mut members, keeper, &mut gone);
+                    seen.arrive(at, index, number, &mut members, kept);
                 }
             }
             let member = &mut members[index];
@@ -105,14 +97,14 @@ pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
             seen.arrived += 1;
             for copy in copies.iter() {
                 if copy.at <= now {
-                    seen.arrive(now, index as u32, number, &mut members, keeper, &mut gone);
+                    seen.arrive(now, index as u32, number, &mut members, kept);
                 } else {
                     under_way.push(Reverse((copy.at, index as u32, number)));
                 }
             }
         }
     }
-    seen.pass(end, &mut members, keeper, &mut gone);
+    seen.pass(end, &mut members, kept);
     for member in &mut members {
         member.fixed(end, &mut seen);
         seen.forgotten += u64::from(member.dies.is_some() && member.present);
@@ -123,34 +115,25 @@ pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
 }
 
 impl Seen {
-    fn arrive(
-        &mut self,
-        now: Time,
-        index: u32,
-        number: u32,
-        members: &mut [Member],
-        keeper: &mut dyn Keeper,
-        gone: &mut Vec<u32>,
-    ) {
-        self.pass(now, members, keeper, gone);
-        keeper.heartbeat(now, index, number);
+    fn arrive(&mut self, now: Time, index: u32, number: u32, members: &mut [Member], kept: &mut Kept) {
+        self.pass(now, members, kept);
+        kept.heartbeat(now, index, number);
         let member = &mut members[index as usize];
         member.fixed(now, self);
         (member.present, member.fixed_present, member.heard) = (true, true, Some(now));
     }
 
-    /// Lets time pass for the keeper.
-    fn pass(&mut self, now: Time, members: &mut [Member], keeper: &mut dyn Keeper, gone: &mut Vec<u32>) {
-        while let Some(due) = keeper.due().filter(|due| *due <= now) {
-            keeper.evict(due, gone);
-            for index in gone.drain(..) {
+    /// Lets time pass for the kept.
+    fn pass(&mut self, now: Time, members: &mut [Member], kept: &mut Kept) {
+        while let Some(due) = kept.due().filter(|due| *due <= now) {
+            kept.evict(due, |index, _, _| {
                 let member = &mut members[index as usize];
                 assert!(std::mem::take(&mut member.present), "an evicted member was there");
                 match member.dies.filter(|dies| *dies <= due) {
                     Some(dies) => self.stays.push((due - dies).as_secs_f64()),
                     None => self.evicted += 1,
                 }
-            }
+            });
         }
     }
 }
