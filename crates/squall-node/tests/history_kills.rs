@@ -95,9 +95,8 @@ fn kill_once(path: &Path, round: u64, after: Duration, sums: &mut Sums) {
     child.kill().expect("to kill it");
     child.wait().expect("its end");
     let mut told = HashMap::new();
-    loop {
-        // A line that was cut off was not told.
-        let Some(whole) = line.strip_suffix('\n') else { break };
+    // A line that was cut off was not told.
+    while let Some(whole) = line.strip_suffix('\n') {
         if let Some(trouble) = whole.strip_prefix("trouble ") {
             panic!("round {round}: the child says: {trouble}");
         }
