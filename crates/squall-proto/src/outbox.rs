@@ -17,6 +17,7 @@ pub struct Outbox {
     frames: Vec<Entry>,
     destinations: Vec<Origin>,
     closes: Vec<Origin>,
+    isolated: Vec<Origin>,
     refusal: Option<Refusal>,
     max_bytes: usize,
     max_frames: usize,
@@ -42,6 +43,7 @@ pub struct Mark {
     frames: usize,
     destinations: usize,
     closes: usize,
+    isolated: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,7 @@ impl Outbox {
             frames: Vec::with_capacity(max_frames.min(128)),
             destinations: Vec::with_capacity(max_frames.min(128)),
             closes: Vec::new(),
+            isolated: Vec::new(),
             refusal: None,
             max_bytes,
             max_frames,
@@ -89,32 +92,6 @@ impl Outbox {
     /// that are not validated keeps their amplification limit itself.
     pub fn to(&mut self, origin: &Origin) -> Reply<'_> {
         self.open(origin, usize::MAX)
-    }
-
-    /// One body for many peers; the bytes are stored once.
-    ///
-    /// # Errors
-    /// [`Refusal::TooLong`] and [`Refusal::Full`], when no peer gets anything of it.
-    pub fn to_all(&mut self, peers: &mut dyn Iterator<Item = Origin>, body: &[u8]) -> Result<(), Refusal> {
-        if body.len() > MAX_DATAGRAM {
-            return Err(Refusal::TooLong { limit: MAX_DATAGRAM });
-        }
-        if body.len() > self.max_bytes - self.bytes.len() {
-            return Err(Refusal::Full);
-        }
-        let mark = self.mark();
-        let start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(body);
-        let end = self.bytes.len() as u32;
-        for origin in peers {
-            if self.frames.len() == self.max_frames {
-                self.rewind(mark);
-                return Err(Refusal::Full);
-            }
-            let destination = self.destination(&origin);
-            self.frames.push(Entry { destination, start, end });
-        }
-        Ok(())
     }
 
     /// Ends the connection `origin` once what was written to it before is sent. Means nothing for a
@@ -178,14 +155,18 @@ impl Outbox {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.closes.is_empty()
+        self.frames.is_empty() && self.closes.is_empty() && self.isolated.is_empty()
     }
 
     /// Whether half of the outbox is free, and the longest datagram fits; if not, the driver sends first.
     /// So an answer of up to half of the limit (128 KiB by default) is never refused for what others left.
+    ///
+    /// No more than 1024 frames wait then, so that a protocol that writes for as long as there is room, and goes on
+    /// when it is called next, leaves its driver some milliseconds of sending and not a tenth of a second, in
+    /// which nobody reads what arrives.
     pub fn has_room(&self) -> bool {
         let free = self.max_bytes - self.bytes.len();
-        free >= MAX_DATAGRAM.max(self.max_bytes / 2) && self.frames.len() <= self.max_frames / 2
+        free >= MAX_DATAGRAM.max(self.max_bytes / 2) && self.frames.len() <= TURN.min(self.max_frames / 2)
     }
 
     /// Forgets all that waits and keeps the memory.
@@ -194,6 +175,7 @@ impl Outbox {
         self.frames.clear();
         self.destinations.clear();
         self.closes.clear();
+        self.isolated.clear();
         self.refusal = None;
     }
 
@@ -204,6 +186,7 @@ impl Outbox {
             frames: self.frames.len(),
             destinations: self.destinations.len(),
             closes: self.closes.len(),
+            isolated: self.isolated.len(),
         }
     }
 
@@ -213,6 +196,7 @@ impl Outbox {
         self.frames.truncate(mark.frames);
         self.destinations.truncate(mark.destinations);
         self.closes.truncate(mark.closes);
+        self.isolated.truncate(mark.isolated);
         self.refusal = None;
     }
 
@@ -489,6 +473,10 @@ impl Drop for Reply<'_> {
 /// How many times a request an answer may be to an address that is not validated, headers counted
 /// ([RFC 9000 §8.1](https://www.rfc-editor.org/rfc/rfc9000#section-8.1)).
 const AMPLIFICATION_LIMIT: usize = 3;
+/// Frames that wait while there is room: a kernel takes about 3 µs to send one.
+const TURN: usize = 1024;
 
+mod fan;
+mod isolate;
 #[cfg(test)]
 mod tests;

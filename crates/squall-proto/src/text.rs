@@ -1,5 +1,7 @@
 //! What a peer sent, made safe for a terminal.
 
+use alloc::borrow::Cow;
+use alloc::string::String;
 use core::fmt::{self, Write as _};
 
 /// `bytes` as text that can be shown on a terminal, whoever sent them.
@@ -99,6 +101,59 @@ fn pieces(bytes: &[u8]) -> impl Iterator<Item = Piece> + '_ {
     })
 }
 
+/// `bytes` as one line that can be passed on to others, whoever sent them: bytes that are no UTF-8 become
+/// U+FFFD, a tab becomes a space, and what [`sanitize`] escapes is taken out, as is white space at the
+/// ends. What is clean already is lent and not copied; a line of printable ASCII costs one look at each of its bytes.
+///
+/// ```
+/// use squall_proto::text::clean;
+///
+/// assert_eq!(clean(b" hi\xff\tyou\x1b[2J\r\n"), "hi\u{fffd} you[2J");
+/// ```
+pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
+    let valid = core::str::from_utf8(bytes);
+    if let Ok(text) = valid
+        && (is_printable_ascii(bytes) || !text.chars().any(is_unclean))
+    {
+        return Cow::Borrowed(text.trim());
+    }
+    // The ends go first, so that a line end that is nearly always there costs no copy.
+    if let Ok(text) = valid
+        && let text = text.trim_matches(|end: char| end.is_whitespace() || is_unclean(end))
+        && !text.chars().any(is_unclean)
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.extend(chunk.valid().chars().filter_map(|character| match character {
+            '\t' => Some(' '),
+            character => (!is_unclean(character)).then_some(character),
+        }));
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    let kept = text.trim_end().len();
+    text.truncate(kept);
+    let from = text.len() - text.trim_start().len();
+    text.drain(..from);
+    Cow::Owned(text)
+}
+
+/// Whether all of `bytes` are from space to tilde. Looks at whole blocks, so that the compiler can use vectors.
+fn is_printable_ascii(bytes: &[u8]) -> bool {
+    let unprintable = |byte: &u8| u8::from(!(b' '..=b'~').contains(byte));
+    let mut blocks = bytes.chunks_exact(32);
+    blocks.all(|block| block.iter().map(unprintable).fold(0, |any, one| any | one) == 0)
+        && blocks.remainder().iter().map(unprintable).fold(0, |any, one| any | one) == 0
+}
+
+/// Whether [`clean`] takes `character` out or replaces it.
+pub(crate) fn is_unclean(character: char) -> bool {
+    character.is_control() || is_hidden(character)
+}
+
 /// Whether `character` acts on what is around it instead of being seen.
 fn is_hidden(character: char) -> bool {
     matches!(
@@ -173,7 +228,46 @@ mod tests {
         assert_eq!(sanitize(b"").max_len(0).to_string(), "");
     }
 
+    #[test]
+    fn what_is_passed_on_is_one_clean_line() {
+        for (sent, passed) in [
+            (&b""[..], ""),
+            (b" \x00\r\n", ""),
+            (b"hello", "hello"),
+            (b"\t hello  world \r", "hello  world"),
+            (b"a\tb\nc", "a bc"),
+            (b"\x1b[31mred", "[31mred"),
+            (b"a\xff\xe4\xbd", "a\u{fffd}\u{fffd}"),
+            ("\u{feff}Grüße\u{202e}, 你好 ".as_bytes(), "Grüße, 你好"),
+            ("\u{202e} \u{2066} a".as_bytes(), "a"),
+            ("\u{ff}\u{202e} x\u{0} ".as_bytes(), "\u{ff} x"),
+        ] {
+            assert_eq!(clean(sent), passed, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_clean_line_is_not_copied() {
+        for sent in ["hello", " a long line of text, with more than 32 bytes in it\r\n", "Grüße, 你好\n", ""]
+        {
+            assert!(matches!(clean(sent.as_bytes()), Cow::Borrowed(_)), "{sent:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_passed_on_is_clean_and_stays_as_it_is(
+            bytes in prop::collection::vec(any::<u8>(), 0..60),
+            text: String,
+        ) {
+            for input in [bytes, Vec::from(text)] {
+                let once = clean(&input);
+                prop_assert!(!once.chars().any(is_unclean));
+                prop_assert_eq!(once.trim(), &once);
+                prop_assert_eq!(&clean(once.as_bytes()), &once);
+            }
+        }
+
         #[test]
         fn nothing_that_is_shown_acts_on_a_terminal(
             bytes in prop::collection::vec(any::<u8>(), 0..60),

@@ -29,7 +29,7 @@ pub use interface_changes::InterfaceChanges;
 pub use interfaces::{
     Interface, InterfaceAddress, InterfaceError, InterfaceFlags, interface_index, interface_name, interfaces,
 };
-pub use options::{Ecn, Memory, PathMtuDiscovery};
+pub use options::{Credentials, Ecn, Memory, PathMtuDiscovery};
 pub use poll::{Poller, Waker, wait_writable};
 pub use socket::{ConnectError, Family, Kind, Received, Socket};
 pub use zone::{ZoneError, display_address, parse_address, zone_index};

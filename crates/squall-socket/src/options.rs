@@ -5,6 +5,7 @@
 
 mod buffers;
 mod common;
+mod credentials;
 mod ip;
 mod multicast;
 mod numbers;
@@ -15,6 +16,7 @@ mod receive;
 mod tests;
 
 pub use buffers::Memory;
+pub use credentials::Credentials;
 pub use ip::Ecn;
 pub use path_mtu::PathMtuDiscovery;
 

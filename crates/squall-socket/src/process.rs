@@ -187,6 +187,12 @@ pub fn heed_children() -> io::Result<()> {
     if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The effective user of this process ([geteuid(2)](https://man7.org/linux/man-pages/man2/geteuid.2.html)); 0 is root.
+pub fn user() -> u32 {
+    // SAFETY: no pointers. It cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Gives the calling thread a name of up to 15 bytes, and, called by the first thread, the process
 /// ([prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html), `PR_SET_NAME`), as `ps` shows it. Elsewhere than on
 /// Linux it does nothing.

@@ -42,6 +42,7 @@ pub mod load;
 mod offload;
 pub mod path_mtu;
 mod pool;
+mod remote;
 mod server;
 pub mod sessions;
 mod stats;
@@ -55,7 +56,10 @@ pub use clock::seed;
 pub use engine::Offload;
 pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};
-pub use server::{BindError, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open};
+pub use remote::{Remote, RemoteError};
+pub use server::{
+    BindError, Gauge, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open,
+};
 pub use squall_proto::{
     Effect, Handler, Input, MAX_DATAGRAM, Method, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request,
     Stateless, Status, Target, Transport, chat, framing, guard, random, retry, text,
@@ -67,6 +71,7 @@ pub use stream::StreamLimits;
 pub use stream::conversation::{Conversation, StreamHandler};
 pub use uri::{IpFamily, Uri, UriError};
 pub use verdict::Verdict;
+pub use workers::is_worker;
 
 /// The examples of the guide for people who come from Python's `socket` and `socketserver`.
 #[cfg(doctest)]

@@ -112,3 +112,63 @@ fn one_body_for_many_peers_is_stored_once() {
     assert_eq!(outbox.to_all(&mut { four }, b"hello"), Err(Refusal::Full));
     assert!(outbox.is_empty(), "all or nobody");
 }
+
+#[test]
+fn a_row_for_many_peers_is_stored_once_and_each_peer_s_frames_lie_one_behind_the_other() {
+    let mut outbox = Outbox::with_limits(1000, 6);
+    let peers = ["192.0.2.1:1", "192.0.2.2:2", "192.0.2.3:3"].map(|peer| origin(peer, true));
+    outbox.to(&peers[0]).write(b"before").unwrap();
+    outbox.to_all_rows(&mut peers[..2].iter().copied(), b"one, two!rest", &[4, 9]).unwrap();
+    assert_eq!(outbox.bytes(), b"beforeone, two!", "stored once, without the rest");
+    let rows: Vec<_> =
+        outbox.frames().skip(1).map(|frame| (frame.payload, *frame.destination, frame.start)).collect();
+    assert_eq!(
+        rows,
+        [
+            (&b"one,"[..], peers[0], 6),
+            (b" two!", peers[0], 10),
+            (b"one,", peers[1], 6),
+            (b" two!", peers[1], 10)
+        ]
+    );
+    assert_eq!(outbox.frames_left(), 1);
+    let third = outbox.to_all_rows(&mut peers[2..].iter().copied(), b"one, two!", &[4, 9]);
+    assert_eq!(third, Err(Refusal::Full));
+    assert_eq!((outbox.len(), outbox.bytes().len()), (5, 15), "a peer gets its whole row or nobody gets any");
+    outbox.clear();
+    outbox.to_all_rows(&mut peers.into_iter(), b"", &[0]).unwrap();
+    assert_eq!(payloads(&outbox), [b""; 3], "an empty datagram is one");
+    let long = [0; MAX_DATAGRAM + 2];
+    let whole = outbox.to_all_rows(&mut peers.into_iter(), &long, &[1, long.len()]);
+    assert_eq!(whole, Err(Refusal::TooLong { limit: MAX_DATAGRAM }));
+}
+
+#[test]
+fn peers_to_be_taken_apart_are_told_once_each_up_to_a_bound_until_the_outbox_is_cleared() {
+    let mut outbox = Outbox::new();
+    let one = origin("192.0.2.1:1", true);
+    outbox.isolate(&one);
+    outbox.isolate(&one);
+    assert_eq!(outbox.isolated(), [one]);
+    assert!(!outbox.is_empty(), "its driver has something to do");
+    let mark = outbox.mark();
+    for port in 2..200 {
+        outbox.isolate(&origin(&alloc::format!("192.0.2.1:{port}"), true));
+    }
+    assert_eq!(outbox.isolated().len(), 64);
+    outbox.rewind(mark);
+    assert_eq!(outbox.isolated(), [one], "what a failed handler asked is forgotten");
+    outbox.clear();
+    assert!(outbox.isolated().is_empty() && outbox.is_empty());
+}
+
+#[test]
+fn who_writes_while_there_is_room_leaves_a_turn_s_work_to_the_driver() {
+    let mut outbox = Outbox::new();
+    let peer = origin("192.0.2.1:1", true);
+    while outbox.has_room() {
+        outbox.to_all_rows(&mut [peer; 100].into_iter(), b"one, two", &[4, 8]).unwrap();
+    }
+    assert_eq!(outbox.len(), 1200, "not the 65,536 that an answer may have");
+    assert!(outbox.frames_left() > 60_000);
+}

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use squall_proto::{Origin, Outbox, Protocol};
+use squall_proto::{Origin, Outbox};
 use squall_time::Time;
 
+use crate::remote::Machine;
 use crate::stats::Counter;
 use crate::stream::bridge::{Bridge, Told};
 use crate::stream::line::{Line, Put};
 
 /// A protocol, and what the shard knows of it.
 pub(crate) struct Hosted {
-    pub(crate) protocol: Box<dyn Protocol>,
+    pub(crate) protocol: Box<dyn Machine>,
     /// The service's name.
     pub(crate) service: String,
     /// The time before which it is not called for its deadline: it panicked there.
@@ -22,7 +23,7 @@ pub(crate) struct Hosted {
 }
 
 impl Hosted {
-    pub(crate) fn new(protocol: Box<dyn Protocol>, service: &str) -> Self {
+    pub(crate) fn new(protocol: Box<dyn Machine>, service: &str) -> Self {
         Self { protocol, service: service.to_owned(), muted: Time::ZERO, connections: None }
     }
 }
@@ -65,8 +66,16 @@ impl Connections {
 
     /// Puts what the protocol wrote into its lines, and ends those that it closed.
     pub(crate) fn deliver(&mut self, outbox: &Outbox) {
-        for frame in outbox.frames().filter(|frame| frame.destination.transport.is_stream()) {
-            let Some(line) = self.lines.get(frame.destination) else { continue };
+        // The frames of a row go to one line, which is looked for once.
+        let mut last = None;
+        for frame in outbox.frames() {
+            let line = match last {
+                Some((index, line)) if index == frame.destination_index => line,
+                _ if frame.destination.transport.is_stream() => self.lines.get(frame.destination),
+                _ => None,
+            };
+            last = Some((frame.destination_index, line));
+            let Some(line) = line else { continue };
             match line.put(frame.payload) {
                 Put::Taken => line.stats.add(Counter::Replies, 1),
                 Put::Filled => {

@@ -1,5 +1,8 @@
 //! One shard: a thread, its sockets, its protocols.
 
+mod apart;
+mod calls;
+mod flush;
 mod streams;
 
 use std::io;
@@ -7,13 +10,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use squall_proto::{Input, Origin, Outbox, Peer, Refusal, Request, Time, Transport};
+use squall_proto::{Input, Origin, Outbox, Refusal, Request, Time, Transport};
 use squall_socket::{Address, Message, Poller, ReceiveBatch, Socket, Waker};
 
+use super::apart::Aparts;
 use super::gate::{Arrival, Gate, Rules};
 use super::hosted::Hosted;
 use super::returns::{Done, Returns};
-use super::sender::{Exit, FLUSH_AT, Offload, Sender};
+use super::sender::{FLUSH_AT, Offload, Sender};
 use super::unix_peers::UnixPeers;
 use crate::control::{Busy, Control};
 use crate::hooks::{ServerError, panic_message};
@@ -34,6 +38,8 @@ pub(crate) struct Endpoint {
     pub(crate) wildcard: bool,
     pub(crate) rules: Rules,
     pub(crate) app: App,
+    /// Whether a peer can be given a socket of its own beside it: no other socket shares its address.
+    pub(crate) alone: bool,
     pub(crate) stats: Arc<SocketStats>,
     pub(crate) tally: Tally,
 }
@@ -49,6 +55,7 @@ pub(crate) enum App {
 
 pub(crate) struct ShardConfig {
     pub(crate) gso: Offload,
+    pub(crate) gro: Offload,
     /// Datagrams that a shard takes with one call.
     pub(crate) batch: usize,
     /// Whether each request, and not only each batch, is timed for the watchdog.
@@ -64,6 +71,7 @@ pub(crate) struct Shard {
     returns: Arc<Returns>,
     endpoints: Vec<Endpoint>,
     protocols: Vec<Hosted>,
+    apart: Aparts,
     unix_peers: UnixPeers,
     batch: ReceiveBatch,
     outbox: Outbox,
@@ -94,6 +102,9 @@ impl Shard {
         for connections in protocols.iter().filter_map(|hosted| hosted.connections.as_ref()) {
             poller.add(&connections.bridge.waker, CONNECTIONS)?;
         }
+        for hosted in &protocols {
+            hosted.protocol.attach(waker.clone());
+        }
         for endpoint in &endpoints {
             endpoint.socket.set_nonblocking(true)?;
         }
@@ -104,6 +115,7 @@ impl Shard {
             sender: Sender::new(config.gso),
             outbox: Outbox::new(),
             unix_peers: UnixPeers::new(UNIX_PEERS),
+            apart: Aparts::new(),
             done: Vec::new(),
             look: LOOK_FIRST,
             looked: Time::ZERO,
@@ -119,8 +131,16 @@ impl Shard {
         })
     }
 
+    /// Says that it runs on this thread, or will.
+    pub(crate) fn own(&self) {
+        for hosted in &self.protocols {
+            hosted.protocol.own();
+        }
+    }
+
     /// Serves until the server stops and all that was given away is back, or the deadline has passed.
     pub(crate) fn run(mut self) -> io::Result<()> {
+        self.own();
         let mut ready = Vec::new();
         loop {
             let stopping = self.control.stopping();
@@ -145,15 +165,20 @@ impl Shard {
             }
             for token in ready.drain(..) {
                 match token {
-                    WAKE => self.take_returns(),
+                    WAKE => {
+                        self.take_returns();
+                        self.take_calls();
+                    }
                     CONNECTIONS => self.take_connections(),
                     token if self.takes() => self.receive(token),
                     // Requests that wait at the sockets were never taken.
                     _ => {}
                 }
             }
+            self.read_apart();
             self.run_timeouts();
         }
+        self.take_calls();
         let now = self.control.now();
         for index in 0..self.protocols.len() {
             self.input(index, now, Input::Stopping);
@@ -187,7 +212,8 @@ impl Shard {
     }
 
     fn next_timeout(&self) -> Option<Duration> {
-        let deadline = (0..self.protocols.len()).filter_map(|index| self.deadline(index)).min()?;
+        let deadlines = (0..self.protocols.len()).filter_map(|index| self.deadline(index));
+        let deadline = deadlines.chain(self.apart.due().filter(|_| self.takes())).min()?;
         Some(deadline.since(self.control.now()))
     }
 
@@ -251,7 +277,7 @@ impl Shard {
         let batch = std::mem::replace(&mut self.batch, ReceiveBatch::new(0, 0));
         let mut flushed = now;
         for (count, received) in batch.iter().enumerate() {
-            self.take(token, now, &received);
+            self.take(token, self.endpoints[token].bound, now, &received);
             // Reading the clock for each would cost a hundredth of all a datagram costs.
             let look = count % CLOCK_EVERY == CLOCK_EVERY - 1;
             if self.outbox.len() >= FLUSH_AT
@@ -272,10 +298,11 @@ impl Shard {
         endpoint.tally.publish(&endpoint.stats);
     }
 
-    /// One message of the kernel's, which may hold several datagrams.
-    fn take(&mut self, token: usize, now: Time, received: &Message<'_>) {
+    /// One message of the kernel's, which may hold several datagrams. `bound` is where its socket is bound, where that is
+    /// an IP address.
+    fn take(&mut self, token: usize, bound: Option<SocketAddr>, now: Time, received: &Message<'_>) {
         let endpoint = &mut self.endpoints[token];
-        let arrival = match (received.from, endpoint.bound) {
+        let arrival = match (received.from, bound) {
             (Address::Ip(from), Some(bound)) => {
                 self.gate.arrival(endpoint.rules, from, bound, &received.ancillary)
             }
@@ -386,80 +413,6 @@ impl Shard {
         for endpoint in &mut self.endpoints {
             endpoint.tally.publish(&endpoint.stats);
         }
-    }
-
-    /// Sends what waits after requests of the endpoint `token`.
-    fn flush(&mut self, token: usize, now: Time) {
-        if self.outbox.is_empty() {
-            return;
-        }
-        match self.endpoints[token].app {
-            App::Protocol(index) if self.has_many_ways(index) => {
-                self.flush_protocol(index, now);
-            }
-            _ => {
-                self.send(token, now, |_| true);
-                self.outbox.clear();
-            }
-        }
-    }
-
-    /// Whether a protocol has more than one socket to write to.
-    fn has_many_ways(&self, index: usize) -> bool {
-        self.protocols[index].connections.is_some()
-            || self.endpoints.iter().filter(|endpoint| endpoint.app.is(index)).count() > 1
-    }
-
-    /// Sends what a protocol wrote, each frame by the endpoint that its destination was heard on.
-    fn flush_protocol(&mut self, index: usize, now: Time) {
-        for token in 0..self.endpoints.len() {
-            if self.outbox.is_empty() {
-                break;
-            }
-            let endpoint = &self.endpoints[token];
-            if endpoint.app.is(index) {
-                let (transport, bound, wildcard) = (endpoint.transport, endpoint.bound, endpoint.wildcard);
-                let (v4, v6) = (!endpoint.v6 || endpoint.dual_stack, endpoint.v6);
-                self.send(token, now, |origin| {
-                    transport == origin.transport
-                        && match (bound, origin.local) {
-                            (Some(bound), Some(local)) if wildcard => {
-                                bound.port() == local.port() && if local.is_ipv4() { v4 } else { v6 }
-                            }
-                            (bound, local) => bound == local,
-                        }
-                });
-                let endpoint = &mut self.endpoints[token];
-                endpoint.tally.publish(&endpoint.stats);
-            }
-        }
-        if let Some(connections) = &mut self.protocols[index].connections {
-            connections.deliver(&self.outbox);
-        }
-        self.outbox.clear();
-        self.tell_full(index, now);
-    }
-
-    fn send(&mut self, token: usize, now: Time, belongs: impl Fn(&Origin) -> bool) {
-        let endpoint = &mut self.endpoints[token];
-        let exit = Exit {
-            socket: &endpoint.socket,
-            v6: endpoint.v6,
-            unix: endpoint.bound.is_none(),
-            wildcard: endpoint.wildcard,
-            unix_peers: &self.unix_peers,
-            stats: &endpoint.stats,
-        };
-        let unix_peers = &self.unix_peers;
-        self.sender.send(now, &self.outbox, &exit, &mut endpoint.tally, |origin| {
-            belongs(origin)
-                && match origin.peer {
-                    Peer::Ip(_) => true,
-                    Peer::Conn(number) => {
-                        unix_peers.address(number).is_none_or(|(endpoint, _)| endpoint == token)
-                    }
-                }
-        });
     }
 }
 

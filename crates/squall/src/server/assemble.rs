@@ -21,6 +21,7 @@ use crate::engine::hosted::{Connections, Hosted};
 use crate::engine::{App, Endpoint, Gate, Rules, Shard, ShardConfig};
 use crate::offload::Work;
 use crate::pool::Pool;
+use crate::remote::{Machine, Plain};
 use crate::stats::{SocketStats, Tally};
 use crate::stream::bridge::Bridge;
 use crate::stream::{self, Listener, StreamApp, StreamService};
@@ -95,6 +96,7 @@ pub(crate) fn assemble(
             (Application::Handler(handler), Some(pool)) => Shared::Pool(Arc::clone(pool), handler),
             (Application::Handler(handler), None) => Shared::Inline(handler),
         };
+        let one_owner = matches!(app, Shared::Protocol(..));
         // A shard's protocol of this service, once it has one.
         let mut hosted = vec![None; shard_count];
         for bound in own {
@@ -122,6 +124,8 @@ pub(crate) fn assemble(
                     dual_stack: bound.v6() && matches!(socket.only_v6(), Ok(false)),
                     wildcard: bound.wildcard,
                     rules,
+                    // With a limit on requests each must come by itself.
+                    alone: one_owner && bound.transport == Transport::Udp && config.limit.is_none(),
                     app,
                     stats: register(bound, shard),
                     tally: Tally::new(),
@@ -138,7 +142,8 @@ pub(crate) fn assemble(
             rate_limit: config.rate_limit.as_ref().map(|limit| RateLimit::new(limit, seed())),
             hooks: Arc::clone(control.hooks()),
         };
-        let shard_config = ShardConfig { gso: config.gso, batch: config.batch, time_requests };
+        let shard_config =
+            ShardConfig { gso: config.gso, gro: config.gro, batch: config.batch, time_requests };
         let busy = control.add_busy();
         let shard = Shard::new(Arc::clone(&control), busy, gate, shard_config, endpoints, protocols)?;
         seats.push(Seat { number: first_shard + number, shard });
@@ -181,15 +186,15 @@ impl Shared {
         runtime: Option<&runtime::Runtime>,
     ) -> App {
         let index = *hosted;
-        let mut host = |protocol: Box<dyn Protocol>| {
-            protocols.push(Hosted::new(protocol, service));
+        let mut host = |machine: Box<dyn Machine>| {
+            protocols.push(Hosted::new(machine, service));
             *hosted = Some(protocols.len() - 1);
             App::Protocol(protocols.len() - 1)
         };
         match self {
-            Shared::Inline(handler) => host(Box::new(Stateless(Arc::clone(handler)))),
+            Shared::Inline(handler) => host(Box::new(Plain(Stateless(Arc::clone(handler))))),
             Shared::Protocol(number, _) => App::Protocol(*number),
-            Shared::Protocols(make) => index.map_or_else(|| host(make()), App::Protocol),
+            Shared::Protocols(make) => index.map_or_else(|| host(Box::new(Plain(make()))), App::Protocol),
             Shared::Pool(pool, handler) => App::Away(Work::Pool(Arc::clone(pool), Arc::clone(handler))),
             Shared::Asynchronous(handler) => match runtime {
                 Some(runtime) => App::Away(Work::Runtime(runtime.handle().clone(), handler.clone())),

@@ -59,6 +59,19 @@ pub struct Report {
     pub stats: Snapshot,
 }
 
+impl Report {
+    /// What this server and another one, which ran beside it, did together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            handled: self.handled + other.handled,
+            unanswered: self.unanswered + other.unanswered,
+            unfinished: self.unfinished + other.unfinished,
+            elapsed: self.elapsed.max(other.elapsed),
+            stats: self.stats.and(other.stats),
+        }
+    }
+}
+
 /// Tells a running server to stop, from any thread.
 #[derive(Clone)]
 pub struct Stopper(Arc<Control>);
@@ -73,6 +86,29 @@ impl Stopper {
     /// order's time.
     pub fn stop_within(&self, grace: Duration) {
         self.0.stop(Some(grace));
+    }
+}
+
+/// Reads a running server's counts, from any thread, also while it stops.
+#[derive(Clone)]
+pub struct Gauge {
+    control: Arc<Control>,
+    meters: Vec<(Arc<SocketStats>, Arc<Socket>)>,
+}
+
+impl Gauge {
+    /// The counts up to now, as [`Running::stats`] tells them.
+    pub fn read(&self) -> Snapshot {
+        for (stats, socket) in &self.meters {
+            stats.set_memory(socket.memory().ok());
+        }
+        self.control.stats.snapshot()
+    }
+}
+
+impl std::fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gauge")
     }
 }
 
@@ -95,10 +131,12 @@ impl Running {
 
     /// The counts up to now. With worker processes they lag behind by a quarter of a second.
     pub fn stats(&self) -> Snapshot {
-        for (stats, socket) in &self.meters {
-            stats.set_memory(socket.memory().ok());
-        }
-        self.control.stats.snapshot()
+        self.gauge().read()
+    }
+
+    /// Something to read the counts with from elsewhere.
+    pub fn gauge(&self) -> Gauge {
+        Gauge { control: Arc::clone(&self.control), meters: self.meters.clone() }
     }
 
     /// For how long each shard, and each stream listener behind them, has been inside its handlers; zero
@@ -201,6 +239,9 @@ fn open(server: Server, keep_first: bool) -> Result<(Running, Option<Seat>), Bin
     let (control, mut parts, meters, mut seats) =
         assemble(services, config, bound, 0, false).map_err(BindError::Start)?;
     let first = (keep_first && !seats.is_empty()).then(|| seats.remove(0));
+    if let Some(first) = &first {
+        first.shard.own();
+    }
     parts.groups = groups::keep(&control, members).map_err(|error| failed(&control, error))?;
     parts.spawn(&control, seats).map_err(BindError::Start)?;
     let started = control.now();

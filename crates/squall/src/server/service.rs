@@ -9,6 +9,7 @@ use squall_proto::framing::Framing;
 use squall_proto::{Handler, Protocol};
 
 use crate::offload::{AsyncHandler, Asynchronous};
+use crate::remote::{self, Machine, Plain, Remote};
 use crate::stream::conversation::StreamHandler;
 use crate::uri::{Uri, UriError};
 
@@ -34,7 +35,7 @@ pub(crate) struct Listen {
 pub(crate) enum Application {
     Handler(Arc<dyn Handler>),
     Asynchronous(Asynchronous),
-    Protocol(Box<dyn Protocol>),
+    Protocol(Box<dyn Machine>),
     Protocols(Arc<dyn Fn() -> Box<dyn Protocol> + Send + Sync>),
     Conversation(Arc<dyn StreamHandler>),
 }
@@ -58,7 +59,32 @@ impl Service {
     /// write once either side has ended it. What is written to a peer waits up to 1 MiB; at 64 KiB the protocol is
     /// told that it is full ([`Input::Full`](squall_proto::Input::Full)).
     pub fn protocol(name: impl Into<String>, protocol: impl Protocol + 'static) -> Self {
-        Self::with(name, Application::Protocol(Box::new(protocol)))
+        Self::with(name, Application::Protocol(Box::new(Plain(protocol))))
+    }
+
+    /// As [`protocol`](Self::protocol), and something to call the protocol with from other threads while it runs: for
+    /// an operator's orders, and for what is looked up elsewhere and told to the protocol later.
+    ///
+    /// ```
+    /// # use squall::{Input, Outbox, Protocol, Server, Service, Time};
+    /// # #[derive(Default)]
+    /// struct Counter { messages: u64 }
+    /// # impl Protocol for Counter {
+    /// #     fn handle_input(&mut self, _: Time, _: Input<'_>, _: &mut Outbox) { self.messages += 1; }
+    /// #     fn handle_timeout(&mut self, _: Time, _: &mut Outbox) {}
+    /// #     fn poll_timeout(&self) -> Option<Time> { None }
+    /// # }
+    /// let (service, remote) = Service::protocol_with_remote("count", Counter::default());
+    /// let server = Server::new().service(service.at("udp://127.0.0.1:0")?).start()?;
+    /// assert_eq!(remote.ask(|counter, _now, _out| counter.messages), Ok(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn protocol_with_remote<P: Protocol + 'static>(
+        name: impl Into<String>,
+        protocol: P,
+    ) -> (Self, Remote<P>) {
+        let (machine, remote) = remote::with_calls(protocol);
+        (Self::with(name, Application::Protocol(machine)), remote)
     }
 
     /// A service of a protocol whose peers know nothing of each other: `make` makes one for each shard,

@@ -10,6 +10,7 @@ mod parent;
 mod worker;
 
 pub(crate) use parent::{Plan, Supervisor};
+pub use worker::is_worker;
 pub(crate) use worker::{inheritance, run_as_worker};
 
 /// What names a worker's inheritance: the parent's process, number, line to the parent, and for each address

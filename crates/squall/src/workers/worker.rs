@@ -24,6 +24,13 @@ pub(crate) struct Inheritance {
     sockets: Vec<(usize, Transport, Socket)>,
 }
 
+/// Whether this process is a worker of a server with [`Model::Processes`](crate::Model::Processes), started again
+/// by its parent: what there may be only once, a file that is locked for instance, is the parent's then.
+pub fn is_worker() -> bool {
+    let of_parent = |text: String| text.split(' ').next()?.parse::<u32>().ok();
+    env::var(VARIABLE).ok().and_then(of_parent) == Some(parent_id())
+}
+
 /// Takes the inheritance of this process, if it is a worker and has not taken it before.
 pub(crate) fn inheritance() -> io::Result<Option<Inheritance>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
