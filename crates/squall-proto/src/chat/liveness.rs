@@ -170,6 +170,11 @@ impl Liveness {
         if all > 0.0 { (self.after_heard.hit + self.after_lost.hit) / all } else { 0.0 }
     }
 
+    /// When anything came from it last.
+    pub fn last_heard(&self) -> Time {
+        self.heard
+    }
+
     /// How many heartbeats in a row must be missed.
     fn missed(&self, config: &LivenessConfig) -> f32 {
         let interval = self.interval.max(MIN_INTERVAL);
