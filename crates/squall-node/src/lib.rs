@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod announce;
+pub mod chat;
 mod clock;
 mod config;
 mod discover;

@@ -1,0 +1,3 @@
+//! Chat in a node: what surrounds the hub of [`squall::chat`].
+
+pub mod history;
