@@ -127,7 +127,10 @@ impl Client {
         }
         match (found.len(), failed) {
             (0, Some(problem)) => Err(problem),
-            (0, None) => Err(ClientError::NoNode { path: usual, source: io::Error::from_raw_os_error(squall::socket::errno::ENOENT) }),
+            (0, None) => Err(ClientError::NoNode {
+                path: usual,
+                source: io::Error::from_raw_os_error(squall::socket::errno::ENOENT),
+            }),
             (1, _) => Ok(found.remove(0).0),
             _ => Err(ClientError::Several(
                 found.into_iter().map(|(operator, node)| (operator.path, node)).collect(),

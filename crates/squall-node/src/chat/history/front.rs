@@ -6,7 +6,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 
 use squall::chat::{History, Message, Query, Recall, RecallError, Recalled};
 
-use super::database::LAST_NUMBER;
+use super::database::{LAST_NUMBER, MOST_ROOMS};
 use super::search::Asked;
 use super::shared::{Shared, add};
 
@@ -70,7 +70,7 @@ impl Front {
     fn new_room(&mut self, name: &str) -> Option<u32> {
         let mut queue = self.shared.queue();
         let id = if self.rooms.len() < self.shared.config.rooms {
-            let id = u32::try_from(self.last.len()).ok()?;
+            let id = u32::try_from(self.last.len()).ok().filter(|id| *id < MOST_ROOMS)?;
             self.last.push(0);
             id
         } else {

@@ -44,6 +44,7 @@ use squall::chat::{History, NoHistory, Recall, RecallError, Recalled};
 
 pub use config::{Place, StoreConfig};
 
+use crate::data::{DataError, LockFile};
 use database::{Database, Problem};
 use front::Front;
 use reader::Reader;
@@ -63,6 +64,9 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// Another node, or a program, uses the file.
+    #[error("opening the chat history: {0}")]
+    InUse(#[source] DataError),
     /// The system gives no memory or no thread.
     #[error("starting the chat history: {error}")]
     System {
@@ -191,12 +195,13 @@ impl Store {
             Place::File(path) => {
                 // SQLite takes a name that begins with `file:` for a URI.
                 let path = std::path::absolute(path).map_err(|error| system(&error))?;
-                open_file(&config, &path)?.map(|file| (path, file))
+                let lock = lock(&path)?;
+                open_file(&config, &path)?.map(|file| (path, file, lock))
             }
         };
         let file_failed = file.is_none() && matches!(config.place, Place::File(_));
         let memory = match &file {
-            Some((path, _)) => {
+            Some((path, ..)) => {
                 config.place = Place::File(path.clone());
                 None
             }
@@ -206,7 +211,7 @@ impl Store {
             }
         };
         let (mut bans, mut rooms, mut empty, mut floor) = (BTreeMap::new(), Vec::new(), Vec::new(), 0);
-        if let Some((_, file)) = &file {
+        if let Some((_, file, _)) = &file {
             let kept = file.bans().unwrap_or_default();
             bans.extend(kept.into_iter().take(MOST_BANS));
             for (id, room) in &file.rooms {
@@ -228,6 +233,20 @@ impl Store {
         named("chat-history").spawn(move || writer.run()).map_err(|error| system(&error))?;
         named("chat-recall").spawn(move || reader.run(questions, answer)).map_err(|error| system(&error))?;
         Ok((Box::new(front), StoreHandle { shared }))
+    }
+}
+
+/// Two nodes that write one file would give each other's numbers away. `None` where there can be no lock: there can
+/// be no file either then.
+fn lock(path: &Path) -> Result<Option<LockFile>, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    match LockFile::take(Path::new(&name)) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(DataError::InUse { pid, .. }) => {
+            Err(StoreError::InUse(DataError::InUse { path: path.into(), pid }))
+        }
+        Err(DataError::Unwritable { .. }) => Ok(None),
     }
 }
 
