@@ -1,5 +1,6 @@
 //! A socket of any family: opening, naming, connecting, closing.
 
+mod apart;
 mod connect;
 mod convert;
 #[cfg(test)]

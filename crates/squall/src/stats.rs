@@ -82,6 +82,15 @@ counters! {
     Segmented = "segmented_sends",
     /// ICMP errors that came back for replies.
     IcmpErrors = "icmp_errors",
+    /// Peers that were given a socket of their own, because they send more than their share.
+    Isolated = "isolated",
+    /// Those of them whose socket was given up: they were quiet, or others needed it more.
+    IsolatedEnded = "isolated_ended",
+    /// Peers that were to get one and did not: all were taken, or the system refused.
+    IsolateFailed = "isolate_failed",
+    /// Datagrams of such peers that the kernel dropped because their own buffer was full (`SO_MEMINFO`; a train
+    /// that was merged on receipt counts once).
+    IsolatedDropped = "isolated_dropped",
     /// Connections accepted.
     Accepted = "connections",
     /// Connections that ended.
@@ -277,7 +286,8 @@ impl Snapshot {
     }
 
     /// Datagrams that the kernel dropped because a receive buffer was full, over all sockets
-    /// (`SO_MEMINFO`; a train that was merged on receipt counts once).
+    /// (`SO_MEMINFO`; a train that was merged on receipt counts once), without those of peers that have a socket of
+    /// their own ([`Counter::IsolatedDropped`]).
     pub fn kernel_drops(&self) -> u64 {
         self.sockets.iter().filter_map(|socket| socket.memory).map(|memory| u64::from(memory.drops)).sum()
     }

@@ -2,9 +2,12 @@
 //!
 //! - [`Hub`]: what one says, all hear.
 //! - [`History`]: where a hub keeps what was said, and asks for it.
-//! - [`Liveness`]: how long a member may be silent before it counts as gone.
+//! - [`client`]: a member that stays connected and knows what it missed.
 //! - [`wire`]: the lines that members and hubs send.
+//! - [`Liveness`]: how long a member may be silent before it counts as gone; [`Climate`] what the hub knows
+//!   of the weather of all.
 
+pub mod client;
 mod history;
 mod hub;
 mod liveness;
@@ -14,4 +17,4 @@ pub use history::{History, Message, NoHistory, Query, Recall, RecallError, Recal
 pub use hub::{
     Ban, Event, Hub, HubConfig, HubStats, LOBBY_NAME, MemberView, Refused, RoomView, Selector, Who,
 };
-pub use liveness::{Liveness, LivenessConfig};
+pub use liveness::{Climate, Liveness, LivenessConfig};

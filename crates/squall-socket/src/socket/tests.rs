@@ -274,3 +274,65 @@ fn the_kernel_answers_on_a_netlink_socket() {
     assert_eq!(received.from, Address::Netlink { pid: 0, groups: 0 });
     assert!(received.len >= 16);
 }
+
+/// Every datagram that waits at `socket`, with its sender.
+fn drain(socket: &Socket) -> Vec<(Address, u8)> {
+    let mut buffer = [0; 16];
+    let received = || {
+        let received = socket.recv_from(&mut buffer).ok()?;
+        Some((received.from, buffer[0]))
+    };
+    std::iter::from_fn(received).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_for_one_peer_takes_that_peer_s_datagrams_and_nobody_else_s() {
+    for address in loopbacks() {
+        let wildcard = match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        };
+        for ip in [address.ip(), wildcard] {
+            let server = bound(SocketAddr::new(ip, 0), Kind::Datagram);
+            server.set_nonblocking(true).unwrap();
+            let port = server.local_address().unwrap().ip().unwrap().port();
+            let local = SocketAddr::new(address.ip(), port);
+            let peers: Vec<_> = (0..40).map(|_| bound(address, Kind::Datagram)).collect();
+            let say = |what: u8| {
+                for peer in &peers {
+                    peer.send_to(&[what], local).unwrap();
+                }
+            };
+            let of = |index: usize| peers[index].local_address().unwrap();
+            say(1);
+            let apart: Vec<_> = (0..3)
+                .map(|index| server.open_apart(local, of(index).ip().unwrap(), index > 0).unwrap())
+                .collect();
+            assert!(!server.reuse_port().unwrap(), "the port is shared no longer");
+            say(2);
+            for (index, apart) in apart.iter().enumerate() {
+                assert_eq!(drain(apart), [(of(index), 2)], "{address} at {ip}");
+            }
+            let heard = drain(&server);
+            assert_eq!(heard.iter().filter(|(_, what)| *what == 1).count(), 40, "what came before stays");
+            let others: Vec<_> = (3..40).map(|index| (of(index), 2)).collect();
+            assert_eq!(heard[40..], others, "the others go where they went");
+            drop(apart);
+            say(3);
+            assert_eq!(drain(&server).len(), 40, "all is as before");
+            assert!(Socket::open(Family::of(&ip), Kind::Datagram).unwrap().bind(local).is_err());
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_for_a_peer_that_cannot_be_reached_changes_nothing() {
+    let server = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Kind::Datagram);
+    let local = server.local_address().unwrap().ip().unwrap();
+    // Broadcast addresses need leave.
+    let peer = SocketAddr::from((Ipv4Addr::BROADCAST, 9));
+    assert_eq!(server.open_apart(local, peer, false).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert!(!server.reuse_port().unwrap());
+}

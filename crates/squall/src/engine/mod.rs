@@ -1,5 +1,6 @@
 //! The engine of datagram servers: one thread for each shard, all of its sockets, one receive pool.
 
+mod apart;
 mod gate;
 pub(crate) mod hosted;
 pub(crate) mod returns;

@@ -1,5 +1,6 @@
 //! One shard: a thread, its sockets, its protocols.
 
+mod apart;
 mod calls;
 mod flush;
 mod streams;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use squall_proto::{Input, Origin, Outbox, Refusal, Request, Time, Transport};
 use squall_socket::{Address, Message, Poller, ReceiveBatch, Socket, Waker};
 
+use super::apart::Aparts;
 use super::gate::{Arrival, Gate, Rules};
 use super::hosted::Hosted;
 use super::returns::{Done, Returns};
@@ -36,6 +38,8 @@ pub(crate) struct Endpoint {
     pub(crate) wildcard: bool,
     pub(crate) rules: Rules,
     pub(crate) app: App,
+    /// Whether a peer can be given a socket of its own beside it: no other socket shares its address.
+    pub(crate) alone: bool,
     pub(crate) stats: Arc<SocketStats>,
     pub(crate) tally: Tally,
 }
@@ -51,6 +55,7 @@ pub(crate) enum App {
 
 pub(crate) struct ShardConfig {
     pub(crate) gso: Offload,
+    pub(crate) gro: Offload,
     /// Datagrams that a shard takes with one call.
     pub(crate) batch: usize,
     /// Whether each request, and not only each batch, is timed for the watchdog.
@@ -66,6 +71,7 @@ pub(crate) struct Shard {
     returns: Arc<Returns>,
     endpoints: Vec<Endpoint>,
     protocols: Vec<Hosted>,
+    apart: Aparts,
     unix_peers: UnixPeers,
     batch: ReceiveBatch,
     outbox: Outbox,
@@ -109,6 +115,7 @@ impl Shard {
             sender: Sender::new(config.gso),
             outbox: Outbox::new(),
             unix_peers: UnixPeers::new(UNIX_PEERS),
+            apart: Aparts::new(),
             done: Vec::new(),
             look: LOOK_FIRST,
             looked: Time::ZERO,
@@ -168,6 +175,7 @@ impl Shard {
                     _ => {}
                 }
             }
+            self.read_apart();
             self.run_timeouts();
         }
         self.take_calls();
@@ -204,7 +212,8 @@ impl Shard {
     }
 
     fn next_timeout(&self) -> Option<Duration> {
-        let deadline = (0..self.protocols.len()).filter_map(|index| self.deadline(index)).min()?;
+        let deadlines = (0..self.protocols.len()).filter_map(|index| self.deadline(index));
+        let deadline = deadlines.chain(self.apart.due().filter(|_| self.takes())).min()?;
         Some(deadline.since(self.control.now()))
     }
 
@@ -268,7 +277,7 @@ impl Shard {
         let batch = std::mem::replace(&mut self.batch, ReceiveBatch::new(0, 0));
         let mut flushed = now;
         for (count, received) in batch.iter().enumerate() {
-            self.take(token, now, &received);
+            self.take(token, self.endpoints[token].bound, now, &received);
             // Reading the clock for each would cost a hundredth of all a datagram costs.
             let look = count % CLOCK_EVERY == CLOCK_EVERY - 1;
             if self.outbox.len() >= FLUSH_AT
@@ -289,10 +298,11 @@ impl Shard {
         endpoint.tally.publish(&endpoint.stats);
     }
 
-    /// One message of the kernel's, which may hold several datagrams.
-    fn take(&mut self, token: usize, now: Time, received: &Message<'_>) {
+    /// One message of the kernel's, which may hold several datagrams. `bound` is where its socket is bound, where that is
+    /// an IP address.
+    fn take(&mut self, token: usize, bound: Option<SocketAddr>, now: Time, received: &Message<'_>) {
         let endpoint = &mut self.endpoints[token];
-        let arrival = match (received.from, endpoint.bound) {
+        let arrival = match (received.from, bound) {
             (Address::Ip(from), Some(bound)) => {
                 self.gate.arrival(endpoint.rules, from, bound, &received.ancillary)
             }

@@ -96,6 +96,7 @@ pub(crate) fn assemble(
             (Application::Handler(handler), Some(pool)) => Shared::Pool(Arc::clone(pool), handler),
             (Application::Handler(handler), None) => Shared::Inline(handler),
         };
+        let one_owner = matches!(app, Shared::Protocol(..));
         // A shard's protocol of this service, once it has one.
         let mut hosted = vec![None; shard_count];
         for bound in own {
@@ -123,6 +124,8 @@ pub(crate) fn assemble(
                     dual_stack: bound.v6() && matches!(socket.only_v6(), Ok(false)),
                     wildcard: bound.wildcard,
                     rules,
+                    // With a limit on requests each must come by itself.
+                    alone: one_owner && bound.transport == Transport::Udp && config.limit.is_none(),
                     app,
                     stats: register(bound, shard),
                     tally: Tally::new(),
@@ -139,7 +142,8 @@ pub(crate) fn assemble(
             rate_limit: config.rate_limit.as_ref().map(|limit| RateLimit::new(limit, seed())),
             hooks: Arc::clone(control.hooks()),
         };
-        let shard_config = ShardConfig { gso: config.gso, batch: config.batch, time_requests };
+        let shard_config =
+            ShardConfig { gso: config.gso, gro: config.gro, batch: config.batch, time_requests };
         let busy = control.add_busy();
         let shard = Shard::new(Arc::clone(&control), busy, gate, shard_config, endpoints, protocols)?;
         seats.push(Seat { number: first_shard + number, shard });

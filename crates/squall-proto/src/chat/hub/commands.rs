@@ -6,7 +6,7 @@ use core::ops::Bound;
 
 use super::Hub;
 use super::members::Member;
-use super::presence::{label, measured_loss};
+use super::presence::label;
 use super::recall::Asks;
 use super::rooms::Row;
 use crate::chat::Query;
@@ -40,7 +40,8 @@ impl Hub {
             Command::Rooms => {
                 self.answer.write(&Line::Rooms(self.rooms.len() as u64));
                 for (_, room) in self.rooms.iter() {
-                    self.answer.write(&Line::Room { room: room.name.as_str(), members: room.len() as u64 });
+                    let (name, members) = (room.name.as_str(), room.len() as u64);
+                    self.answer.write(&Line::Room { room: name, members, number: room.number });
                 }
             }
             Command::Who { room, after } => self.tell_who(now, index, room.as_ref(), after.as_deref()),
@@ -192,8 +193,8 @@ impl Hub {
             via,
             idle: now.since(member.liveness.last_heard()),
             every: member.liveness.interval(),
-            loss: measured_loss(member),
-            limit: (!via.is_stream()).then(|| member.liveness.limit(&self.config.liveness)),
+            loss: member.liveness.loss(),
+            limit: (!via.is_stream()).then(|| member.liveness.limit(&self.climate)),
         }
     }
 }

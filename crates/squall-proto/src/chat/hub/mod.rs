@@ -37,8 +37,8 @@ use self::relay::Relay;
 use self::remembered::Remembered;
 use self::rooms::Rooms;
 use self::turns::Senders;
-use super::History;
 use super::wire::{Key, Reason, RoomName};
+use super::{Climate, History};
 use crate::wheel::Wheel;
 use crate::{Input, Outbox, Protocol, Time};
 
@@ -63,6 +63,7 @@ pub struct Hub {
     members: Members,
     rooms: Rooms,
     wheel: Wheel,
+    climate: Climate,
     senders: Senders,
     limits: Limits,
     remembered: Remembered,
@@ -90,6 +91,7 @@ impl Hub {
             members: Members::new(config.seed),
             rooms: Rooms::new(lobby, number, config.rooms),
             wheel: Wheel::new(PRECISION),
+            climate: Climate::new(config.liveness),
             senders: Senders::default(),
             limits: Limits::new(&config),
             remembered: Remembered::default(),
@@ -126,11 +128,12 @@ impl Hub {
     fn evict(&mut self, now: Time) {
         while let Some(index) = self.wheel.expire(now) {
             let Some(member) = self.members.get(index) else { continue };
-            let deadline = member.liveness.deadline(&self.config.liveness);
-            if deadline > now {
-                self.wheel.schedule(index, deadline);
-            } else {
-                self.leave(now, index, Reason::Silent);
+            let deadline = member.liveness.deadline(&self.climate);
+            let kept =
+                if deadline > now { Some(deadline) } else { member.liveness.reprieve(now, &self.climate) };
+            match kept {
+                Some(deadline) => self.wheel.schedule(index, deadline),
+                None => self.leave(now, index, Reason::Silent),
             }
         }
     }

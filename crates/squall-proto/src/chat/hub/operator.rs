@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use super::Hub;
 use super::members::Member;
-use super::presence::{label, measured_loss};
+use super::presence::label;
 use super::relay::epoch_millis;
 use super::rooms::Row;
 use crate::chat::Message;
@@ -228,8 +228,8 @@ impl Hub {
             origin,
             idle: now.since(member.liveness.last_heard()),
             every: member.liveness.interval(),
-            loss: measured_loss(member),
-            limit: (!stream).then(|| member.liveness.limit(&self.config.liveness)),
+            loss: member.liveness.loss(),
+            limit: (!stream).then(|| member.liveness.limit(&self.climate)),
             flooding: member.sender().is_some_and(|sender| self.senders.get(sender).flood.is_some()),
             behind: member.row == Row::Behind,
         }

@@ -58,7 +58,7 @@ impl Hub {
         if row == Row::Plain {
             self.settle(index, *origin, settings);
             if let Some(member) = self.members.get(index) {
-                self.wheel.schedule(index, member.liveness.deadline(&self.config.liveness));
+                self.wheel.schedule(index, member.liveness.deadline(&self.climate));
             }
         }
         self.stats.came += 1;
@@ -108,13 +108,12 @@ impl Hub {
         }
         let origin = *self.rooms.origin(member);
         let (who, stream) = (self.who(member), origin.transport.is_stream());
-        let config = &self.config.liveness;
         let event = Event::Went {
             reason,
             silence: now.since(member.liveness.last_heard()),
-            limit: (!stream).then(|| member.liveness.limit(config)),
+            limit: (!stream).then(|| member.liveness.limit(&self.climate)),
             interval: member.liveness.interval(),
-            loss: measured_loss(member),
+            loss: member.liveness.loss(),
             who,
         };
         if reason == Reason::Silent {
@@ -307,11 +306,6 @@ pub(super) fn label(member: &Member) -> String {
         Some(name) => name.to_string(),
         None => alloc::format!("~{}", member.number),
     }
-}
-
-/// Where enough was measured.
-pub(super) fn measured_loss(member: &Member) -> Option<f32> {
-    member.liveness.interval().map(|_| member.liveness.loss())
 }
 
 /// Datagrams of presence that wait in a room.

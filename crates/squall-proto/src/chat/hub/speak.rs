@@ -71,9 +71,9 @@ impl Hub {
     fn beat(&mut self, now: Time, origin: &Origin, index: u32, number: Option<u32>) {
         self.stats.heartbeats += 1;
         let Some(member) = self.members.get_mut(index) else { return };
-        member.liveness.beat(now, number);
+        member.liveness.beat(now, number, &mut self.climate);
         if !origin.transport.is_stream() {
-            self.wheel.schedule(index, member.liveness.deadline(&self.config.liveness));
+            self.wheel.schedule(index, member.liveness.deadline(&self.climate));
         }
     }
 

@@ -41,12 +41,14 @@ pub enum Line<'a> {
     },
     /// `* rooms N`: so many `* room` lines follow.
     Rooms(u64),
-    /// `* room ROOM members=M`
+    /// `* room ROOM members=M number=N`
     Room {
         /// Its name.
         room: &'a str,
         /// How many are there.
         members: u64,
+        /// The number of its last message, so that a client knows what is unread; 0 where there was none.
+        number: u64,
     },
     /// `* who ROOM members=M`: the members follow, and then perhaps `* more`.
     Who {
@@ -184,7 +186,9 @@ impl Line<'_> {
                 write!(f, "* join {room} members={members} number={number}")
             }
             Line::Rooms(rooms) => write!(f, "* rooms {rooms}"),
-            Line::Room { room, members } => write!(f, "* room {room} members={members}"),
+            Line::Room { room, members, number } => {
+                write!(f, "* room {room} members={members} number={number}")
+            }
             Line::Who { room, members } => write!(f, "* who {room} members={members}"),
             Line::Member(member) => {
                 write!(f, "* member {} via={}", member.name, member.via)?;

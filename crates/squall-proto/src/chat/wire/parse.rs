@@ -41,7 +41,11 @@ fn known(line: &str) -> Option<Line<'_>> {
             number: field(rest, "number").and_then(decimal)?,
         },
         "rooms" => Line::Rooms(decimal(first)?),
-        "room" => Line::Room { room: first, members: field(rest, "members").and_then(decimal)? },
+        "room" => Line::Room {
+            room: first,
+            members: field(rest, "members").and_then(decimal)?,
+            number: field(rest, "number").and_then(decimal)?,
+        },
         "who" => Line::Who { room: first, members: field(rest, "members").and_then(decimal)? },
         "member" => Line::Member(member(first, rest)?),
         "more" => Line::More(first),

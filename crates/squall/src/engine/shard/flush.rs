@@ -1,8 +1,10 @@
 //! How what was written to the outbox finds its way out.
 
-use squall_proto::{Origin, Peer, Time};
+use std::net::SocketAddr;
 
-use super::{App, Shard};
+use squall_proto::{Origin, Peer, Time, Transport};
+
+use super::{App, Endpoint, Shard};
 use crate::engine::sender::Exit;
 
 impl Shard {
@@ -10,6 +12,9 @@ impl Shard {
     pub(super) fn flush(&mut self, token: usize, now: Time) {
         if self.outbox.is_empty() {
             return;
+        }
+        if let App::Protocol(index) = self.endpoints[token].app {
+            self.take_apart(index, now);
         }
         match self.endpoints[token].app {
             App::Protocol(index) if self.has_many_ways(index) => {
@@ -30,23 +35,15 @@ impl Shard {
 
     /// Sends what a protocol wrote, each frame by the endpoint that its destination was heard on.
     pub(super) fn flush_protocol(&mut self, index: usize, now: Time) {
+        self.take_apart(index, now);
         for token in 0..self.endpoints.len() {
             if self.outbox.is_empty() {
                 break;
             }
             let endpoint = &self.endpoints[token];
             if endpoint.app.is(index) {
-                let (transport, bound, wildcard) = (endpoint.transport, endpoint.bound, endpoint.wildcard);
-                let (v4, v6) = (!endpoint.v6 || endpoint.dual_stack, endpoint.v6);
-                self.send(token, now, |origin| {
-                    transport == origin.transport
-                        && match (bound, origin.local) {
-                            (Some(bound), Some(local)) if wildcard => {
-                                bound.port() == local.port() && if local.is_ipv4() { v4 } else { v6 }
-                            }
-                            (bound, local) => bound == local,
-                        }
-                });
+                let way = endpoint.way();
+                self.send(token, now, |origin| way.leads_to(origin));
                 let endpoint = &mut self.endpoints[token];
                 endpoint.tally.publish(&endpoint.stats);
             }
@@ -78,5 +75,35 @@ impl Shard {
                     }
                 }
         });
+    }
+}
+
+/// What an endpoint can be reached by.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    transport: Transport,
+    bound: Option<SocketAddr>,
+    wildcard: bool,
+    v4: bool,
+    v6: bool,
+}
+
+impl Endpoint {
+    pub(super) fn way(&self) -> Way {
+        let (v4, v6) = (!self.v6 || self.dual_stack, self.v6);
+        Way { transport: self.transport, bound: self.bound, wildcard: self.wildcard, v4, v6 }
+    }
+}
+
+impl Way {
+    /// Whether `origin` was heard here, if any endpoint of its protocol heard it.
+    pub(super) fn leads_to(&self, origin: &Origin) -> bool {
+        self.transport == origin.transport
+            && match (self.bound, origin.local) {
+                (Some(bound), Some(local)) if self.wildcard => {
+                    bound.port() == local.port() && if local.is_ipv4() { self.v4 } else { self.v6 }
+                }
+                (bound, local) => bound == local,
+            }
     }
 }
