@@ -106,10 +106,13 @@ impl ChatRemote {
     }
 }
 
-/// Logs what happens until the hub ends.
+/// Logs what happens until the hub ends, and tells it the date, which the machine's sleep and its clock's corrections
+/// change.
 fn watch(remote: &ChatRemote) {
     loop {
-        let take = |chat: &mut GuardedHub, _, _: &mut _| -> Vec<Event> {
+        let present = unix_millis();
+        let take = move |chat: &mut GuardedHub, now, _: &mut _| -> Vec<Event> {
+            chat.hub.set_calendar(now, present);
             std::iter::from_fn(|| chat.hub.poll_event()).take(EVENTS).collect()
         };
         match remote.hub.ask(take) {

@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use squall::socket::process;
 use squall_node::chat::Operator;
@@ -118,7 +119,7 @@ impl Console {
 impl State {
     /// Takes the line off the screen.
     fn erase(&mut self) {
-        if std::mem::take(&mut self.drawn) {
+        if std::mem::take(&mut self.drawn) && is_ours() {
             write(if self.typed { "\r\x1b[K\x1b[A\r\x1b[K" } else { "\r\x1b[K" });
         }
     }
@@ -163,8 +164,13 @@ fn read(console: &Console, operator: &Operator, typed: bool) {
     loop {
         let said = match line(&mut stdin) {
             Ok(Some(said)) => said,
-            Ok(None) if typed => return operator.stop(),
-            // In the background a terminal cannot be read.
+            // One that was closed is none any more: whoever logs out wants the node to go on.
+            Ok(None) if typed && io::stdin().is_terminal() => return operator.stop(),
+            // In the background a terminal cannot be read; it may come to the foreground.
+            Err(_) if typed && io::stdin().is_terminal() => {
+                thread::sleep(AGAIN);
+                continue;
+            }
             Ok(None) | Err(_) => return,
         };
         console.lock().passed();
@@ -253,3 +259,5 @@ fn write(text: &str) {
 }
 
 const PROMPT: &str = "> ";
+/// How often a terminal in whose background it is is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
