@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use squall::socket::process;
 
 use crate::commands::{
-    ask, bench, completions, discover, listen, lookup, man, mtu, relay, serve, shout, under,
+    ask, bench, chat, completions, discover, listen, lookup, man, mtu, relay, serve, shout, under,
 };
 use crate::exit::Exit;
 
@@ -23,6 +23,7 @@ pub(crate) struct Cli {
 enum Command {
     Serve(Box<serve::Arguments>),
     Ask(ask::Arguments),
+    Chat(chat::Arguments),
     Relay(Box<relay::Arguments>),
     Under(Box<under::Arguments>),
     Mtu(mtu::Arguments),
@@ -45,6 +46,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
         Command::Shout(arguments) => shout::run(&arguments),
         Command::Listen(arguments) => listen::run(&arguments),
         Command::Discover(arguments) => discover::run(&arguments),
