@@ -23,6 +23,7 @@ const VERSION: i64 = 1;
 /// room uses up 100,000 a second for more than two years.
 const NUMBER_BITS: u32 = 43;
 pub(super) const LAST_NUMBER: u64 = (1 << NUMBER_BITS) - 1;
+pub(super) const MOST_ROOMS: u32 = 1 << (63 - NUMBER_BITS);
 
 /// What makes a new database. The view is for people who look into the file.
 const TABLES: &str = "
@@ -79,7 +80,7 @@ impl From<rusqlite::Error> for Problem {
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, message) => match failure.code {
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SchemaChanged => true,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
             // A table or column that should be there.
             ErrorCode::Unknown => message
                 .as_deref()
@@ -92,6 +93,11 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         | rusqlite::Error::IntegralValueOutOfRange(..) => true,
         _ => false,
     }
+}
+
+/// Whether it is the index alone that is damaged: it can be made anew. <https://sqlite.org/rescode.html#corrupt_vtab>
+pub(super) fn is_damage_of_index(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|failure| failure.extended_code == rusqlite::ffi::SQLITE_CORRUPT_VTAB)
 }
 
 /// A room as the database has it.
@@ -175,7 +181,7 @@ impl Database {
                 )));
             }
             // A commit waits for no disk: what was committed survives the end of this process, however it ends, and
-            // the file survives a power cut, which loses what was said since the last checkpoint (see `Upkeep`).
+            // the file survives a power cut, which loses what was said since the last checkpoint (see `Writer::upkeep`).
             // <https://sqlite.org/pragma.html#pragma_synchronous>
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             // The log stays this short, in pages of 4 KiB, while nothing else makes a checkpoint; and is cut to that.
@@ -217,6 +223,9 @@ impl Database {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let id: u32 = row.get(0)?;
+            if id >= MOST_ROOMS {
+                return Err(rusqlite::Error::IntegralValueOutOfRange(0, id.into()));
+            }
             let (last, indexed): (i64, i64) = (row.get(2)?, row.get(3)?);
             let (highest, lowest): (Option<i64>, Option<i64>) = ends
                 .query_row(params![key(id, 0), key(id, LAST_NUMBER)], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -87,21 +87,22 @@ impl Reader {
             self.shared.queue().index_soon = true;
             self.shared.wake();
         }
-        answered.map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::OperationInterrupted) => {
-                add(&counts.questions_late, 1);
-                RecallError::TooLong
-            }
-            _ => {
-                add(&counts.questions_failed, 1);
-                if is_damage(&error) {
-                    self.file = None;
-                    self.shared.queue().damaged = Some(error.to_string());
-                    self.shared.wake();
-                }
-                RecallError::Failed
-            }
-        })
+        let error = match answered {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+            add(&counts.questions_late, 1);
+            return Err(RecallError::TooLong);
+        }
+        add(&counts.questions_failed, 1);
+        if is_damage(&error) {
+            // The writer knows what to do.
+            self.file = None;
+            self.shared.queue().damaged = Some(error);
+            self.shared.wake();
+        }
+        Err(RecallError::Failed)
     }
 
     fn look(&mut self, asked: &Asked) -> rusqlite::Result<Vec<Recalled>> {

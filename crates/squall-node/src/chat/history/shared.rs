@@ -40,7 +40,7 @@ pub(super) struct Queue {
     /// A search went through many messages that are in no index.
     pub(super) index_soon: bool,
     /// The reader met damage.
-    pub(super) damaged: Option<String>,
+    pub(super) damaged: Option<rusqlite::Error>,
     /// Nothing will be added.
     pub(super) closed: bool,
     /// The writer has ended; whether everything was written.

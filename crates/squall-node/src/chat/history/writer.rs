@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 
 use super::Warning;
 use super::batch::Batch;
-use super::database::{Database, is_damage};
+use super::database::{Database, is_damage, is_damage_of_index};
 use super::set_aside::set_aside;
 use super::shared::{Shared, add};
 use super::upkeep::Removed;
@@ -42,6 +42,8 @@ pub(super) struct Writer {
     last_write: Instant,
     next_age_check: Instant,
     index_soon: bool,
+    /// The index is being brought up to date.
+    indexing: bool,
     /// Pages may be free.
     may_shrink: bool,
     bans_unwritten: bool,
@@ -77,6 +79,7 @@ impl Writer {
             last_write: now,
             next_age_check: now,
             index_soon: false,
+            indexing: false,
             may_shrink: true,
             bans_unwritten: false,
             relaxed: true,
@@ -144,8 +147,8 @@ impl Writer {
         self.bans_unwritten |= std::mem::take(&mut queue.bans_changed);
         let damaged = queue.damaged.take();
         drop(queue);
-        if let Some(why) = damaged {
-            self.replace(why);
+        if let Some(error) = damaged {
+            self.failed(&error);
         }
         true
     }
@@ -341,12 +344,13 @@ impl Writer {
                 wait(self.next_age_check);
             }
         }
-        if file.backlog >= UNINDEXED || (self.index_soon && file.backlog > 0) {
+        self.indexing |= self.index_soon || file.backlog >= UNINDEXED;
+        if self.indexing && file.backlog > 0 {
             add(&shared.counts.indexed, file.index()?);
             self.unsafe_since.get_or_insert(now);
             return Ok(Next::Now);
         }
-        self.index_soon = false;
+        (self.indexing, self.index_soon) = (false, false);
         if self.may_shrink {
             self.may_shrink = file.shrink()?;
             return Ok(Next::Now);
@@ -376,11 +380,7 @@ impl Writer {
     /// What to do about an error of the file.
     fn failed(&mut self, error: &rusqlite::Error) {
         add(&self.shared.counts.failures, 1);
-        // Only the index: it can be made anew. <https://sqlite.org/rescode.html#corrupt_vtab>
-        let is_index = error
-            .sqlite_error()
-            .is_some_and(|failure| failure.extended_code == rusqlite::ffi::SQLITE_CORRUPT_VTAB);
-        if is_index && self.file.as_mut().is_some_and(|file| file.forget_index().is_ok()) {
+        if is_damage_of_index(error) && self.file.as_mut().is_some_and(|file| file.forget_index().is_ok()) {
             self.shared.warn(&Warning::IndexAnew { error: error.to_string() });
         } else if is_damage(error) {
             self.replace(error.to_string());
