@@ -34,6 +34,14 @@ pub(crate) enum Error {
         "nginx is not there: apt-get install nginx-light libnginx-mod-stream, or leave it out with --server squall"
     )]
     NoNginx,
+    #[error(
+        "nats-server is not there: apt-get install nats-server, or leave it out with --server squall --server c"
+    )]
+    NoNats,
+    #[error("a member failed")]
+    Member(#[source] io::Error),
+    #[error("{deaf} of {members} members did not hear the first one within {seconds} s")]
+    Deaf { members: usize, deaf: usize, seconds: u64 },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot print")]

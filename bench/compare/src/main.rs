@@ -4,10 +4,14 @@
 
 mod echo;
 mod error;
+mod fanout;
+mod flood;
+mod heartbeats;
 mod process;
 mod relay;
 mod scenario;
 mod server;
+mod spread;
 mod table;
 
 use std::io::{IsTerminal, Write};
@@ -71,6 +75,9 @@ struct Arguments {
 #[derive(clap::Subcommand)]
 enum Mode {
     Relay(relay::Arguments),
+    Fanout(fanout::Arguments),
+    Flood(flood::Arguments),
+    Heartbeats(heartbeats::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +85,9 @@ fn main() -> ExitCode {
     let result = match (arguments.serve, arguments.on, &arguments.mode) {
         (Some(kind), Some(address), _) => echo::serve(kind, address).map_err(Error::Serve),
         (_, _, Some(Mode::Relay(relay))) => relay::compare(relay),
+        (_, _, Some(Mode::Fanout(fanout))) => fanout::compare(fanout),
+        (_, _, Some(Mode::Flood(flood))) => flood::compare(flood),
+        (_, _, Some(Mode::Heartbeats(heartbeats))) => heartbeats::measure(heartbeats),
         _ => compare(&arguments),
     };
     match result {

@@ -1,7 +1,7 @@
 //! A server process: started, waited for, asked for its processor time, and ended whatever happens.
 
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,9 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts what `command` makes for a port of 127.0.0.1 that is free now.
+    /// Starts what `command` makes for a port of 127.0.0.1 that is free now, of UDP and of TCP.
     pub(crate) fn start(command: impl FnOnce(u16) -> Command) -> Result<Self, Error> {
-        let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-        let address = free.map_err(Error::Port)?;
+        let address = free_port().map_err(Error::Port)?;
         let mut command = command(address.port());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command
@@ -72,14 +71,24 @@ impl Running {
 
     /// The most memory that the process has had so far, in bytes.
     pub(crate) fn peak_memory(&self) -> Result<u64, Error> {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that the process has now, in bytes.
+    pub(crate) fn resident_memory(&self) -> Result<u64, Error> {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, field: &str) -> Result<u64, Error> {
         let id = self.child.borrow().id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).map_err(Error::ProcessorTime)?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         Ok(kibibytes.unwrap_or(0) * 1024)
     }
 
-    fn fail_if_it_ended(&self) -> Result<(), Error> {
+    /// Tells its last words if it has ended.
+    pub(crate) fn fail_if_it_ended(&self) -> Result<(), Error> {
         let mut child = self.child.borrow_mut();
         let Ok(Some(status)) = child.try_wait() else { return Ok(()) };
         let mut stderr = String::new();
@@ -95,6 +104,16 @@ impl Drop for Running {
         let child = self.child.get_mut();
         let _ = child.kill();
         let _ = child.wait();
+    }
+}
+
+fn free_port() -> io::Result<SocketAddr> {
+    loop {
+        let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            result => return result.map(|_| address),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use squall_socket::process::pin_to_processor;
 use crate::error::Error;
 use crate::process::Running;
 use crate::server::Programs;
+use crate::spread::Spread;
 use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress, seconds};
 
 /// Measures squall relay beside nginx's UDP proxy: round trips by the proxy's processor time.
@@ -176,24 +177,6 @@ struct Summary<'a> {
     round_trips_per_cpu_second: Spread,
     /// Of each round by itself, in which both had their turn.
     nginx_ratio: Option<Spread>,
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct Spread {
-    median: f64,
-    lowest: f64,
-    highest: f64,
-}
-
-impl Spread {
-    fn of(values: &[f64]) -> Self {
-        let mut values = values.to_vec();
-        values.sort_by(f64::total_cmp);
-        let middle = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        let count = values.len();
-        let median = (middle(count.saturating_sub(1) / 2) + middle(count / 2)) / 2.0;
-        Self { median, lowest: middle(0), highest: middle(count.saturating_sub(1)) }
-    }
 }
 
 /// nginx, and where its module for streams is, if that is not built in.

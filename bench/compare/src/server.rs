@@ -32,6 +32,7 @@ pub(crate) struct Programs {
     own: PathBuf,
     squall: PathBuf,
     c: PathBuf,
+    fanout: PathBuf,
 }
 
 impl Programs {
@@ -41,11 +42,15 @@ impl Programs {
         let directory = own.parent().unwrap_or(Path::new("."));
         let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
 
-        let c = directory.join("squall-compare-echo");
         let compiler = std::env::var_os("CC").unwrap_or("cc".into());
-        let mut compile = Command::new(&compiler);
-        compile.args(["-O2", "-o"]).arg(&c).arg(sources.join("c/echo.c"));
-        build("the C server", compile)?;
+        let compile = |name: &str| -> Result<PathBuf, Error> {
+            let program = directory.join(format!("squall-compare-{name}"));
+            let mut compile = Command::new(&compiler);
+            compile.args(["-O2", "-o"]).arg(&program).arg(sources.join(format!("c/{name}.c")));
+            build("the C server", compile)?;
+            Ok(program)
+        };
+        let (c, fanout) = (compile("echo")?, compile("fanout")?);
 
         let squall = match squall {
             Some(path) => path.to_owned(),
@@ -57,12 +62,28 @@ impl Programs {
                 directory.join("squall")
             }
         };
-        Ok(Self { own, squall, c })
+        Ok(Self { own, squall, c, fanout })
     }
 
     /// The C server that joins what it sends.
     pub(crate) fn c_with_trains(&self, port: u16) -> Command {
         Server::CTrains.command(self, port)
+    }
+
+    /// The bare loop that sends each message to all who ever sent one.
+    pub(crate) fn c_fanout(&self, port: u16) -> Command {
+        with(&self.fanout, &[port.to_string()])
+    }
+
+    /// A hub that keeps its history in `data`, or none.
+    pub(crate) fn chat(&self, port: u16, data: Option<&Path>) -> Command {
+        let mut command = Command::new(&self.squall);
+        command.args(["serve", "chat", "--on"]).arg(format!("udp://127.0.0.1:{port}"));
+        match data {
+            Some(data) => command.arg("--data").arg(data),
+            None => command.args(["--history", "none"]),
+        };
+        command
     }
 
     /// A relay in clear weather on `port` of 127.0.0.1.

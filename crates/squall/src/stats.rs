@@ -274,6 +274,12 @@ impl Snapshot {
         &self.sockets
     }
 
+    /// These counts and those of another server together.
+    pub fn and(mut self, other: Self) -> Self {
+        self.sockets.extend(other.sockets);
+        self
+    }
+
     /// `counter` over all sockets.
     pub fn total(&self, counter: Counter) -> u64 {
         self.sockets.iter().map(|socket| socket.get(counter)).sum()

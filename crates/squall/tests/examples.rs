@@ -58,6 +58,23 @@ fn the_tcp_stamp_server_stamps_lines() {
 }
 
 #[test]
+fn members_of_the_chat_hear_each_other_by_datagrams_and_streams() {
+    let mut server = Example::start("chat", &[]);
+    let (ann, bob) = (server.udp(), server.udp());
+    assert_eq!(ask(&ann, b"hello"), "ack hello");
+    assert_eq!(ask(&bob, b"/name bob"), "* name bob");
+    let line = server.lines.next().unwrap().unwrap();
+    let mut stream = TcpStream::connect(line.split("://").nth(1).unwrap()).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.write_all(b"/name cid\nhere\n").unwrap();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+    assert_eq!([lines.next().unwrap(), lines.next().unwrap()], ["* name cid", "ack cid: here"]);
+    assert_eq!([hear(&ann), hear(&bob)], ["ack cid: here", "ack cid: here"]);
+    assert_eq!(ask(&bob, b"hi"), "ack bob: hi");
+    assert_eq!([hear(&ann), lines.next().unwrap()], ["ack bob: hi", "ack bob: hi"]);
+}
+
+#[test]
 fn each_peer_has_its_own_sum_in_the_session_server() {
     let server = Example::start("sessions", &[]);
     let (one, two) = (server.udp(), server.udp());

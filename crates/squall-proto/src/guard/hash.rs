@@ -23,12 +23,12 @@ pub(super) fn bytes(seed: u64, bytes: &[u8]) -> u64 {
 }
 
 /// A hash of `number` under `seed`.
-pub(super) fn number(seed: u64, number: u128) -> u64 {
+pub(crate) fn number(seed: u64, number: u128) -> u64 {
     mix(fold(seed ^ number as u64, mix(seed ^ KEY) ^ (number >> 64) as u64))
 }
 
 /// `ip` as a number, the same for an IPv4 address and the IPv6 address that it is mapped to.
-pub(super) fn address(ip: IpAddr) -> u128 {
+pub(crate) fn address(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
         IpAddr::V6(ip) => ip.to_bits(),

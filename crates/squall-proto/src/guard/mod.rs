@@ -6,7 +6,7 @@
 //! - [`RateLimit`]: does this peer, or its network, ask too often?
 //! - [`Trust`]: may this address get an answer that is much longer than its request?
 
-mod hash;
+pub(crate) mod hash;
 mod loops;
 mod ports;
 pub(crate) mod rate_limit;

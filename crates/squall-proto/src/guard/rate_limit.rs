@@ -32,6 +32,16 @@ impl Rate {
         Self { interval: nanos.div_ceil(u64::from(burst)), burst }
     }
 
+    /// Takes one request out of the bucket that is full from `full_at` on; false when it is empty.
+    pub(crate) fn take(self, now: Time, full_at: &mut Time) -> bool {
+        let ahead = full_at.as_nanos().saturating_sub(now.as_nanos());
+        let fits = ahead <= self.tolerance();
+        if fits {
+            *full_at = (*full_at).max(now) + Duration::from_nanos(self.interval);
+        }
+        fits
+    }
+
     /// How far the requests admitted may run ahead of the present.
     fn tolerance(self) -> u64 {
         self.interval.saturating_mul(u64::from(self.burst - 1))

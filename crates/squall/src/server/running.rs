@@ -59,6 +59,19 @@ pub struct Report {
     pub stats: Snapshot,
 }
 
+impl Report {
+    /// What this server and another one, which ran beside it, did together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            handled: self.handled + other.handled,
+            unanswered: self.unanswered + other.unanswered,
+            unfinished: self.unfinished + other.unfinished,
+            elapsed: self.elapsed.max(other.elapsed),
+            stats: self.stats.and(other.stats),
+        }
+    }
+}
+
 /// Tells a running server to stop, from any thread.
 #[derive(Clone)]
 pub struct Stopper(Arc<Control>);

@@ -41,12 +41,14 @@ pub enum Line<'a> {
     },
     /// `* rooms N`: so many `* room` lines follow.
     Rooms(u64),
-    /// `* room ROOM members=M`
+    /// `* room ROOM members=M number=N`
     Room {
         /// Its name.
         room: &'a str,
         /// How many are there.
         members: u64,
+        /// The number of its last message, so that a client knows what is unread; 0 where there was none.
+        number: u64,
     },
     /// `* who ROOM members=M`: the members follow, and then perhaps `* more`.
     Who {
@@ -61,12 +63,17 @@ pub enum Line<'a> {
     More(&'a str),
     /// `* me NAME …`
     Me(Me<'a>),
-    /// `* last ROOM messages=N`: so many `* said` lines follow.
+    /// `* last ROOM messages=N after=K to=L`: so many `* said` lines follow, which are all that is kept with numbers
+    /// behind K up to L.
     Last {
         /// The room's name.
         room: &'a str,
         /// How many follow.
         messages: u64,
+        /// The number that was asked for, or else the one before the first.
+        after: u64,
+        /// The number of the last; `after` if there is none. So whoever lost some of the lines knows it.
+        to: u64,
     },
     /// `* found ROOM messages=N`: so many `* said` lines follow.
     Found {
@@ -184,7 +191,9 @@ impl Line<'_> {
                 write!(f, "* join {room} members={members} number={number}")
             }
             Line::Rooms(rooms) => write!(f, "* rooms {rooms}"),
-            Line::Room { room, members } => write!(f, "* room {room} members={members}"),
+            Line::Room { room, members, number } => {
+                write!(f, "* room {room} members={members} number={number}")
+            }
             Line::Who { room, members } => write!(f, "* who {room} members={members}"),
             Line::Member(member) => {
                 write!(f, "* member {} via={}", member.name, member.via)?;
@@ -192,7 +201,9 @@ impl Line<'_> {
             }
             Line::More(name) => write!(f, "* more {name}"),
             Line::Me(me) => me.write(f),
-            Line::Last { room, messages } => write!(f, "* last {room} messages={messages}"),
+            Line::Last { room, messages, after, to } => {
+                write!(f, "* last {room} messages={messages} after={after} to={to}")
+            }
             Line::Found { room, messages } => write!(f, "* found {room} messages={messages}"),
             Line::Said { number, at, name, text } => {
                 write!(f, "* said #{number} ")?;

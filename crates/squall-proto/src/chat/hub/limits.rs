@@ -1,0 +1,100 @@
+//! How many members a network has, and how much they say.
+
+use core::net::IpAddr;
+
+use hashbrown::HashTable;
+
+use super::HubConfig;
+use crate::guard::hash;
+use crate::guard::rate_limit::{Rate, Table, network};
+use crate::{Origin, Time};
+
+/// The limits of members and of networks.
+#[derive(Debug)]
+pub(super) struct Limits {
+    member: Rate,
+    prefixes: Table,
+    /// How many members each network has.
+    counts: HashTable<(u128, u32)>,
+    seed: u64,
+}
+
+/// Whose rate was passed, in messages a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    Member,
+    Prefix,
+}
+
+impl Limits {
+    pub(super) fn new(config: &HubConfig) -> Self {
+        Self {
+            member: config.member_rate.1,
+            prefixes: Table::new(PREFIXES, config.prefix_rate.1, config.seed),
+            counts: HashTable::new(),
+            seed: config.seed,
+        }
+    }
+
+    /// Takes one message out of the buckets of a member and its network; none if either is empty. `paid` is the member's bucket.
+    pub(super) fn admit(&mut self, now: Time, ip: IpAddr, paid: &mut Time) -> Result<(), Over> {
+        let prefix = self.prefixes.find(now, prefix(ip)).ok_or(Over::Prefix)?;
+        if !self.member.take(now, paid) {
+            return Err(Over::Member);
+        }
+        self.prefixes.take(now, prefix);
+        Ok(())
+    }
+
+    /// Counts a member of a network in, if it has fewer than `max`.
+    pub(super) fn enter(&mut self, ip: IpAddr, max: u32) -> bool {
+        let (key, seed) = (prefix(ip), self.seed);
+        let hash = hash::number(seed, key);
+        let entry = self.counts.entry(hash, |(other, _)| *other == key, |(key, _)| hash::number(seed, *key));
+        let count = &mut entry.or_insert((key, 0)).into_mut().1;
+        let fits = *count < max;
+        *count += u32::from(fits);
+        fits
+    }
+
+    /// Counts a member of a network out.
+    pub(super) fn leave(&mut self, ip: IpAddr) {
+        let key = prefix(ip);
+        if let Ok(mut entry) =
+            self.counts.find_entry(hash::number(self.seed, key), |(other, _)| *other == key)
+        {
+            entry.get_mut().1 -= 1;
+            if entry.get().1 == 0 {
+                entry.remove();
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> u64 {
+        self.counts.iter().map(|(_, count)| u64::from(*count)).sum()
+    }
+}
+
+impl HubConfig {
+    /// The address whose network's members are counted, if they are.
+    pub(super) fn counted(&self, origin: &Origin) -> Option<IpAddr> {
+        let ip = origin.peer.ip()?.ip();
+        let trusted = self.trust.validated(ip) || (!origin.transport.is_stream() && origin.validated);
+        (!trusted).then_some(ip)
+    }
+
+    /// The address whose rate is limited, if it is.
+    pub(super) fn rated(&self, origin: &Origin) -> Option<IpAddr> {
+        let ip = origin.peer.ip()?.ip();
+        (self.limit_loopback || !ip.to_canonical().is_loopback()).then_some(ip)
+    }
+}
+
+/// The IPv4 /24 or IPv6 /64 that an address is in.
+fn prefix(ip: IpAddr) -> u128 {
+    network(ip.to_canonical(), 24, 64)
+}
+
+/// Networks whose rates are remembered; 32 bytes each.
+const PREFIXES: usize = 4096;

@@ -1,0 +1,553 @@
+//! From the senders' queues to all members of a room.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+use super::members::MemberId;
+use super::rooms::{Batch, LIVE, Room, Rooms, Row};
+use super::speak::ACK;
+use super::turns::Kind;
+use super::{Hub, HubConfig};
+use crate::chat::Message;
+use crate::chat::wire::{Command, Line, MAX_MEMBER_DATAGRAM, Reason, speaker_key};
+use crate::{Origin, Outbox, Time};
+
+/// Which rooms have something to do, and how far the present call may go.
+#[derive(Debug, Default)]
+pub(super) struct Relay {
+    active: VecDeque<u16>,
+    /// Memory for batches.
+    spare: Vec<Batch>,
+    /// What may still be done in this call, in members written to.
+    round: usize,
+    /// How many batches were begun: a sender's texts in the present one are behind its commands' answers.
+    fills: u64,
+    stopping: bool,
+    /// A message in the form with numbers, while it is written.
+    numbered: String,
+    /// A line of a command, while it is carried out.
+    command: String,
+    /// A line of a ring, while it is written.
+    line: Vec<u8>,
+}
+
+/// How a room was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Visit {
+    /// It has nothing more to do.
+    Done,
+    /// It goes on at its next turn.
+    More,
+    /// The outbox has no room.
+    Blocked,
+}
+
+/// Why a text is not relayed.
+enum Unfit {
+    TooLong { bytes: usize, fit: usize },
+    Imitation,
+}
+
+impl Relay {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Has a room looked at.
+    pub(super) fn wake(&mut self, rooms: &mut Rooms, index: u16) {
+        if let Some(room) = rooms.get_mut(index)
+            && !room.active
+        {
+            room.active = true;
+            self.active.push_back(index);
+        }
+    }
+
+    /// Puts a sender behind the others of its room.
+    pub(super) fn take_turn(&mut self, rooms: &mut Rooms, index: u16, sender: u32) {
+        if let Some(room) = rooms.get_mut(index) {
+            room.turns.push_back(sender);
+        }
+        self.wake(rooms, index);
+    }
+
+    /// Adds the room's last message to its batch.
+    pub(super) fn add(&mut self, room: &mut Room, label: &str, named: bool, text: &str) {
+        let wants_numbers = room.batch.is_none() && room.wants_numbers();
+        let batch = room.batch.get_or_insert_with(|| self.spare.pop().unwrap_or_default());
+        batch.with_numbers |= wants_numbers;
+        batch.messages += 1;
+        if named {
+            batch.plain.push(&[ACK, label, ": ", text]);
+        } else {
+            batch.plain.push(&[ACK, text]);
+        }
+        if batch.with_numbers {
+            self.numbered.clear();
+            // Writing to a string does not fail.
+            let _ = write!(self.numbered, "{ACK}#{} {label}: ", room.number);
+            batch.numbered.push(&[&self.numbered, text]);
+        }
+    }
+}
+
+impl Hub {
+    /// Whether anything waits to be written.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.relay.active.is_empty() || !self.behind.is_empty() || self.recalls.is_answering()
+    }
+
+    /// Writes what waits, as far as the outbox and the round go.
+    pub(super) fn pump(&mut self, now: Time, out: &mut Outbox) {
+        self.relay.round = ROUND;
+        while self.relay.round > 0 && self.has_room(out) {
+            let Some(index) = self.relay.active.pop_front() else { break };
+            match self.visit(now, index, out) {
+                Visit::Done => {
+                    if let Some(room) = self.rooms.get_mut(index) {
+                        room.active = false;
+                    }
+                    self.rooms.close_if_empty(index);
+                }
+                Visit::More => self.relay.active.push_back(index),
+                Visit::Blocked => {
+                    self.relay.active.push_front(index);
+                    break;
+                }
+            }
+        }
+        self.answer_recalls(out);
+        self.catch_up(out);
+    }
+
+    /// At the end nothing is held back for others.
+    fn has_room(&self, out: &Outbox) -> bool {
+        if self.relay.stopping { out.frames_left() > 0 } else { out.has_room() }
+    }
+
+    /// The driver is about to stop.
+    pub(super) fn stop(&mut self, now: Time, out: &mut Outbox) {
+        self.relay.stopping = true;
+        let rooms: Vec<u16> = self.rooms.iter().map(|(index, _)| index).collect();
+        for index in rooms {
+            self.relay.wake(&mut self.rooms, index);
+        }
+        loop {
+            let before = out.len();
+            self.pump(now, out);
+            if self.relay.active.is_empty() || (out.len() == before && !out.is_empty()) {
+                break;
+            }
+        }
+    }
+
+    fn visit(&mut self, now: Time, index: u16, out: &mut Outbox) -> Visit {
+        self.relay.round -= 1;
+        self.tell_watchers(index, out);
+        let Some(room) = self.rooms.get(index) else { return Visit::Done };
+        if !room.batch.as_ref().is_some_and(|batch| batch.under_way) {
+            self.fill(now, index, out);
+            self.begin(index);
+        }
+        let Some(room) = self.rooms.get(index) else { return Visit::Done };
+        if room.batch.as_ref().is_some_and(|batch| batch.under_way) {
+            match self.deliver(index, out) {
+                Visit::Done => {}
+                visit => return visit,
+            }
+        }
+        let Some(room) = self.rooms.get(index) else { return Visit::Done };
+        let waits = !room.turns.is_empty() || !room.announcements.is_empty() || !room.presence.is_empty();
+        if waits || (self.relay.stopping && !room.said_bye) { Visit::More } else { Visit::Done }
+    }
+
+    /// Takes lines of the room's senders in turn, until a batch is full or must end.
+    fn fill(&mut self, now: Time, index: u16, out: &mut Outbox) {
+        self.relay.fills += 1;
+        self.announce(now, index);
+        loop {
+            let Some(room) = self.rooms.get_mut(index) else { return };
+            let full = |batch: &Batch| batch.plain.datagrams() >= MAX_DATAGRAMS || batch.cut;
+            if room.batch.as_ref().is_some_and(full) || self.relay.round == 0 {
+                return;
+            }
+            let Some(sender) = room.turns.pop_front() else { break };
+            let Some(queue) = self.senders.turn(sender) else { continue };
+            let Some((kind, line)) = queue.first() else { continue };
+            if !queue.may_speak() {
+                continue;
+            }
+            let said = match kind {
+                Kind::Text => {
+                    queue.spoke = self.relay.fills;
+                    let flooding = queue.pay();
+                    self.senders.others += u64::from(!flooding);
+                    self.speak(now, index, sender)
+                }
+                _ => {
+                    // Its own texts come before what it is told next, and who is moved gets all or nothing of a batch.
+                    let moves =
+                        kind == Kind::Command && (line.starts_with("/join") || line.starts_with("/numbers"));
+                    let begun = room.batch.as_ref().is_some_and(|batch| batch.messages > 0);
+                    let first = begun && (moves || queue.spoke == self.relay.fills);
+                    if first || !out.has_room() {
+                        queue.in_turns = true;
+                        room.turns.push_front(sender);
+                        return;
+                    }
+                    queue.pay();
+                    self.relay.round = self.relay.round.saturating_sub(COMMAND);
+                    self.obey(now, sender, kind, out);
+                    continue;
+                }
+            };
+            let member = self.senders.get(sender).member;
+            if let Err(unfit) = said {
+                self.unfit(member, &unfit, out);
+            }
+            self.senders.pop(sender);
+            self.next_turn(sender, member);
+        }
+        if self.relay.stopping
+            && let Some(room) = self.rooms.get_mut(index)
+            && room.batch.is_none()
+            && !room.said_bye
+        {
+            room.said_bye = true;
+            let batch = room.batch.insert(self.relay.spare.pop().unwrap_or_default());
+            for packed in [&mut batch.plain, &mut batch.numbered] {
+                packed.write(&Line::Bye);
+            }
+            batch.with_numbers = true;
+        }
+    }
+
+    /// Puts a sender behind the others if it has more to say, or forgets its queue.
+    fn next_turn(&mut self, sender: u32, id: MemberId) {
+        let Some(member) = self.members.by_id(id) else { return };
+        let queue = self.senders.get_mut(sender);
+        if queue.waiting().0 == 0 {
+            self.close_queue(id.index);
+        } else if queue.may_speak() && !queue.in_turns {
+            queue.in_turns = true;
+            let room = member.room;
+            self.relay.take_turn(&mut self.rooms, room, sender);
+        }
+    }
+
+    /// Adds the first text of a sender to the room's batch.
+    fn speak(&mut self, now: Time, index: u16, sender: u32) -> Result<(), Unfit> {
+        let queue = self.senders.get(sender);
+        let Some((_, text)) = queue.first() else { return Ok(()) };
+        let (name, colon) = if queue.named { (queue.label.as_str(), ": ") } else { ("", "") };
+        let fit = MAX_MEMBER_DATAGRAM - ACK.len() - name.len() - colon.len();
+        if text.len() > fit {
+            return Err(Unfit::TooLong { bytes: text.len(), fit });
+        }
+        let Some(room) = self.rooms.get_mut(index) else { return Ok(()) };
+        if !queue.named
+            && may_imitate(text)
+            && let Some(key) = speaker_key(text)
+            && (room.names.contains_key(&key) || key == self.operator)
+        {
+            return Err(Unfit::Imitation);
+        }
+        let (named, label) = (queue.named, queue.label.as_str());
+        room.number += 1;
+        self.relay.add(room, label, named, text);
+        self.stats.messages += 1;
+        self.history.keep(&Message {
+            room: room.name.as_str(),
+            number: room.number,
+            at: epoch_millis(&self.config, now),
+            name: label,
+            text,
+        });
+        Ok(())
+    }
+
+    fn unfit(&mut self, id: MemberId, unfit: &Unfit, out: &mut Outbox) {
+        let Some(member) = self.members.by_id(id) else { return };
+        let origin = *self.rooms.origin(member);
+        match unfit {
+            Unfit::TooLong { bytes, fit } => self.refuse_length(&origin, *bytes, *fit, out),
+            Unfit::Imitation => {
+                self.stats.imitations += 1;
+                self.refuse(&origin, "that looks like another member's; say who you are: /name NAME", out);
+            }
+        }
+    }
+
+    /// Carries out the first line of a sender, which is no text.
+    fn obey(&mut self, now: Time, sender: u32, kind: Kind, out: &mut Outbox) {
+        let queue = self.senders.get(sender);
+        let id = queue.member;
+        let mut line = core::mem::take(&mut self.relay.command);
+        line.clear();
+        line.push_str(queue.first().map_or("", |(_, line)| line));
+        self.senders.pop(sender);
+        match kind {
+            Kind::Text => {}
+            Kind::Command => match Command::parse(line.as_str().into()) {
+                Ok(command) => self.command(now, id.index, command, out),
+                Err(error) => self.tell_wrong(id.index, &alloc::string::ToString::to_string(&error), out),
+            },
+            Kind::Wrong => self.tell_wrong(id.index, &line, out),
+            Kind::Quit => self.quit_in_turn(now, sender, id, out),
+            Kind::Closed => self.leave(now, id.index, Reason::Closed),
+        }
+        self.relay.command = line;
+        // A member that left has no queue any more, or it is another one's.
+        if self.senders.get(sender).member == id {
+            self.next_turn(sender, id);
+        }
+    }
+
+    /// A member leaves by a line that waited. If it said more behind that, it comes again.
+    fn quit_in_turn(&mut self, now: Time, sender: u32, id: MemberId, out: &mut Outbox) {
+        let Some(member) = self.members.get_mut(id.index) else { return };
+        let more = self.senders.get(sender).waiting().0 > 0;
+        let origin = *self.rooms.origin(member);
+        if !more || origin.transport.is_stream() {
+            return self.quit(now, id.index, out);
+        }
+        if let Some(extra) = &mut member.extra {
+            // It takes its queue along.
+            extra.sender = None;
+        }
+        self.leave(now, id.index, Reason::Quit);
+        let came = self.join(now, &origin).ok();
+        let heir = came.and_then(|index| Some((self.members.id(index)?, self.members.get_mut(index)?)));
+        match heir {
+            Some((id, member)) => {
+                let queue = self.senders.get_mut(sender);
+                queue.member = id;
+                queue.call(member);
+                member.extra_mut().sender = Some(sender);
+                self.next_turn(sender, id);
+            }
+            None => self.senders.close(sender),
+        }
+    }
+
+    /// Has the room's batch written to those that are there now.
+    fn begin(&mut self, index: u16) {
+        let limit = self.config.ring;
+        let Some(room) = self.rooms.get_mut(index) else { return };
+        let streams = room.has_streams();
+        let someone_behind = room.row(Row::Behind).len() > 0;
+        let Some(batch) = &mut room.batch else { return };
+        if batch.plain.is_empty() {
+            return;
+        }
+        batch.plain.seal();
+        batch.numbered.seal();
+        batch.under_way = true;
+        if !someone_behind {
+            room.ring.clear();
+        }
+        batch.before = room.ring.end();
+        if streams && batch.with_numbers && batch.messages > 0 {
+            batch.numbered.lines().for_each(|line| room.ring.push(line, limit));
+        }
+        let with_numbers = batch.with_numbers;
+        for row in LIVE {
+            let numbered = matches!(row, Row::Numbered | Row::NumberedStream);
+            if with_numbers || !numbered {
+                let stand = room.row_mut(row);
+                stand.waiting = stand.len();
+            }
+        }
+    }
+
+    /// Writes a batch that is under way to as many members as can be.
+    fn deliver(&mut self, index: u16, out: &mut Outbox) -> Visit {
+        let Some(room) = self.rooms.get_mut(index) else { return Visit::Done };
+        let Some(batch) = &room.batch else { return Visit::Done };
+        for row in LIVE {
+            let numbered = matches!(row, Row::Numbered | Row::NumberedStream);
+            let packed = if numbered { &batch.numbered } else { &batch.plain };
+            let stand = &mut room.rows[row as usize];
+            while stand.waiting > 0 {
+                let fit = out.frames_left() / packed.ends().len().max(1);
+                let count = stand.waiting.min(fit).min(self.relay.round);
+                if self.relay.round == 0 {
+                    return Visit::More;
+                }
+                let from = stand.waiting - count;
+                let mut peers = stand.origins[from..stand.waiting].iter().copied();
+                if count > 0 && out.to_all_rows(&mut peers, packed.body(), packed.ends()).is_ok() {
+                    stand.waiting = from;
+                    self.stats.deliveries += count as u64 * batch.messages;
+                    self.relay.round -= count;
+                } else if out.is_empty() {
+                    // It will never fit this outbox.
+                    stand.waiting = 0;
+                } else {
+                    return Visit::Blocked;
+                }
+            }
+        }
+        if let Some(mut batch) = room.batch.take() {
+            batch.clear();
+            self.relay.spare.push(batch);
+        }
+        Visit::Done
+    }
+
+    /// Tells a room's watchers who came and went.
+    fn tell_watchers(&mut self, index: u16, out: &mut Outbox) {
+        let Some(room) = self.rooms.get_mut(index) else { return };
+        if room.presence.is_empty() {
+            return;
+        }
+        room.presence.seal();
+        let (members, rows) = (&self.members, &room.rows);
+        let mut watchers = room.watchers.iter().filter_map(|index| {
+            let member = members.get(*index)?;
+            let live = !matches!(member.row, Row::Behind | Row::Gone);
+            live.then(|| rows[member.row as usize].origins[member.place as usize])
+        });
+        let sent = out.to_all_rows(&mut watchers, room.presence.body(), room.presence.ends());
+        self.stats.presence_dropped += u64::from(sent.is_err());
+        self.relay.round = self.relay.round.saturating_sub(room.watchers.len()).max(1);
+        room.presence.clear();
+    }
+}
+
+/// Readers of streams.
+impl Hub {
+    /// A reader's queue is full: it goes on from the ring.
+    pub(super) fn full(&mut self, origin: &Origin) {
+        if !origin.transport.is_stream() {
+            return;
+        }
+        let Some(index) = self.members.find(&self.rooms, origin) else { return };
+        let Some(member) = self.members.get_mut(index) else { return };
+        let (room, row, place) = (member.room, member.row, member.place as usize);
+        match row {
+            Row::Gone => return,
+            Row::Behind => {
+                member.extra_mut().catches_up = false;
+                return;
+            }
+            _ => {}
+        }
+        let Some(stand) = self.rooms.get(room) else { return };
+        let waits = place < stand.row(row).waiting;
+        let before = stand.batch.as_ref().filter(|_| waits).map(|batch| batch.before);
+        let extra = member.extra_mut();
+        extra.cursor = before.unwrap_or(stand.ring.end());
+        extra.catches_up = false;
+        if let Some(origin) = self.rooms.take(&mut self.members, index) {
+            self.rooms.put(&mut self.members, index, origin, room, Row::Behind);
+        }
+    }
+
+    /// A reader takes more.
+    pub(super) fn writable(&mut self, origin: &Origin) {
+        let Some(index) = self.members.find(&self.rooms, origin) else { return };
+        let Some(id) = self.members.id(index) else { return };
+        if let Some(member) = self.members.get_mut(index)
+            && member.row == Row::Behind
+        {
+            let extra = member.extra_mut();
+            if !core::mem::replace(&mut extra.catches_up, true) {
+                self.behind.push_back(id);
+            }
+        }
+    }
+
+    /// Gives readers that are behind what they missed, and those that are no more their place back.
+    fn catch_up(&mut self, out: &mut Outbox) {
+        for _ in 0..self.behind.len() {
+            if !out.has_room() || self.relay.round == 0 {
+                return;
+            }
+            self.relay.round = self.relay.round.saturating_sub(COMMAND);
+            let Some(id) = self.behind.pop_front() else { return };
+            let Some(member) = self.members.by_id(id) else { continue };
+            if member.row != Row::Behind || !member.extra.as_ref().is_some_and(|extra| extra.catches_up) {
+                continue;
+            }
+            let (origin, number, numbers) = (*self.rooms.origin(member), member.room, member.numbers);
+            let mut cursor = member.extra.as_ref().map(|extra| extra.cursor).unwrap_or_default();
+            let Some(room) = self.rooms.get(number) else { continue };
+            let missed = room.ring.catch(&mut cursor);
+            if missed > 0 {
+                self.stats.missed += missed;
+                self.answer.write(&Line::Missed(missed));
+            }
+            let mut line = core::mem::take(&mut self.relay.line);
+            let mut more = true;
+            while more && self.answer.datagrams() < MAX_DATAGRAMS {
+                more = room.ring.read(&mut cursor, &mut line);
+                if more {
+                    let line = core::str::from_utf8(&line).unwrap_or_default();
+                    match line.split_once(' ').and_then(|(_, rest)| rest.split_once(' ')) {
+                        Some((_, rest)) if !numbers => match rest.split_once(": ") {
+                            Some((name, text)) if name.starts_with('~') => self.answer.push(&[ACK, text]),
+                            _ => self.answer.push(&[ACK, rest]),
+                        },
+                        _ => self.answer.push(&[line]),
+                    }
+                    self.stats.deliveries += 1;
+                }
+            }
+            self.relay.line = line;
+            self.send_answer(&origin, out);
+            if let Some(member) = self.members.get_mut(id.index) {
+                member.extra_mut().cursor = cursor;
+            }
+            if more {
+                self.behind.push_back(id);
+            } else {
+                self.return_to_live(id.index);
+            }
+        }
+    }
+
+    /// Gives a reader that is no more behind its place among the others.
+    fn return_to_live(&mut self, index: u32) {
+        let Some(member) = self.members.get_mut(index) else { return };
+        let (room, numbers) = (member.room, member.numbers);
+        member.extra_mut().catches_up = false;
+        if let Some(origin) = self.rooms.take(&mut self.members, index) {
+            let row = if numbers { Row::NumberedStream } else { Row::Stream };
+            self.rooms.put(&mut self.members, index, origin, room, row);
+        }
+    }
+
+    /// Counts what a reader has not read of its room as missed: it leaves it.
+    pub(super) fn miss_rest(&mut self, index: u32) {
+        let Some(member) = self.members.get(index) else { return };
+        if member.row == Row::Behind
+            && let (Some(extra), Some(room)) = (&member.extra, self.rooms.get(member.room))
+        {
+            let missed = room.ring.after(extra.cursor);
+            if missed > 0 {
+                self.stats.missed += missed;
+                self.answer.write(&Line::Missed(missed));
+            }
+        }
+    }
+}
+
+/// Whether a text has what stands behind a name, or anything that could look like it, near enough to its beginning.
+fn may_imitate(text: &str) -> bool {
+    text.bytes().take(128).any(|byte| byte == b':' || byte >= 0x80)
+}
+
+/// The date of `now`, in milliseconds since 1970-01-01T00:00Z.
+pub(super) fn epoch_millis(config: &HubConfig, now: Time) -> u64 {
+    config.epoch_millis.saturating_add(now.as_nanos() / 1_000_000)
+}
+
+/// Members that are written to in one call.
+const ROUND: usize = 1024;
+/// What a command costs of it.
+const COMMAND: usize = 16;
+/// Datagrams of one batch: they go to each member as one segmented send where they are of one size.
+const MAX_DATAGRAMS: usize = 32;
