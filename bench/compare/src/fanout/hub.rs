@@ -36,8 +36,8 @@ impl Hub {
             .map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
         let nats = if self == Hub::Nats { nats()? } else { PathBuf::new() };
         let running = Running::start(|port| match self {
-            Hub::Squall => programs.chat(port, None),
-            Hub::SquallHistory => programs.chat(port, Some(data.path())),
+            Hub::Squall => programs.chat(port, data.path(), false),
+            Hub::SquallHistory => programs.chat(port, data.path(), true),
             Hub::C => programs.c_fanout(port),
             Hub::Nats => {
                 let mut command = Command::new(&nats);
@@ -45,14 +45,27 @@ impl Hub {
                 command
             }
         })?;
-        Ok(RunningHub { running, _data: data })
+        Ok(RunningHub { running, folder: data })
     }
 }
 
 /// A server that runs until this is dropped, and a folder of its own that is removed then.
 pub(crate) struct RunningHub {
     pub(crate) running: Running,
-    _data: TempDir,
+    folder: TempDir,
+}
+
+impl RunningHub {
+    /// The share of the messages that its history did not have to leave out, in percent; of a hub with history.
+    pub(crate) fn kept(&self, programs: &Programs) -> Result<f64, Error> {
+        let counts = programs.chat_counts(self.folder.path())?;
+        let count = |name: &str| {
+            let missing = || Error::Counts(format!("history has no {name} in {counts}"));
+            counts["history"][name].as_f64().ok_or_else(missing)
+        };
+        let (taken, shed) = (count("kept")?, count("shed")?);
+        Ok(100.0 * (taken - count("lost")?) / (taken + shed).max(1.0))
+    }
 }
 
 fn nats() -> Result<PathBuf, Error> {

@@ -129,6 +129,8 @@ struct Sample {
     faults: Faults,
     /// Datagrams, or trains of them, that the kernel dropped between two sockets meanwhile.
     dropped: u64,
+    /// The share of the messages that are in the history, in percent.
+    kept: Option<f64>,
 }
 
 /// Starts the server, has its members join, drives it, ends it.
@@ -154,6 +156,7 @@ fn measure(hub: Hub, load: &Load, programs: &Programs) -> Result<Sample, Error> 
         cpu_percent: 100.0 * used.as_secs_f64() / report.elapsed.as_secs_f64(),
         faults: audience.faults,
         dropped: backlog_drops().saturating_sub(dropped),
+        kept: (hub == Hub::SquallHistory).then(|| hub_process.kept(programs)).transpose()?,
     })
 }
 
@@ -169,6 +172,11 @@ pub(crate) fn backlog_drops() -> u64 {
 impl Row {
     fn new(hub: Hub) -> Self {
         Self { hub, samples: Vec::new(), failure: None }
+    }
+
+    fn kept(&self) -> Option<f64> {
+        let kept: Option<Vec<f64>> = self.samples.iter().map(|sample| sample.kept).collect();
+        kept.filter(|kept| !kept.is_empty()).map(|kept| Spread::of(&kept).median)
     }
 
     fn spread(&self, value: impl Fn(&Sample) -> f64) -> Spread {
@@ -195,6 +203,8 @@ struct Summary<'a> {
     cpu_percent: f64,
     nats_ratio: Option<Spread>,
     c_ratio: Option<Spread>,
+    /// The share of the messages that the history took and did not leave out because it could not keep up.
+    kept_percent: Option<f64>,
     /// Of all rounds, warm-ups included.
     lost: u64,
     repeated: u64,
@@ -247,6 +257,7 @@ fn print(json: bool, load: &Load, rows: &[Row]) -> io::Result<()> {
             cpu_percent: row.spread(|sample| sample.cpu_percent).median,
             nats_ratio: row.ratio(nats),
             c_ratio: row.ratio(c),
+            kept_percent: row.kept(),
             lost: sum(|faults| faults.lost),
             repeated: sum(|faults| faults.repeated),
             foreign: sum(|faults| faults.foreign),
@@ -278,6 +289,9 @@ fn print(json: bool, load: &Load, rows: &[Row]) -> io::Result<()> {
             it.repeated,
             it.foreign,
         )?;
+        if let Some(kept) = it.kept_percent {
+            writeln!(out, "{:<18}  {kept:.1} % of the messages are in its history", "")?;
+        }
         if it.dropped_by_kernel > 0 {
             writeln!(
                 out,
