@@ -73,13 +73,9 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
     let quick = if arguments.quick { (300, 1) } else { (2000, 7) };
     let seconds = arguments.seconds.unwrap_or(Duration::from_millis(quick.0));
     let rounds = arguments.rounds.unwrap_or(quick.1);
+    let hubs = Hub::choose(&Hub::ALL, &arguments.server)?;
     let programs = Programs::find(arguments.squall.as_deref())?;
     let _ = raise_descriptor_limit();
-    let wanted = |hub: &Hub| {
-        let name = hub.label().to_lowercase();
-        arguments.server.is_empty() || arguments.server.iter().any(|text| name.contains(&text.to_lowercase()))
-    };
-    let hubs: Vec<Hub> = Hub::ALL.into_iter().filter(wanted).collect();
     let loads = match (arguments.members, arguments.in_flight) {
         (Some(members), Some(in_flight)) => vec![(members as usize, in_flight as usize)],
         _ => LOADS.to_vec(),
