@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use squall::socket::process;
 
 use crate::commands::{
-    ask, bench, completions, ctl, discover, listen, lookup, man, mtu, relay, serve, shout, under,
+    ask, bench, chat, completions, ctl, discover, listen, lookup, man, mtu, relay, serve, shout, under,
 };
 use crate::exit::Exit;
 
@@ -24,6 +24,7 @@ enum Command {
     Serve(Box<serve::Arguments>),
     Ctl(ctl::Arguments),
     Ask(ask::Arguments),
+    Chat(chat::Arguments),
     Relay(Box<relay::Arguments>),
     Under(Box<under::Arguments>),
     Mtu(mtu::Arguments),
@@ -47,6 +48,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Ctl(arguments) => ctl::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
         Command::Shout(arguments) => shout::run(&arguments),
         Command::Listen(arguments) => listen::run(&arguments),
         Command::Discover(arguments) => discover::run(&arguments),

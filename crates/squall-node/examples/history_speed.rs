@@ -28,17 +28,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     result
 }
 
-fn open(path: &Path) -> Result<Opened, Box<dyn Error>> {
+fn open(path: &Path, age: Option<Duration>) -> Result<Opened, Box<dyn Error>> {
     let (tell, answers) = channel();
     // Room for all of them: what is measured is the writer, not what it sheds.
-    let config = StoreConfig::new(Place::File(path.into())).queue(1 << 30).question_time(MINUTES);
+    let config = StoreConfig::new(Place::File(path.into())).queue(1 << 30).question_time(MINUTES).age(age);
     let (history, handle) = Store::open(config, move |_, answer| drop(tell.send(answer)))?;
     Ok((history, handle, answers))
 }
 
 fn measure(path: &Path, count: u64) -> Result<(), Box<dyn Error>> {
-    let (mut history, handle, answers) = open(path)?;
-    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as u64;
+    let (mut history, handle, answers) = open(path, None)?;
+    // A month ago, so that all can expire.
+    let month = Duration::from_secs(30 * 24 * 3600);
+    let at = (SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)? - month).as_millis() as u64;
     let texts = texts();
     let begun = Instant::now();
     for number in 1..=count {
@@ -72,7 +74,7 @@ fn measure(path: &Path, count: u64) -> Result<(), Box<dyn Error>> {
     assert!(handle.close(MINUTES));
 
     let begun = Instant::now();
-    let (mut history, handle, answers) = open(path)?;
+    let (mut history, handle, answers) = open(path, None)?;
     println!("{:>10.2} ms to open it again", begun.elapsed().as_secs_f64() * 1e3);
     assert!(history.last_number(ROOMS[0]) > count - 64);
     for (what, words) in [
@@ -90,6 +92,15 @@ fn measure(path: &Path, count: u64) -> Result<(), Box<dyn Error>> {
     history.ask(Recall(1), &Query::Last { room: ROOMS[0], count: 20 })?;
     let found = answers.recv()??.len();
     println!("{:>10.2} ms /last 20: {found} messages", begun.elapsed().as_secs_f64() * 1e3);
+    drop(history);
+    assert!(handle.close(MINUTES));
+
+    let begun = Instant::now();
+    let (history, handle, _) = open(path, Some(Duration::from_secs(24 * 3600)))?;
+    while handle.stats().expired < count {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    per("removing, out of the index too", begun.elapsed(), count);
     drop(history);
     assert!(handle.close(MINUTES));
     Ok(())

@@ -103,7 +103,14 @@ fn default_path(variable: impl Fn(&str) -> Option<OsString>, system: &str) -> Pa
 /// removed, two processes could each have locked one of that name.
 #[derive(Debug)]
 pub(crate) struct LockFile {
-    _file: File,
+    file: File,
+}
+
+impl Drop for LockFile {
+    /// Closing it alone would leave it locked for a moment, where a child that is being started has a copy.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 impl LockFile {
@@ -131,7 +138,7 @@ impl LockFile {
         }
         // A full disk leaves the number out, and the lock holds.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

@@ -181,7 +181,7 @@ impl Database {
                 )));
             }
             // A commit waits for no disk: what was committed survives the end of this process, however it ends, and
-            // the file survives a power cut, which loses what was said since the last checkpoint (see `Upkeep`).
+            // the file survives a power cut, which loses what was said since the last checkpoint (see `Writer::upkeep`).
             // <https://sqlite.org/pragma.html#pragma_synchronous>
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             // The log stays this short, in pages of 4 KiB, while nothing else makes a checkpoint; and is cut to that.

@@ -21,7 +21,7 @@ pub(super) struct Front {
     /// The last number of each room, by its identifier.
     last: Vec<u64>,
     /// The name and the identifier of the room of the last message: most of the time the next one's too.
-    current: (Box<str>, u32),
+    current: (String, u32),
     /// As high as any number of a room that is no longer known.
     floor: u64,
 }
@@ -40,7 +40,7 @@ impl Front {
             rooms: HashMap::new(),
             last: Vec::new(),
             // No room has an empty name.
-            current: (Box::default(), 0),
+            current: (String::new(), 0),
             floor,
         };
         for (name, id, last) in rooms {
@@ -56,14 +56,17 @@ impl Front {
 
     /// The identifier of a room, a new one if need be; `None` if there are too many.
     fn room(&mut self, name: &str) -> Option<u32> {
-        if *self.current.0 == *name && !name.is_empty() {
+        if self.current.0 == name && !name.is_empty() {
             return Some(self.current.1);
         }
         let id = match self.rooms.get(name) {
             Some(id) => *id,
             None => self.new_room(name)?,
         };
-        self.current = (name.into(), id);
+        // Its memory is used again: rooms take turns.
+        self.current.0.clear();
+        self.current.0.push_str(name);
+        self.current.1 = id;
         Some(id)
     }
 

@@ -80,7 +80,7 @@ pub enum StoreError {
 #[non_exhaustive]
 pub enum Warning {
     /// The file was damaged, or of another version. It is kept under another name, and a new one was begun.
-    #[error("{} is damaged ({error}); it is {} now, and a new one is begun", path.display(), to.display())]
+    #[error("{} cannot be used ({error}); it is {} now, and a new one is begun", path.display(), to.display())]
     SetAside {
         /// The file.
         path: PathBuf,

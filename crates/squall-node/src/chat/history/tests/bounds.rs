@@ -86,11 +86,12 @@ fn what_is_too_old_goes_and_the_numbers_go_on() {
 #[test]
 fn rooms_are_bounded_and_one_whose_messages_are_gone_makes_room() {
     let (_folder, path) = folder();
-    let mut bench = Bench::open(file(&path).rooms(2));
+    let mut bench = Bench::open(file(&path).age(None));
     let old = now() - 100 * DAY;
     bench.history().keep(&Message { room: "old", number: 40, at: old, name: "ann", text: "x" });
+    assert!(bench.close());
+    let mut bench = Bench::open(file(&path).rooms(2));
     bench.say("lobby", 1, "x");
-    bench.flush();
     bench.until(|stats| stats.expired == 1);
     // Its place is taken; its numbers are not given again.
     assert_eq!(bench.history().last_number("new"), 0);
@@ -98,7 +99,7 @@ fn rooms_are_bounded_and_one_whose_messages_are_gone_makes_room() {
     assert_eq!(bench.history().last_number("old"), 40);
     bench.say("third", 1, "not kept");
     let stats = bench.handle.stats();
-    assert_eq!((stats.kept, stats.shed, stats.rooms_refused), (3, 1, 1));
+    assert_eq!((stats.kept, stats.shed, stats.rooms_refused), (2, 1, 1));
     assert_eq!(bench.last("new", 9), [(1, "first".into())]);
     assert!(bench.close());
     let mut bench = Bench::open(file(&path).rooms(2));
@@ -157,4 +158,26 @@ fn more_questions_than_may_wait_are_refused() {
     assert_eq!([ask(1), ask(2), ask(3)], [Ok(None), Ok(None), Err(RecallError::Busy)]);
     gate.wait();
     assert_eq!((handle.stats().questions, handle.stats().questions_refused), (4, 1));
+}
+
+#[test]
+fn keeping_a_message_asks_for_no_memory() {
+    let (_folder, path) = folder();
+    let mut bench = Bench::open(file(&path).period(LONG));
+    let mut number = 0;
+    let mut rush = |bench: &mut Bench| {
+        for _ in 0..1_000 {
+            number += 1;
+            let room = if number % 2 == 0 { "kitchen" } else { "lobby" };
+            bench.history().keep(&Message { room, number, at: 5, name: "ann", text: "always as long" });
+        }
+    };
+    // There are two batches, one to fill and one to write.
+    for _ in 0..2 {
+        rush(&mut bench);
+        bench.flush();
+    }
+    let asked = allocation_counter::measure(|| rush(&mut bench));
+    assert_eq!(asked.count_total, 0);
+    assert!(allocation_counter::measure(|| drop(vec![0_u8; 10])).count_total > 0, "it counts");
 }

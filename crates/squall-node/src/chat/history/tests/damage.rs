@@ -160,3 +160,88 @@ fn what_cannot_be_written_is_in_memory_until_it_can() {
     assert_eq!(bench.last("kitchen", 9).len(), 1);
     assert_eq!(bench.handle.bans().len(), 1);
 }
+
+#[test]
+fn whatever_is_in_the_file_what_is_said_next_is_kept() {
+    let (_folder, path) = folder();
+    written(&path);
+    let whole = fs::read(&path).unwrap();
+    let seed = squall::seed();
+    let mut random = squall::random::SplitMix64::new(seed);
+    let mut set_aside = 0;
+    for round in 0..40 {
+        let mut torn = whole.clone();
+        // A page, a few bytes, or the end.
+        let at = random.below(torn.len() as u64) as usize;
+        match round % 3 {
+            0 => torn[at / 4096 * 4096..][..4096].fill_with(|| random.next_u64() as u8),
+            1 => (0..20).for_each(|_| {
+                let at = random.below(whole.len() as u64) as usize;
+                torn[at] = random.next_u64() as u8;
+            }),
+            _ => torn.truncate(at),
+        }
+        fs::write(&path, &torn).unwrap();
+        let Ok(mut bench) = Bench::try_open(file(&path)) else {
+            // Who damages the mark in the header makes it another program's.
+            assert_ne!(torn[68..72], whole[68..72], "round {round} of seed {seed}");
+            continue;
+        };
+        let mut number = bench.history().last_number("lobby");
+        // What it was asked may fail; then it is damage, and that is seen to.
+        let query = Query::Find { room: "lobby", words: "number text", count: 3_000 };
+        let _ = bench.ask(&query);
+        let all = Query::Since { room: "lobby", number: 0, count: 1_000 };
+        let _ = bench.ask(&all);
+        // A damaged place may be met by what is written now, or read then. Each time one thing less is damaged.
+        let is_found = (0..3).any(|_| {
+            number += 1;
+            bench.say("lobby", number, "we go on");
+            let last = bench.ask(&Query::Last { room: "lobby", count: 1 });
+            last.is_ok_and(|last| last.first().is_some_and(|last| last.text == "we go on"))
+        });
+        assert!(is_found, "round {round} of seed {seed}: {:?} {:?}", bench.warnings(), bench.handle.stats());
+        set_aside += u32::from(!bench.warnings().is_empty());
+        bench.end();
+        for suffix in ["-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{suffix}", path.display()));
+        }
+    }
+    assert!(set_aside > 5, "the damage was met: {set_aside}");
+}
+
+#[test]
+fn whatever_is_typed_is_searched_for() {
+    let (_folder, path) = folder();
+    written(&path);
+    let mut bench = Bench::open(file(&path));
+    bench.say("lobby", 5_001, "in no index");
+    let seed = squall::seed();
+    let mut random = squall::random::SplitMix64::new(seed);
+    let pieces = [
+        "\"",
+        "*",
+        "AND",
+        " ",
+        "NEAR(",
+        ")",
+        "text:",
+        "^",
+        "-",
+        "\0",
+        "é",
+        "你",
+        "\u{301}",
+        "x",
+        "{",
+        "'",
+        "\u{10ffff}",
+    ];
+    for round in 0..300 {
+        let typed: String =
+            (0..random.below(12)).map(|_| pieces[random.below(pieces.len() as u64) as usize]).collect();
+        let answer = bench.ask(&Query::Find { room: "lobby", words: &typed, count: 5 });
+        assert!(answer.is_ok(), "round {round} of seed {seed}: {typed:?}: {answer:?}");
+    }
+    assert_eq!(bench.warnings(), []);
+}

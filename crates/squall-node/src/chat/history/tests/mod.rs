@@ -82,8 +82,19 @@ impl Bench {
     }
 
     fn close(mut self) -> bool {
+        self.end()
+    }
+
+    fn end(&mut self) -> bool {
         self.history = None;
         self.handle.close(LONG)
+    }
+}
+
+impl Drop for Bench {
+    /// Whoever opens the file next must find it free.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
