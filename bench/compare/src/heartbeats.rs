@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use squall_socket::process::pin_to_processor;
-use squall_socket::{Address, Family, Kind, Outgoing, ReceiveBatch, SendBatch, Socket};
+use squall_socket::{Address, Outgoing, ReceiveBatch, SendBatch, Socket};
 
 use crate::error::Error;
 use crate::fanout::hub::Hub;
+use crate::fanout::udp::open_away_from;
 use crate::process::Running;
 use crate::server::Programs;
 use crate::spread::Spread;
@@ -183,8 +184,7 @@ struct Limit {
 
 impl Herd {
     fn new(hub: SocketAddr, members: usize, interval: Duration) -> io::Result<Self> {
-        let socket = Socket::open(Family::V4, Kind::Datagram)?;
-        socket.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
+        let socket = open_away_from(hub, Ipv4Addr::UNSPECIFIED)?;
         Ok(Self {
             socket,
             hub,
