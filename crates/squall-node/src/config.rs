@@ -345,7 +345,10 @@ mod tests {
         let guide = include_str!("../../../docs/configuration.md");
         let file = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let config = Config::from_toml(file).unwrap();
-        assert_eq!(config.services.len(), 3);
+        assert_eq!(config.services.len(), 4);
+        let rate = |text: &str| text.parse().ok();
+        let chat = &config.services[3].chat;
+        assert_eq!((chat.rate, chat.prefix_rate, chat.rooms), (rate("20:60"), rate("200:600"), Some(1024)));
         assert_eq!(config.receive_buffer, Some(4 * 1024 * 1024));
     }
 

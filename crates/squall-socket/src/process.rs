@@ -193,13 +193,13 @@ pub fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Whether `terminal` is a terminal and this process is in its foreground
-/// ([tcgetpgrp(3)](https://man7.org/linux/man-pages/man3/tcgetpgrp.3.html)): what it writes there is not in
-/// another's way.
-pub fn is_in_foreground(terminal: &impl AsFd) -> bool {
+/// Whether another program has `terminal` now, a shell for instance that shows its prompt there
+/// ([tcgetpgrp(3)](https://man7.org/linux/man-pages/man3/tcgetpgrp.3.html)): this process is in its background. False for
+/// what is no terminal, or not the one that controls this process.
+pub fn is_in_background(terminal: &impl AsFd) -> bool {
     // SAFETY: no pointers; the descriptor is open.
     let (foreground, own) = unsafe { (libc::tcgetpgrp(terminal.as_fd().as_raw_fd()), libc::getpgrp()) };
-    foreground == own
+    foreground >= 0 && foreground != own
 }
 
 /// Gives the calling thread a name of up to 15 bytes, and, called by the first thread, the process

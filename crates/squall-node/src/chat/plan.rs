@@ -122,11 +122,10 @@ impl ChatPlan {
         if let Some(quiet) = config.quiet {
             liveness = liveness.quiet(quiet);
         }
-        let mut hub = HubConfig::default()
-            .seed(squall::seed())
-            .epoch_millis(unix_millis())
-            .trust(self.trust.clone())
-            .liveness(liveness);
+        // The hub itself trusts no network but loopback: that a network's members may come says not that it may fill
+        // the hub.
+        let mut hub =
+            HubConfig::default().seed(squall::seed()).epoch_millis(unix_millis()).liveness(liveness);
         if let Some(members) = config.members {
             hub = hub.members(members);
         }

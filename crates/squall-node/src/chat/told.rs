@@ -1,5 +1,7 @@
 //! What happens in a chat and what it counted, in words.
 
+use std::time::Duration;
+
 use squall::Origin;
 use squall::chat::wire::Reason;
 use squall::chat::{Event, HubStats, Who};
@@ -23,7 +25,7 @@ pub(super) fn told(event: &Event) -> String {
         Event::Went { who, reason, silence, limit, interval, loss } => {
             let mut line = format!("{} went: ", name(who));
             line += &match reason {
-                Reason::Silent => format!("silent {:.0} s", silence.as_secs_f64()),
+                Reason::Silent => format!("silent {}", seconds(*silence)),
                 Reason::Quit => "quit".to_owned(),
                 Reason::Closed => "its connection ended".to_owned(),
                 Reason::Kicked => "kicked by the operator".to_owned(),
@@ -31,7 +33,7 @@ pub(super) fn told(event: &Event) -> String {
                 _ => "for another reason".to_owned(),
             };
             if let (Reason::Silent, Some(limit)) = (reason, limit) {
-                line += &format!(", limit {:.0} s", limit.as_secs_f64());
+                line += &format!(", limit {}", seconds(*limit));
                 line += &match (interval, loss) {
                     (Some(interval), Some(loss)) => {
                         format!(" (interval {:.1} s, loss {:.1} %)", interval.as_secs_f64(), loss * 100.0)
@@ -54,6 +56,12 @@ pub(super) fn told(event: &Event) -> String {
         Event::Refused { origin, reason } => format!("{} is turned away: {reason}", from(origin)),
         _ => "something happened that this version has no words for".to_owned(),
     }
+}
+
+/// Tenths only where they say something.
+fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
 }
 
 /// Names are made of characters that every terminal can take; this costs nothing and relies on nobody.

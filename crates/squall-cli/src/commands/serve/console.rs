@@ -250,7 +250,7 @@ fn cut(line: &str) -> String {
 
 /// Whether the terminal is this program's: a shell's prompt must not be drawn over.
 fn is_ours() -> bool {
-    process::is_in_foreground(&io::stderr())
+    !process::is_in_background(&io::stderr())
 }
 
 fn write(text: &str) {

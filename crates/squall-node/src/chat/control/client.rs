@@ -157,11 +157,14 @@ impl Client {
         let failed = |source| ClientError::Io { path: path.clone(), source };
         let mut line = serde_json::to_vec(order).map_err(|problem| failed(problem.into()))?;
         line.push(b'\n');
-        self.lines.get_mut().write_all(&line).map_err(failed)?;
+        let mut written = self.lines.get_mut().write_all(&line);
         loop {
             line.clear();
-            self.lines.by_ref().take(LONGEST).read_until(b'\n', &mut line).map_err(failed)?;
+            let read = self.lines.by_ref().take(LONGEST).read_until(b'\n', &mut line);
             if line.is_empty() {
+                // A node that hangs up at once has said why.
+                std::mem::replace(&mut written, Ok(())).map_err(failed)?;
+                read.map_err(failed)?;
                 return Err(failed(io::ErrorKind::UnexpectedEof.into()));
             }
             match serde_json::from_slice(&line).map_err(|problem| failed(problem.into()))? {
