@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let name = format!("squall-history-speed-{}.db", std::process::id());
     let path = env::temp_dir().join(name);
     let result = measure(&path, count);
-    for suffix in ["", "-wal", "-shm"] {
+    for suffix in ["", "-wal", "-shm", ".lock"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
     }
     result

@@ -2,12 +2,14 @@
 //!
 //! `SQUALL_SIM_SEEDS=1000 cargo test -p squall-proto --test chat_weather` runs more seeds.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod chat;
+
 use std::time::Duration;
 
+use chat::Kept;
 use squall_proto::chat::client::{Client, ClientConfig, How, State};
 use squall_proto::chat::wire::Name;
-use squall_proto::chat::{History, Hub, HubConfig, Message, Query, Recall, RecallError, Recalled};
+use squall_proto::chat::{History, Hub, HubConfig};
 use squall_proto::{Origin, Peer, Transport};
 use squall_sim::{Host, Sim, Weather, explore};
 
@@ -15,49 +17,6 @@ const HUB: &str = "192.0.2.1:9999";
 const NAMES: [&str; 4] = ["ann", "bob", "cleo", "dora"];
 /// How late the timeouts of a hostile driver come.
 const LATE: Duration = Duration::from_millis(100);
-
-/// A history whose messages outlive the hub.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<(String, Recalled)>>>);
-
-impl Kept {
-    fn with<T>(&self, look: impl FnOnce(&mut Vec<(String, Recalled)>) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn of(&self, wanted: &str) -> Vec<Recalled> {
-        self.with(|all| all.iter().filter(|(room, _)| room == wanted).map(|(_, kept)| kept.clone()).collect())
-    }
-}
-
-impl History for Kept {
-    fn last_number(&mut self, room: &str) -> u64 {
-        self.of(room).last().map_or(0, |last| last.number)
-    }
-
-    fn keep(&mut self, message: &Message<'_>) {
-        let Message { room, number, at, name, text } = *message;
-        let kept = Recalled { number, at, name: name.to_string(), text: text.to_string() };
-        self.with(|all| all.push((room.to_string(), kept)));
-    }
-
-    fn ask(&mut self, _recall: Recall, query: &Query<'_>) -> Result<Option<Vec<Recalled>>, RecallError> {
-        Ok(Some(match *query {
-            Query::Last { room, count } => {
-                let all = self.of(room);
-                all[all.len().saturating_sub(count as usize)..].to_vec()
-            }
-            Query::Since { room, number, count } => {
-                let later = self.of(room).into_iter().filter(|kept| kept.number > number);
-                later.take(count as usize).collect()
-            }
-            Query::Find { room, words, count } => {
-                let found = self.of(room).into_iter().filter(|kept| kept.text.contains(words));
-                found.take(count as usize).collect()
-            }
-        }))
-    }
-}
 
 fn hub(seed: u64, history: impl History + 'static) -> Hub {
     Hub::new(HubConfig::default().seed(seed), Box::new(history))

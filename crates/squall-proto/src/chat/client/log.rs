@@ -114,7 +114,7 @@ impl Log {
     /// What claims to have a higher number than the room's last, and was here before the hub was asked for
     /// that, was said in another room: it was overtaken by the change of rooms.
     pub(super) fn last_was(&mut self, number: u64, asked: Time) {
-        if number >= self.highest {
+        if number >= self.highest || self.doubtful.is_some() {
             return;
         }
         let beyond = |entry: &Entry| entry.counts && entry.number > Some(number);

@@ -35,7 +35,12 @@ impl Client {
     }
 
     fn line(&mut self, now: Time, text: &str, out: &mut Outbox) {
-        match Line::parse(text) {
+        let line = Line::parse(text);
+        if !is_possible(&line) {
+            self.tell(Event::Line(text.to_string()));
+            return;
+        }
+        match line {
             Line::Ack(_) => {
                 // The hub knows nothing of numbers, so it does not know this client.
                 self.counts.unnumbered += 1;
@@ -392,6 +397,17 @@ impl Client {
             self.tell(event);
         }
     }
+}
+
+/// Whether numbers of messages are such as a hub can have come to: a message each nanosecond for a century.
+fn is_possible(line: &Line<'_>) -> bool {
+    let number = match *line {
+        Line::Numbered { number, .. } | Line::Joined { number, .. } | Line::Said { number, .. } => number,
+        Line::Me(Me { number, .. }) => number,
+        Line::Last { after, to, .. } => after.max(to),
+        _ => 0,
+    };
+    number < 1 << 62
 }
 
 /// How long what is missing may be only late.
