@@ -224,12 +224,14 @@ class Wire(ChatCase):
                     self.assertEqual(lines.hear(), b"", "the connection ends")
                 self.assertRegex(node.last_line(), r"; chat: 4 members, 0 messages delivered 0 times$")
 
-    def test_what_was_said_before_a_connection_ended_is_heard(self):
+    def test_the_last_word_of_a_connection_is_heard_and_answered(self):
         node = self.chat()
         udp = self.member(node)
         for number in range(100):
             with socket.create_connection(node.address("chat", "tcp"), PATIENCE) as tcp:
                 tcp.sendall(b"m%d\n" % number)
+                tcp.shutdown(socket.SHUT_WR)
+                self.assertEqual(tcp.makefile("rb").read(), b"ack m%d\n" % number)
             self.assertEqual(udp.recv(2000), b"ack m%d" % number)
 
     @needs_nc

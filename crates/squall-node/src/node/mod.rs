@@ -190,8 +190,6 @@ impl Node {
     /// A line that asks the service behind `local`, for people to paste; `None` where there is none.
     pub fn try_line(service: &str, uri: &Uri) -> Option<String> {
         let text = if service == "time" { "" } else { "hello" };
-        // Who ends its side of a conversation hears no more of it; nc leaves by itself when nothing has come for a second.
-        let end = if service == "chat" { "-w1 " } else { "-N " };
         match uri.transport() {
             _ if uri.is_coap() => {
                 let host = if uri.is_wildcard() {
@@ -204,20 +202,19 @@ impl Node {
             }
             Transport::Udp | Transport::Tcp => {
                 let address = uri.resolve(squall::IpFamily::Any).ok()?.first()?.ip()?;
-                let how = match uri.transport() {
-                    Transport::Udp => "-u -w1 ".to_owned(),
-                    _ if service == "chat" => end.to_owned(),
-                    _ => format!("{end}-w1 "),
-                };
+                let udp = if uri.transport() == Transport::Udp { "-u " } else { "-N " };
                 let host = match address.ip() {
                     ip if !ip.is_unspecified() => ip.to_string(),
                     // The IPv6 wildcard takes IPv4 too, or the service has a socket for that beside it.
                     _ => "127.0.0.1".to_owned(),
                 };
-                Some(format!("echo {text} | nc {how}{host} {}", address.port()).replace("echo  |", "echo |"))
+                Some(
+                    format!("echo {text} | nc {udp}-w1 {host} {}", address.port())
+                        .replace("echo  |", "echo |"),
+                )
             }
             Transport::Unix if uri.unix()?.as_path().is_some() => {
-                Some(format!("echo {text} | nc {end}-U {}", uri.unix()?))
+                Some(format!("echo {text} | nc -N -U {}", uri.unix()?))
             }
             _ => Some(format!("squall ask {uri} {}", if text.is_empty() { "\"\"" } else { text })),
         }
