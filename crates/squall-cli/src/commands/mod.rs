@@ -4,6 +4,7 @@ pub(crate) mod ask;
 pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod ctl;
 pub(crate) mod discover;
 pub(crate) mod listen;
 pub(crate) mod lookup;

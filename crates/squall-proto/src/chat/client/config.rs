@@ -82,8 +82,9 @@ impl ClientConfig {
         self
     }
 
-    /// How many messages are sent a second, and how many at once after a pause: default 20 and 60, as hubs
-    /// allow by default; what is said faster waits. 0 sends without a limit, which hubs allow on loopback.
+    /// How many messages are sent a second, and how many at once after a pause: default 16 and 40, with which heartbeats
+    /// and questions stay within the 20 and 60 that hubs allow by default; what is said faster waits. 0 sends
+    /// without a limit, which hubs allow on loopback.
     pub fn rate(mut self, per_second: u32, burst: u32) -> Self {
         (self.rate, self.burst) = (per_second, burst.max(1));
         self
@@ -116,8 +117,8 @@ impl Default for ClientConfig {
             first_wait: Duration::from_secs(1),
             max_wait: Duration::from_secs(60),
             attempts: None,
-            rate: 20,
-            burst: 60,
+            rate: 16,
+            burst: 40,
             epoch_millis: 0,
             seed: 0,
         }

@@ -139,6 +139,12 @@ pub enum How {
 }
 
 impl Entry {
+    /// Whether the hub still counts it: it has a number, and not one of a hub that has begun to count anew or has lost
+    /// its last messages.
+    pub fn is_counted(&self) -> bool {
+        self.counts
+    }
+
     /// Whether the client itself said it.
     pub fn is_own(&self) -> bool {
         !matches!(self.how, How::Live | How::History | How::Missed | How::Note)

@@ -114,7 +114,7 @@ impl Log {
     /// What claims to have a higher number than the room's last, and was here before the hub was asked for
     /// that, was said in another room: it was overtaken by the change of rooms.
     pub(super) fn last_was(&mut self, number: u64, asked: Time) {
-        if number >= self.highest {
+        if number >= self.highest || self.doubtful.is_some() {
             return;
         }
         let beyond = |entry: &Entry| entry.counts && entry.number > Some(number);
@@ -273,14 +273,13 @@ impl Log {
     /// before the client's own ones that have no receipt yet.
     fn place(&self, number: u64) -> usize {
         let mut place = self.entries.len();
-        let mut passed = false;
         for (index, entry) in self.entries.iter().enumerate().rev() {
             match entry.number {
-                Some(its) if !entry.counts || its < number => break,
-                Some(_) => (place, passed) = (index, true),
+                Some(_) if !entry.counts => {}
+                Some(its) if its < number => break,
+                Some(_) => place = index,
                 None if matches!(entry.how, How::Pending { .. }) => place = index,
-                None if passed => {}
-                None => break,
+                None => {}
             }
         }
         place

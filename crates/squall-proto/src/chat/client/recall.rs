@@ -26,8 +26,8 @@ struct Open {
     purpose: Purpose,
     due: Time,
     tries: u32,
-    /// How many messages the answer has, once its first line is there.
-    messages: Option<u64>,
+    /// What the answer has, once its first line is there.
+    extent: Option<Extent>,
     /// Those that came.
     came: BTreeMap<u64, Recalled>,
 }
@@ -41,6 +41,14 @@ pub(super) enum Purpose {
     Reconcile { after: u64 },
     /// The user's own.
     Find(String),
+}
+
+/// What an answer has: so many messages, and for `/last` behind which number and up to which.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub(super) messages: u64,
+    pub(super) after: Option<u64>,
+    pub(super) to: u64,
 }
 
 /// A question that is over.
@@ -78,7 +86,7 @@ impl Recalls {
     pub(super) fn ask(&mut self, purpose: Purpose, now: Time, patience: Duration) -> Command<'static> {
         let command = purpose.command();
         self.open =
-            Some(Open { purpose, due: now + patience, tries: 1, messages: None, came: BTreeMap::new() });
+            Some(Open { purpose, due: now + patience, tries: 1, extent: None, came: BTreeMap::new() });
         self.ready = None;
         command
     }
@@ -109,37 +117,38 @@ impl Recalls {
             return self.abandon().map(Err);
         }
         open.tries += 1;
-        open.messages = None;
+        open.extent = None;
         open.came.clear();
         open.due = now + (patience * (1 << open.tries.min(4))).min(LONGEST);
         // What came of the answer before is known; only what is behind it is asked for.
         Some(Ok(open.purpose.command()))
     }
 
-    /// The first line of an answer.
-    pub(super) fn begin(&mut self, found: bool, messages: u64) {
-        if let Some(open) = &mut self.open
-            && found == matches!(open.purpose, Purpose::Find(_))
-        {
-            open.messages = Some(messages);
+    /// The first line of an answer. One to an earlier question is passed over.
+    pub(super) fn begin(&mut self, extent: Extent) {
+        let Some(open) = &mut self.open else { return };
+        let asked = match open.purpose {
+            Purpose::Fill { after, .. } | Purpose::Reconcile { after } => Some(after),
+            Purpose::Find(_) => None,
+        };
+        if extent.after == asked {
+            open.extent = Some(extent);
         }
     }
 
-    /// A message of an answer.
+    /// A message of an answer, or of an earlier one that is late.
     pub(super) fn said(&mut self, message: Recalled) {
-        if let Some(open) = &mut self.open
-            && open.came.len() <= LAST_MAX as usize
-        {
+        if let Some(open) = self.open.as_mut().filter(|open| open.came.len() < MAX_CAME) {
             open.came.insert(message.number, message);
         }
     }
 
     /// The question, if its whole answer has come.
     pub(super) fn complete(&mut self) -> Option<Done> {
-        let open = self
-            .open
-            .take_if(|open| open.messages.is_some_and(|messages| open.came.len() as u64 >= messages))?;
-        Some(Done { purpose: open.purpose, messages: Some(open.came.into_values().collect()) })
+        let open = self.open.take_if(|open| open.extent.is_some_and(|extent| extent.has_all(&open.came)))?;
+        let extent = open.extent?;
+        let messages = open.came.into_values().filter(|message| extent.contains(message.number)).collect();
+        Some(Done { purpose: open.purpose, messages: Some(messages) })
     }
 
     /// The hub refuses.
@@ -170,6 +179,16 @@ impl Recalls {
     }
 }
 
+impl Extent {
+    fn contains(&self, number: u64) -> bool {
+        self.after.is_none_or(|after| (after + 1..=self.to).contains(&number))
+    }
+
+    fn has_all(&self, came: &BTreeMap<u64, Recalled>) -> bool {
+        came.keys().filter(|number| self.contains(**number)).count() as u64 >= self.messages
+    }
+}
+
 impl Purpose {
     fn command(&self) -> Command<'static> {
         match self {
@@ -179,6 +198,8 @@ impl Purpose {
     }
 }
 
+/// The messages of an answer, and as many that are late.
+const MAX_CAME: usize = 2 * LAST_MAX as usize;
 const MAX_SEARCHES: usize = 4;
 const SEARCH_TRIES: u32 = 4;
 /// Complete answers that may be without what is missing.

@@ -7,10 +7,10 @@ use core::time::Duration;
 use super::event::{Entry, Event, How, State, Why};
 use super::link::jittered;
 use super::log::{Log, Put};
-use super::recall::{Done, Purpose};
+use super::recall::{Done, Extent, Purpose};
 use super::{Client, Kind};
 use crate::chat::history::Recalled;
-use crate::chat::wire::{Line, Me, Reason};
+use crate::chat::wire::{LAST_MAX, Line, Me, Reason};
 use crate::text::clean;
 use crate::{Origin, Outbox, Time};
 
@@ -35,11 +35,19 @@ impl Client {
     }
 
     fn line(&mut self, now: Time, text: &str, out: &mut Outbox) {
-        match Line::parse(text) {
+        let line = Line::parse(text);
+        if !is_possible(&line) {
+            self.tell(Event::Line(text.to_string()));
+            return;
+        }
+        match line {
             Line::Ack(_) => {
                 // The hub knows nothing of numbers, so it does not know this client.
                 self.counts.unnumbered += 1;
-                self.setup.numbers(false, now);
+                if self.setup.has_numbers() && !matches!(self.state, State::Connecting { .. }) {
+                    self.setup.forget(now);
+                    self.probes.next = now;
+                }
             }
             Line::Numbered { number, name, text } => self.said(now, number, name, text),
             Line::Bye => self.lose(now, Why::Bye, out),
@@ -81,8 +89,12 @@ impl Client {
                 self.show(Kind::Who, text, now);
             }
             Line::Me(me) => self.me(now, &me, text),
-            Line::Last { room, messages } => self.answer(now, false, room, messages),
-            Line::Found { room, messages } => self.answer(now, true, room, messages),
+            Line::Last { room, messages, after, to } => {
+                self.answer(now, room, Extent { messages, after: Some(after), to });
+            }
+            Line::Found { room, messages } => {
+                self.answer(now, room, Extent { messages, after: None, to: u64::MAX })
+            }
             Line::Said { number, at, name, text } => self.recalled(now, number, at, name, text),
             Line::Numbers(on) => self.setup.numbers(on, now),
             Line::Watch(on) => self.setup.watch(on, now),
@@ -159,9 +171,9 @@ impl Client {
         self.finish(now);
     }
 
-    fn answer(&mut self, now: Time, found: bool, room: &str, messages: u64) {
+    fn answer(&mut self, now: Time, room: &str, extent: Extent) {
         if self.joined && room == self.log.room {
-            self.recalls.begin(found, messages);
+            self.recalls.begin(extent);
             self.finish(now);
         }
     }
@@ -175,20 +187,13 @@ impl Client {
                 self.log.reconcile(&messages, self.last, u64::from(self.config.history));
             }
             Purpose::Fill { after, to } => {
-                // What a complete answer passes over is not kept. Of what is behind its last one, that is
-                // known only if there was room for more, and the newest may be kept in a moment.
-                let full = messages.len() >= crate::chat::wire::LAST_MAX as usize;
-                let last = messages.last().map(|message| message.number);
-                let mut lost = 0;
-                if let Some(last) = last {
-                    lost += self.log.give_up(after + 1, last);
-                }
-                if !full
-                    && self.log.first_gap().is_some_and(|gap| gap.from <= to)
-                    && self.recalls.fruitless(now)
-                {
-                    lost += self.log.give_up(after + 1, to);
-                }
+                // What a complete answer passes over is not kept; but the newest may be kept in a moment.
+                let full = messages.len() >= LAST_MAX as usize;
+                let end = messages.last().map_or(0, |message| message.number);
+                let end = if full { end } else { end.max(to) };
+                let absent = self.log.first_gap().is_some_and(|gap| gap.from <= end);
+                let lost =
+                    if absent && self.recalls.fruitless(now) { self.log.give_up(after + 1, end) } else { 0 };
                 self.lost(now, lost);
             }
         }
@@ -248,6 +253,8 @@ impl Client {
             self.setup.forget(now);
         }
         (self.run, self.id) = (Some(me.hub), Some(me.id));
+        // What was said before the hub knew the name, after a new start for one, was said under the number.
+        self.is_called(&format!("~{}", me.id));
         self.called(now, me.member.name);
         self.setup.is_in(me.room, now);
         if !self.setup.is_moving() {
@@ -263,12 +270,18 @@ impl Client {
             self.label = Some(label.to_string());
             self.tell(Event::Named(label.to_string()));
         }
-        if !self.labels.iter().any(|known| known == label) {
-            if self.labels.len() == 4 {
-                self.labels.pop_front();
-            }
-            self.labels.push_back(label.to_string());
+        self.is_called(label);
+    }
+
+    fn is_called(&mut self, label: &str) {
+        if self.labels.iter().any(|known| known == label) {
+            return;
         }
+        if self.labels.len() == 4 {
+            self.labels.pop_front();
+        }
+        self.labels.push_back(label.to_string());
+        self.claim_late(label);
     }
 
     /// The client is in a room whose last message has this number.
@@ -384,6 +397,17 @@ impl Client {
             self.tell(event);
         }
     }
+}
+
+/// Whether numbers of messages are such as a hub can have come to: a message each nanosecond for a century.
+fn is_possible(line: &Line<'_>) -> bool {
+    let number = match *line {
+        Line::Numbered { number, .. } | Line::Joined { number, .. } | Line::Said { number, .. } => number,
+        Line::Me(Me { number, .. }) => number,
+        Line::Last { after, to, .. } => after.max(to),
+        _ => 0,
+    };
+    number < 1 << 62
 }
 
 /// How long what is missing may be only late.

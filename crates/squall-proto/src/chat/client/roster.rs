@@ -93,7 +93,7 @@ impl Roster {
         if listing.seen.len() < self.limit {
             listing.seen.insert(name.clone(), neighbour.clone());
         }
-        if listing.seen.len() as u64 >= listing.total {
+        if listing.seen.len() as u64 >= listing.total || listing.seen.len() >= self.limit {
             self.members = core::mem::take(&mut listing.seen);
             self.listing = None;
         } else if self.members.len() < self.limit || self.members.contains_key(&name) {

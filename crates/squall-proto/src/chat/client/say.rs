@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Client;
@@ -157,6 +158,20 @@ impl Client {
         }
         let index = sayings.sent.iter().position(|(id, _, _)| is_it(*id))?;
         sayings.sent.remove(index).map(|(id, sent, _)| (id, sent))
+    }
+
+    /// The client learns only now that it is called so: what it said came back before that, and is its own.
+    pub(super) fn claim_late(&mut self, label: &str) {
+        let said: Vec<_> =
+            self.log.entries.iter().filter(|entry| !entry.is_own() && entry.name == label).cloned().collect();
+        for entry in said {
+            if let Some((id, sent)) = self.claim(label, &entry.text) {
+                self.log.take(id);
+                let Some(copy) = self.log.get_mut(entry.id) else { continue };
+                (copy.id, copy.how) = (id, How::Delivered(entry.heard.since(sent)));
+                self.tell(Event::Changed(id));
+            }
+        }
     }
 
     /// A text was refused: the oldest that waits for its receipt.

@@ -93,6 +93,11 @@ impl Setup {
         self.numbers && name && room
     }
 
+    /// Whether the hub has confirmed that it sends numbers.
+    pub(super) fn has_numbers(&self) -> bool {
+        self.numbers
+    }
+
     pub(super) fn numbers(&mut self, on: bool, now: Time) {
         self.numbers = on;
         self.settle(now);

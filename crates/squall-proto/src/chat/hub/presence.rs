@@ -62,7 +62,7 @@ impl Hub {
             }
         }
         self.stats.came += 1;
-        self.tell_came(index);
+        self.enter(index);
         let who = (self.members.get(index)).map(|member| self.who(member));
         if let Some(who) = who {
             self.events.push(|| Event::Came(who));
@@ -82,15 +82,26 @@ impl Hub {
             return;
         };
         (member.numbers, member.watches) = (numbers, watches);
-        if watches {
-            place.watchers.push(index);
-        }
         if let Some(name) = name {
             let key = name.key();
             if !place.names.contains_key(&key) {
                 place.names.insert(key.clone(), index);
                 member.extra_mut().name = Some((name, key));
             }
+        }
+    }
+
+    /// Tells those that watch its room that a member came; and it watches itself from now on, if it did before.
+    fn enter(&mut self, index: u32) {
+        let Some(member) = self.members.get(index) else { return };
+        let (number, watches) = (member.room, member.watches);
+        let Some(room) = self.rooms.get_mut(number) else { return };
+        if !room.watchers.is_empty() {
+            let label = label(member);
+            self.tell(number, &Line::Came(&label));
+        }
+        if watches && let Some(room) = self.rooms.get_mut(number) {
+            room.watchers.push(index);
         }
     }
 
@@ -167,7 +178,7 @@ impl Hub {
     pub(super) fn move_to(&mut self, index: u32, name: RoomName) -> Result<(), Taken> {
         let target = self.rooms.find(&name.key());
         let Some(member) = self.members.get(index) else { return Ok(()) };
-        let (old, watches, row) = (member.room, member.watches, member.row);
+        let (old, row) = (member.room, member.row);
         if target == Some(old) {
             return Ok(());
         }
@@ -185,19 +196,16 @@ impl Hub {
         self.miss_rest(index);
         let Some(origin) = self.leave_room(index, Reason::Joined(&shown)) else { return Ok(()) };
         self.rooms.put(&mut self.members, index, origin, new, row);
-        if let (Some(member), Some(room)) = (self.members.get_mut(index), self.rooms.get_mut(new)) {
-            if watches {
-                room.watchers.push(index);
-            }
-            if let Some(extra) = &mut member.extra {
-                extra.cursor = room.ring.end();
-                if let Some((_, key)) = &extra.name {
-                    room.names.insert(key.clone(), index);
-                }
+        if let (Some(member), Some(room)) = (self.members.get_mut(index), self.rooms.get_mut(new))
+            && let Some(extra) = &mut member.extra
+        {
+            extra.cursor = room.ring.end();
+            if let Some((_, key)) = &extra.name {
+                room.names.insert(key.clone(), index);
             }
         }
         self.rooms.close_if_empty(old);
-        self.tell_came(index);
+        self.enter(index);
         Ok(())
     }
 
@@ -231,15 +239,6 @@ impl Hub {
             self.events.push(|| Event::Renamed { who, old });
         }
         Ok(())
-    }
-
-    fn tell_came(&mut self, index: u32) {
-        if let Some(member) = self.members.get(index)
-            && self.rooms.get(member.room).is_some_and(|room| !room.watchers.is_empty())
-        {
-            let (room, label) = (member.room, label(member));
-            self.tell(room, &Line::Came(&label));
-        }
     }
 
     /// Tells a room's watchers, soon.

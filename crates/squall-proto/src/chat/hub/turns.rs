@@ -103,6 +103,7 @@ impl Senders {
         }
         if sender.flood.take().is_some() {
             self.flooders.retain(|other| *other != index);
+            self.tick = self.tick.filter(|_| !self.flooders.is_empty());
         }
         if !sender.in_turns {
             self.free.push(index);

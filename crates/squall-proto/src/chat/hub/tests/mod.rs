@@ -1,3 +1,8 @@
+mod commands;
+mod crowds;
+mod limits;
+mod operator;
+mod streams;
 mod wire;
 
 use alloc::boxed::Box;
@@ -21,8 +26,14 @@ struct Bench {
     closed: Vec<Origin>,
 }
 
+/// Test members from this number on are ports of one address.
+const PORTS: u32 = 100_000;
+
 /// The address of test member `number`; a stream if it is 1000 or more.
 fn origin(number: u32) -> Origin {
+    if let Some(port) = number.checked_sub(PORTS) {
+        return udp(SocketAddr::from((Ipv4Addr::new(127, 1, 0, 1), port as u16 + 1)));
+    }
     if number >= 1000 {
         return Origin { peer: Peer::Conn(number), local: None, transport: Transport::Unix, validated: true };
     }
@@ -39,6 +50,7 @@ fn udp(peer: SocketAddr) -> Origin {
 fn number(origin: &Origin) -> u32 {
     match origin.peer {
         Peer::Conn(number) => number,
+        Peer::Ip(SocketAddr::V4(peer)) if peer.ip().octets()[1] == 1 => PORTS + u32::from(peer.port()) - 1,
         Peer::Ip(SocketAddr::V4(peer)) => {
             let [_, _, high, low] = peer.ip().octets();
             u32::from(high) * 250 + u32::from(low) - 1
