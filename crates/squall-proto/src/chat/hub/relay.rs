@@ -181,7 +181,7 @@ impl Hub {
         loop {
             let has_room = self.has_room(out);
             let Some(room) = self.rooms.get_mut(index) else { return };
-            let full = |batch: &Batch| batch.plain.datagrams() >= MAX_DATAGRAMS || batch.cut;
+            let full = |batch: &Batch| batch.plain.datagrams() >= MAX_DATAGRAMS;
             if room.batch.as_ref().is_some_and(full) || self.relay.round == 0 {
                 return;
             }
