@@ -1,5 +1,6 @@
 """A node under test, the hosts around it, and what tests wait for."""
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -16,6 +17,14 @@ import time
 import unittest
 
 SQUALL = os.environ.get("SQUALL_BIN", "squall")
+
+# Nodes keep what they keep, and take their orders, where nobody else does.
+_HOME = tempfile.mkdtemp(prefix="squall-home-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+os.environ["XDG_DATA_HOME"] = os.path.join(_HOME, "data")
+os.environ["XDG_RUNTIME_DIR"] = os.path.join(_HOME, "run")
+os.mkdir(os.environ["XDG_RUNTIME_DIR"], 0o700)
+
 PATIENCE = 20.0
 """Seconds after which a test gives up on what should come at once."""
 
@@ -153,6 +162,8 @@ class Node:
     def __init__(self, *arguments, host=None, verbose="-vv", **options):
         self._log = tempfile.TemporaryFile()
         command = [SQUALL, "serve", *arguments, *([verbose] if verbose else [])]
+        self.data = tempfile.mkdtemp(dir=_HOME)
+        options["env"] = {"SQUALL_DATA": self.data} | options.get("env", dict(os.environ))
         with host.entered() if host else contextlib.nullcontext():
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, **options

@@ -42,6 +42,10 @@ pub(crate) enum Error {
     Member(#[source] io::Error),
     #[error("{deaf} of {members} members did not hear the first one within {seconds} s")]
     Deaf { members: usize, deaf: usize, seconds: u64 },
+    #[error("no server has a name with {0}: there are {1}")]
+    NoServer(String, String),
+    #[error("squall ctl did not tell the hub's counts: {0}")]
+    Counts(String),
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot print")]

@@ -6,6 +6,7 @@ mod echo;
 mod error;
 mod fanout;
 mod flood;
+mod heartbeats;
 mod process;
 mod relay;
 mod scenario;
@@ -76,6 +77,7 @@ enum Mode {
     Relay(relay::Arguments),
     Fanout(fanout::Arguments),
     Flood(flood::Arguments),
+    Heartbeats(heartbeats::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         (_, _, Some(Mode::Relay(relay))) => relay::compare(relay),
         (_, _, Some(Mode::Fanout(fanout))) => fanout::compare(fanout),
         (_, _, Some(Mode::Flood(flood))) => flood::compare(flood),
+        (_, _, Some(Mode::Heartbeats(heartbeats))) => heartbeats::measure(heartbeats),
         _ => compare(&arguments),
     };
     match result {

@@ -71,9 +71,18 @@ impl Running {
 
     /// The most memory that the process has had so far, in bytes.
     pub(crate) fn peak_memory(&self) -> Result<u64, Error> {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that the process has now, in bytes.
+    pub(crate) fn resident_memory(&self) -> Result<u64, Error> {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, field: &str) -> Result<u64, Error> {
         let id = self.child.borrow().id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).map_err(Error::ProcessorTime)?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         Ok(kibibytes.unwrap_or(0) * 1024)
     }

@@ -75,15 +75,25 @@ impl Programs {
         with(&self.fanout, &[port.to_string()])
     }
 
-    /// A hub that keeps its history in `data`, or none.
-    pub(crate) fn chat(&self, port: u16, data: Option<&Path>) -> Command {
+    /// A hub with its files in `folder`; of its history, if it keeps one, too.
+    pub(crate) fn chat(&self, port: u16, folder: &Path, history: bool) -> Command {
         let mut command = Command::new(&self.squall);
         command.args(["serve", "chat", "--on"]).arg(format!("udp://127.0.0.1:{port}"));
-        match data {
-            Some(data) => command.arg("--data").arg(data),
-            None => command.args(["--history", "none"]),
-        };
+        command.arg("--data").arg(folder).arg("--control").arg(folder.join(CONTROL));
+        if !history {
+            command.args(["--history", "none"]);
+        }
         command
+    }
+
+    /// What that hub has counted.
+    pub(crate) fn chat_counts(&self, folder: &Path) -> Result<serde_json::Value, Error> {
+        let mut command = Command::new(&self.squall);
+        command.arg("ctl").arg("--socket").arg(folder.join(CONTROL)).args(["stats", "--json"]);
+        let output =
+            command.output().map_err(|source| Error::Start { program: self.squall.clone(), source })?;
+        serde_json::from_slice(&output.stdout)
+            .map_err(|_| Error::Counts(String::from_utf8_lossy(&output.stderr).trim().into()))
     }
 
     /// A relay in clear weather on `port` of 127.0.0.1.
@@ -203,6 +213,9 @@ fn with(program: &Path, arguments: &[String]) -> Command {
     command.args(arguments);
     command
 }
+
+/// The name of a hub's control socket in its folder.
+const CONTROL: &str = "ctl.sock";
 
 fn build(program: &'static str, mut command: Command) -> Result<(), Error> {
     let output = command.output().map_err(|source| Error::Tool { program, source })?;

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use squall::socket::process;
 
 use crate::commands::{
-    ask, bench, completions, discover, listen, lookup, man, mtu, relay, serve, shout, under,
+    ask, bench, chat, completions, ctl, discover, listen, lookup, man, mtu, relay, serve, shout, under,
 };
 use crate::exit::Exit;
 
@@ -22,7 +22,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Arguments>),
+    Ctl(ctl::Arguments),
     Ask(ask::Arguments),
+    Chat(chat::Arguments),
     Relay(Box<relay::Arguments>),
     Under(Box<under::Arguments>),
     Mtu(mtu::Arguments),
@@ -44,7 +46,9 @@ pub(crate) fn run() -> ExitCode {
     let _ = process::heed_children();
     let result = match command {
         Command::Serve(arguments) => serve::run(*arguments),
+        Command::Ctl(arguments) => ctl::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
         Command::Shout(arguments) => shout::run(&arguments),
         Command::Listen(arguments) => listen::run(&arguments),
         Command::Discover(arguments) => discover::run(&arguments),

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod exit;
 mod heard;
+mod input;
 mod interrupt;
 mod output;
 

@@ -1,6 +1,7 @@
 //! What a node runs, as the command line, the environment and a file say.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,6 +11,8 @@ use squall::{Model, Offload};
 use squall_weather::Weather;
 
 use crate::announce::parse_node_name;
+use crate::chat::history::Place;
+use crate::chat::{ChatConfig, FileChat};
 use crate::lossy::parse_drop;
 use crate::units;
 
@@ -45,12 +48,18 @@ pub struct Config {
     pub announce: Option<bool>,
     /// The node's name, as it is announced; the machine's.
     pub name: Option<String>,
+    /// The directory of what the node keeps; the platform's for data of programs.
+    pub data: Option<PathBuf>,
+    /// Where the node takes its operator's orders; see [`ControlPlace`].
+    pub control: Option<ControlPlace>,
+    /// Where the chat keeps what is said, whatever its service says.
+    pub history: Option<Place>,
 }
 
 /// One service of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceConfig {
-    /// Its name: `time`, `length`, `stamp`, `reply`, `echo`, `exec` or `coap`.
+    /// Its name: `time`, `length`, `stamp`, `reply`, `echo`, `exec`, `coap` or `chat`.
     pub name: String,
     /// Where it listens, as URIs; without any, on its default addresses.
     pub on: Vec<String>,
@@ -62,6 +71,34 @@ pub struct ServiceConfig {
     pub command: Option<String>,
     /// `exec`: processes that stay and speak length-prefixed frames, instead of one for each request.
     pub pool: Option<usize>,
+    /// `chat`: its settings.
+    pub chat: ChatConfig,
+}
+
+/// Where a node takes its operator's orders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ControlPlace {
+    /// On a Unix socket where `squall ctl` looks for it, if the node runs `chat`.
+    #[default]
+    Usual,
+    /// On a Unix socket at this path.
+    Path(PathBuf),
+    /// Nowhere.
+    Nowhere,
+}
+
+impl FromStr for ControlPlace {
+    type Err = String;
+
+    /// `none`, a path, or `unix:` and a path.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:").unwrap_or(text) {
+            "" => Err("there is no socket without a name; write none or a path".into()),
+            "none" => Ok(ControlPlace::Nowhere),
+            path if text.contains("://") => Err(format!("{path:?}: orders are taken on unix:/path alone")),
+            path => Ok(ControlPlace::Path(path.into())),
+        }
+    }
 }
 
 /// Why a configuration file cannot be used.
@@ -88,7 +125,7 @@ pub enum ConfigError {
 
 impl Config {
     /// What runs when nothing is named.
-    pub const DEFAULT_SERVICES: [&'static str; 5] = ["time", "length", "stamp", "reply", "coap"];
+    pub const DEFAULT_SERVICES: [&'static str; 6] = ["time", "length", "stamp", "reply", "coap", "chat"];
 
     /// Reads a TOML file.
     ///
@@ -105,6 +142,8 @@ impl Config {
     /// rate-limit = true
     /// announce = true
     /// name = "kitchen"
+    /// data = "/var/lib/squall"
+    /// control = "/run/squall/kitchen.sock"
     ///
     /// [[service]]
     /// name = "stamp"
@@ -120,6 +159,12 @@ impl Config {
     /// [[service]]
     /// name = "reply"
     /// text = "pong"
+    ///
+    /// [[service]]
+    /// name = "chat"
+    /// [service.chat]
+    /// history = "memory"             # none, memory or a file
+    /// quiet = "10m"
     /// ```
     ///
     /// # Errors
@@ -160,6 +205,9 @@ impl Config {
             rate_limit: self.rate_limit.or(other.rate_limit),
             announce: self.announce.or(other.announce),
             name: self.name.or(other.name),
+            data: self.data.or(other.data),
+            control: self.control.or(other.control),
+            history: self.history.or(other.history),
         }
     }
 }
@@ -181,6 +229,8 @@ struct File {
     rate_limit: Option<bool>,
     announce: Option<bool>,
     name: Option<String>,
+    data: Option<PathBuf>,
+    control: Option<String>,
     #[serde(default)]
     service: Vec<FileService>,
 }
@@ -195,6 +245,7 @@ struct FileService {
     text: Option<String>,
     command: Option<String>,
     pool: Option<usize>,
+    chat: Option<FileChat>,
 }
 
 impl File {
@@ -219,6 +270,9 @@ impl File {
             rate_limit: self.rate_limit,
             announce: self.announce,
             name: read("name", self.name, |name| parse_node_name(name).map_err(|error| error.to_string()))?,
+            data: self.data,
+            control: read("control", self.control, str::parse)?,
+            history: None,
         })
     }
 }
@@ -226,17 +280,22 @@ impl File {
 impl FileService {
     fn into_config(self) -> Result<ServiceConfig, String> {
         Ok(ServiceConfig {
-            name: self.name,
             on: self.on,
             framing: read("framing", self.framing, units::parse_framing)?,
             text: self.text,
             command: self.command,
             pool: self.pool,
+            chat: match (self.chat, self.name.as_str()) {
+                (None, _) => ChatConfig::default(),
+                (Some(chat), "chat") => chat.into_config()?,
+                (Some(_), name) => return Err(format!("service.chat: service {name:?} is no chat")),
+            },
+            name: self.name,
         })
     }
 }
 
-fn read<T>(
+pub(crate) fn read<T>(
     key: &str,
     value: Option<String>,
     parse: impl Fn(&str) -> Result<T, String>,
@@ -269,6 +328,12 @@ mod tests {
         assert_eq!((config.drop.clone(), config.drop_seed), (parse_drop("up.loss=10%").ok(), Some(7)));
         assert_eq!(config.gso, Some(Offload::Off));
         assert_eq!(config.services[0].command.as_deref(), Some("wc -c"));
+        let chat =
+            "[[service]]\nname = \"chat\"\n[service.chat]\nhistory = \"none\"\nrate = \"5:9\"\nkeep = \"7d\"";
+        let chat = Config::from_toml(chat).unwrap().services.remove(0).chat;
+        assert_eq!(chat.history, Some(Place::Nothing));
+        assert_eq!(chat.rate, "5:9".parse().ok());
+        assert_eq!(chat.keep, Some(Duration::from_secs(7 * 86_400)));
         let flags = Config { drop: Weather::preset("half"), ..Config::default() };
         let merged = flags.or(config);
         assert_eq!(merged.drop, Weather::preset("half"), "a flag beats the file");
@@ -280,7 +345,10 @@ mod tests {
         let guide = include_str!("../../../docs/configuration.md");
         let file = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let config = Config::from_toml(file).unwrap();
-        assert_eq!(config.services.len(), 3);
+        assert_eq!(config.services.len(), 4);
+        let rate = |text: &str| text.parse().ok();
+        let chat = &config.services[3].chat;
+        assert_eq!((chat.rate, chat.prefix_rate, chat.rooms), (rate("20:60"), rate("200:600"), Some(1024)));
         assert_eq!(config.receive_buffer, Some(4 * 1024 * 1024));
     }
 
@@ -295,6 +363,22 @@ mod tests {
             ("trust-networks = [\"10.0.0.1/8\"]", "trust-networks"),
             ("shards = [", "line 1"),
             ("name = \"\"", "name: \"\" is no name for a node"),
+            (
+                "control = \"tcp://localhost\"",
+                "control: \"tcp://localhost\": orders are taken on unix:/path alone",
+            ),
+            (
+                "[[service]]\nname = \"chat\"\n[service.chat]\nkeep = \"1.5d\"",
+                "keep: \"1.5d\" is no number of days",
+            ),
+            ("[[service]]\nname = \"chat\"\n[service.chat]\nrate = \"0\"", "rate: \"0\" is no number"),
+            ("[[service]]\nname = \"chat\"\n[service.chat]\nmembers = 0", "members: 0 leaves nobody"),
+            (
+                "[[service]]\nname = \"chat\"\n[service.chat]\nmember-hours = 0",
+                "member-hours: 0 is no number",
+            ),
+            ("[[service]]\nname = \"time\"\n[service.chat]\nrooms = 1", "service \"time\" is no chat"),
+            ("[[service]]\nname = \"chat\"\n[service.chat]\nroms = 1", "roms"),
         ] {
             let error = Config::from_toml(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod announce;
+pub mod chat;
 mod clock;
 mod config;
+mod data;
 mod discover;
 mod lossy;
 mod node;
@@ -19,10 +21,11 @@ mod units;
 mod weather;
 
 pub use announce::{AnnounceError, AnnounceNews, Announced, Announcer, NameProblem, parse_node_name};
-pub use config::{Config, ConfigError, ServiceConfig};
+pub use config::{Config, ConfigError, ControlPlace, ServiceConfig};
+pub use data::{DataDirectory, DataError};
 pub use discover::{DiscoverError, Discovery, FoundBy, FoundNode, FoundService, Search, SearchStopper};
 pub use lossy::{Loss, parse_drop};
-pub use node::{CoapCounts, Node, NodeError};
+pub use node::{CoapCounts, Node, NodeError, NodeReport, NodeStopper, RunningNode};
 pub use record_file::{is_same_file, open_record};
-pub use units::{parse_duration, parse_framing, parse_model, parse_offload, parse_time_limit};
+pub use units::{parse_age, parse_duration, parse_framing, parse_model, parse_offload, parse_time_limit};
 pub use weather::{WeatherError, load_weather, parse_weather};

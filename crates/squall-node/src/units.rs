@@ -29,6 +29,21 @@ pub fn parse_time_limit(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A length of time that may be long: `90d`, `12h`, and `forever`, which is [`Duration::MAX`].
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_age(text: &str) -> Result<Duration, String> {
+    if text == "forever" {
+        return Ok(Duration::MAX);
+    }
+    let Some(days) = text.strip_suffix('d') else { return parse_time_limit(text) };
+    match days.parse::<u32>() {
+        Ok(days @ 1..) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
+        _ => Err(format!("{text:?} is no number of days; write 90d, 12h or forever")),
+    }
+}
+
 /// How handlers run: `inline`, `threads`, `threads:8`, `processes:4`; without a number one for each
 /// processor.
 ///
@@ -89,6 +104,9 @@ mod tests {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_age("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        assert_eq!(parse_age("12h"), Ok(Duration::from_secs(12 * 3600)));
+        assert_eq!(parse_age("forever"), Ok(Duration::MAX));
         assert_eq!(parse_model("threads:8"), Ok(Model::threads(8)));
         assert_eq!(parse_framing("lines"), Ok(Framing::Lines { max: 65_507 }));
         assert_eq!(parse_offload("off"), Ok(Offload::Off));
@@ -100,6 +118,9 @@ mod tests {
             assert!(parse_duration(text).is_err(), "{text}");
         }
         assert!(parse_time_limit("0").is_err());
+        for text in ["d", "0d", "-1d", "1.5d", "for ever", "0s"] {
+            assert!(parse_age(text).is_err(), "{text}");
+        }
         for text in ["", "threads:0", "threads:x", "inline:2", "fork", "processes:9999"] {
             assert!(parse_model(text).is_err(), "{text}");
         }

@@ -160,9 +160,13 @@ impl Outbox {
 
     /// Whether half of the outbox is free, and the longest datagram fits; if not, the driver sends first.
     /// So an answer of up to half of the limit (128 KiB by default) is never refused for what others left.
+    ///
+    /// No more than 1024 frames wait then, so that a protocol that writes for as long as there is room, and goes on
+    /// when it is called next, leaves its driver some milliseconds of sending and not a tenth of a second, in
+    /// which nobody reads what arrives.
     pub fn has_room(&self) -> bool {
         let free = self.max_bytes - self.bytes.len();
-        free >= MAX_DATAGRAM.max(self.max_bytes / 2) && self.frames.len() <= self.max_frames / 2
+        free >= MAX_DATAGRAM.max(self.max_bytes / 2) && self.frames.len() <= TURN.min(self.max_frames / 2)
     }
 
     /// Forgets all that waits and keeps the memory.
@@ -469,6 +473,8 @@ impl Drop for Reply<'_> {
 /// How many times a request an answer may be to an address that is not validated, headers counted
 /// ([RFC 9000 §8.1](https://www.rfc-editor.org/rfc/rfc9000#section-8.1)).
 const AMPLIFICATION_LIMIT: usize = 3;
+/// Frames that wait while there is room: a kernel takes about 3 µs to send one.
+const TURN: usize = 1024;
 
 mod fan;
 mod isolate;

@@ -13,8 +13,9 @@ mod hours;
 
 use std::time::{Duration, Instant};
 
+use hours::hub::Kept;
 use hours::runs::{Chain, poisson_bound};
-use hours::{Bare, Plan, quantile, run};
+use hours::{Plan, quantile, run};
 use squall_proto::chat::LivenessConfig;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -62,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ] {
         let plan = Plan { weather: text.parse()?, members, hours, seed: 4 };
         let config = LivenessConfig::default().member_hours(target).hard_limit(hard, Duration::from_secs(60));
-        let seen = run(&plan, &mut Bare::new(config, members));
+        let seen = run(&plan, &mut Kept::new(config, members));
         let allowed = seen.member_hours / f64::from(target);
         // Of as many heartbeats as were sent, by one member's.
         let count = (hours * 360) as u32;

@@ -4,20 +4,21 @@ mod hours;
 
 use std::time::Duration;
 
+use hours::hub::Kept;
 use hours::runs::{Chain, poisson_bound};
-use hours::{Bare, Plan, Seen, quantile, run};
+use hours::{Plan, Seen, quantile, run};
 use squall_proto::chat::LivenessConfig;
 
 /// One live member evicted in so many member-hours.
 const TARGET: f32 = 100.0;
 const HOURS: u64 = 10;
 
-/// 300 members in a weather, and how often it loses three heartbeats in a row by arithmetic.
+/// 200 members in a weather, and how often it loses three heartbeats in a row by arithmetic.
 fn simulate(weather: &str, chain: Chain, hard_intervals: u32) -> (Seen, f64) {
-    let plan = Plan { weather: weather.parse().unwrap(), members: 300, hours: HOURS, seed: 11 };
+    let plan = Plan { weather: weather.parse().unwrap(), members: 200, hours: HOURS, seed: 11 };
     let hard = Duration::from_secs(60);
     let config = LivenessConfig::default().member_hours(TARGET).hard_limit(hard_intervals, hard);
-    let seen = run(&plan, &mut Bare::new(config, plan.members));
+    let seen = run(&plan, &mut Kept::new(config, plan.members));
     let count = HOURS as u32 * 360;
     let three = chain.runs(count, 3)[2] * seen.sent as f64 / f64::from(count);
     (seen, three)
@@ -85,4 +86,13 @@ fn the_arithmetic_of_runs_is_that_of_coins() {
     let runs = Chain::bursts(0.5, 0.0).runs(1000, 3);
     assert!(runs.iter().all(|runs| (runs - 0.5).abs() < 1e-9), "none if the first is lost: {runs:?}");
     assert_eq!([poisson_bound(1.0), poisson_bound(1000.0)], [5, 1099]);
+}
+
+#[test]
+fn of_many_members_the_dead_are_evicted_in_their_time_and_each_takes_little_memory() {
+    let cost = hours::many::run(50_000, 6);
+    assert!(cost.most_bytes <= 300.0 && cost.bytes > 100.0, "{cost:?}");
+    assert_eq!((cost.died, cost.evicted, cost.wrong), (500, 500, 0), "{cost:?}");
+    // By then 50,000 members have lost nothing for a minute: two missing heartbeats are enough.
+    assert!(cost.shortest >= 22.0 && cost.longest <= 22.2 && cost.latest <= 0.2, "{cost:?}");
 }

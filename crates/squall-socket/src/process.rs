@@ -1,7 +1,7 @@
 //! What a server asks of its process: descriptors, processors, children that inherit sockets.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -191,6 +191,15 @@ pub fn heed_children() -> io::Result<()> {
 pub fn user() -> u32 {
     // SAFETY: no pointers. It cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// Whether another program has `terminal` now, a shell for instance that shows its prompt there
+/// ([tcgetpgrp(3)](https://man7.org/linux/man-pages/man3/tcgetpgrp.3.html)): this process is in its background. False for
+/// what is no terminal, or not the one that controls this process.
+pub fn is_in_background(terminal: &impl AsFd) -> bool {
+    // SAFETY: no pointers; the descriptor is open.
+    let (foreground, own) = unsafe { (libc::tcgetpgrp(terminal.as_fd().as_raw_fd()), libc::getpgrp()) };
+    foreground >= 0 && foreground != own
 }
 
 /// Gives the calling thread a name of up to 15 bytes, and, called by the first thread, the process

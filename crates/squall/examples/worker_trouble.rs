@@ -2,14 +2,18 @@
 //! standard input ends, and prints what came of it.
 //!
 //! Arguments: `patient` sets no deadline and shuts down within one second; `drop` drops the server instead and
-//! stays; `once` starts and stops.
+//! stays; `once` starts and stops; `remote` runs a protocol that is called, and prints what the parent is told.
 
 use std::io::Read;
 use std::net::UdpSocket;
+use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, io, process, thread};
 
-use squall::{Counter, Model, Reply, Request, Running, Server, Service};
+use squall::{Counter, Input, Model, Outbox, Protocol, Reply, Request, Running, Server, Service, Time};
+
+/// What the parent's question to the protocol was answered with.
+static ASKED: OnceLock<String> = OnceLock::new();
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -18,6 +22,9 @@ fn main() -> Result<(), Failure> {
     let server = thread::spawn(serve).join().map_err(|_| "the server panicked")??;
     for local in server.locals() {
         println!("listening on {}", local.uri);
+    }
+    if let Some(asked) = ASKED.get() {
+        println!("asked: {asked}");
     }
     if is_told("once") {
         server.shutdown(Duration::ZERO);
@@ -66,9 +73,35 @@ fn serve() -> Result<Running, Failure> {
     };
     let deadline = (!is_told("patient")).then_some(Duration::from_millis(300));
     let model = Model::Processes { workers: 3, deadline };
+    if is_told("remote") {
+        let (service, remote) = Service::protocol_with_remote("trouble", Calls(0));
+        remote.call(|calls, _, _| calls.0 += 1)?;
+        // No worker gets beyond this.
+        let server = Server::new().service(service.at("udp://127.0.0.1:0")?).model(model).start()?;
+        ASKED.set(format!("{:?}", remote.ask(|calls, _, _| calls.0))).unwrap();
+        return Ok(server);
+    }
     let service = Service::new("trouble", trouble).at("udp://127.0.0.1:0")?;
     let server = Server::new().service(service).model(model);
     Ok(server.on_error(|error| eprintln!("{error}")).start()?)
+}
+
+/// Says how often it was called.
+struct Calls(u32);
+
+impl Protocol for Calls {
+    fn handle_input(&mut self, _now: Time, input: Input<'_>, out: &mut Outbox) {
+        if let Input::Message(request) = input {
+            // A peer that is not answered asks again.
+            let _ = out.answer(&request).write(self.0.to_string().as_bytes());
+        }
+    }
+
+    fn handle_timeout(&mut self, _now: Time, _out: &mut Outbox) {}
+
+    fn poll_timeout(&self) -> Option<Time> {
+        None
+    }
 }
 
 fn is_told(word: &str) -> bool {

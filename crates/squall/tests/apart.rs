@@ -84,7 +84,10 @@ fn what_a_flooding_peer_sends_takes_no_room_from_others() {
         let floods = remote.ask(|strict, _, _| strict.floods).unwrap();
         assert!((1..1000).contains(&floods), "{floods} were read of what its small buffer took");
         assert_eq!(ask(&flooder, b"and I?"), "and I?", "it is heard, and answered from the server's address");
-        until("the drops", || server.stats().total(Counter::IsolatedDropped) > 1000);
+        // Where the kernel tells.
+        if server.stats().sockets()[0].memory.is_some() {
+            until("the drops", || server.stats().total(Counter::IsolatedDropped) > 1000);
+        }
         assert_eq!(server.stats().kernel_drops(), 0, "{address}");
     }
 }

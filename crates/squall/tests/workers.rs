@@ -212,3 +212,11 @@ fn a_program_that_a_worker_starts_can_be_a_server_of_its_own() {
     assert!(answer.starts_with("listening on udp://127.0.0.1:"), "{answer}");
     assert!(!answer.contains(&server.uri), "{answer}");
 }
+
+#[test]
+fn a_protocol_s_calls_reach_the_worker_that_has_it_and_are_refused_elsewhere() {
+    let mut server = start_told(&["remote"]);
+    assert_eq!(server.lines.next().unwrap().unwrap(), "asked: Err(Stopped)", "the parent runs no protocol");
+    assert_eq!(ask(&server.udp(), b"how often?"), "1", "the call was made in the worker, too");
+    stop(server);
+}

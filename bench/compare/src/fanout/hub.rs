@@ -30,14 +30,25 @@ impl Hub {
         }
     }
 
+    /// Those of `all` whose name contains one of `texts`, or all where there are none.
+    pub(crate) fn choose(all: &[Hub], texts: &[String]) -> Result<Vec<Hub>, Error> {
+        let named = |hub: &Hub, text: &str| hub.label().to_lowercase().contains(&text.to_lowercase());
+        if let Some(text) = texts.iter().find(|text| !all.iter().any(|hub| named(hub, text))) {
+            let labels: Vec<_> = all.iter().map(|hub| hub.label()).collect();
+            return Err(Error::NoServer(text.clone(), labels.join("; ")));
+        }
+        let wanted = |hub: &&Hub| texts.is_empty() || texts.iter().any(|text| named(hub, text));
+        Ok(all.iter().filter(wanted).copied().collect())
+    }
+
     /// Starts it on this thread's processor.
     pub(crate) fn start(self, programs: &Programs) -> Result<RunningHub, Error> {
         let data = TempDir::with_prefix("squall-compare-")
             .map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
         let nats = if self == Hub::Nats { nats()? } else { PathBuf::new() };
         let running = Running::start(|port| match self {
-            Hub::Squall => programs.chat(port, None),
-            Hub::SquallHistory => programs.chat(port, Some(data.path())),
+            Hub::Squall => programs.chat(port, data.path(), false),
+            Hub::SquallHistory => programs.chat(port, data.path(), true),
             Hub::C => programs.c_fanout(port),
             Hub::Nats => {
                 let mut command = Command::new(&nats);
@@ -45,14 +56,27 @@ impl Hub {
                 command
             }
         })?;
-        Ok(RunningHub { running, _data: data })
+        Ok(RunningHub { running, folder: data })
     }
 }
 
 /// A server that runs until this is dropped, and a folder of its own that is removed then.
 pub(crate) struct RunningHub {
     pub(crate) running: Running,
-    _data: TempDir,
+    folder: TempDir,
+}
+
+impl RunningHub {
+    /// The share of the messages that its history did not have to leave out, in percent; of a hub with history.
+    pub(crate) fn kept(&self, programs: &Programs) -> Result<f64, Error> {
+        let counts = programs.chat_counts(self.folder.path())?;
+        let count = |name: &str| {
+            let missing = || Error::Counts(format!("history has no {name} in {counts}"));
+            counts["history"][name].as_f64().ok_or_else(missing)
+        };
+        let (taken, shed) = (count("kept")?, count("shed")?);
+        Ok(100.0 * (taken - count("lost")?) / (taken + shed).max(1.0))
+    }
 }
 
 fn nats() -> Result<PathBuf, Error> {

@@ -73,13 +73,9 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
     let quick = if arguments.quick { (300, 1) } else { (2000, 7) };
     let seconds = arguments.seconds.unwrap_or(Duration::from_millis(quick.0));
     let rounds = arguments.rounds.unwrap_or(quick.1);
+    let hubs = Hub::choose(&Hub::ALL, &arguments.server)?;
     let programs = Programs::find(arguments.squall.as_deref())?;
     let _ = raise_descriptor_limit();
-    let wanted = |hub: &Hub| {
-        let name = hub.label().to_lowercase();
-        arguments.server.is_empty() || arguments.server.iter().any(|text| name.contains(&text.to_lowercase()))
-    };
-    let hubs: Vec<Hub> = Hub::ALL.into_iter().filter(wanted).collect();
     let loads = match (arguments.members, arguments.in_flight) {
         (Some(members), Some(in_flight)) => vec![(members as usize, in_flight as usize)],
         _ => LOADS.to_vec(),
@@ -129,6 +125,8 @@ struct Sample {
     faults: Faults,
     /// Datagrams, or trains of them, that the kernel dropped between two sockets meanwhile.
     dropped: u64,
+    /// The share of the messages that are in the history, in percent.
+    kept: Option<f64>,
 }
 
 /// Starts the server, has its members join, drives it, ends it.
@@ -154,6 +152,7 @@ fn measure(hub: Hub, load: &Load, programs: &Programs) -> Result<Sample, Error> 
         cpu_percent: 100.0 * used.as_secs_f64() / report.elapsed.as_secs_f64(),
         faults: audience.faults,
         dropped: backlog_drops().saturating_sub(dropped),
+        kept: (hub == Hub::SquallHistory).then(|| hub_process.kept(programs)).transpose()?,
     })
 }
 
@@ -169,6 +168,11 @@ pub(crate) fn backlog_drops() -> u64 {
 impl Row {
     fn new(hub: Hub) -> Self {
         Self { hub, samples: Vec::new(), failure: None }
+    }
+
+    fn kept(&self) -> Option<f64> {
+        let kept: Option<Vec<f64>> = self.samples.iter().map(|sample| sample.kept).collect();
+        kept.filter(|kept| !kept.is_empty()).map(|kept| Spread::of(&kept).median)
     }
 
     fn spread(&self, value: impl Fn(&Sample) -> f64) -> Spread {
@@ -195,6 +199,8 @@ struct Summary<'a> {
     cpu_percent: f64,
     nats_ratio: Option<Spread>,
     c_ratio: Option<Spread>,
+    /// The share of the messages that the history took and did not leave out because it could not keep up.
+    kept_percent: Option<f64>,
     /// Of all rounds, warm-ups included.
     lost: u64,
     repeated: u64,
@@ -247,6 +253,7 @@ fn print(json: bool, load: &Load, rows: &[Row]) -> io::Result<()> {
             cpu_percent: row.spread(|sample| sample.cpu_percent).median,
             nats_ratio: row.ratio(nats),
             c_ratio: row.ratio(c),
+            kept_percent: row.kept(),
             lost: sum(|faults| faults.lost),
             repeated: sum(|faults| faults.repeated),
             foreign: sum(|faults| faults.foreign),
@@ -278,6 +285,9 @@ fn print(json: bool, load: &Load, rows: &[Row]) -> io::Result<()> {
             it.repeated,
             it.foreign,
         )?;
+        if let Some(kept) = it.kept_percent {
+            writeln!(out, "{:<18}  {kept:.1} % of the messages are in its history", "")?;
+        }
         if it.dropped_by_kernel > 0 {
             writeln!(
                 out,

@@ -166,12 +166,23 @@ pub(crate) fn say(
 
 /// The socket of a member, as `nc -u` would have it, but for taking joined datagrams.
 fn member(hub: SocketAddr, number: usize) -> io::Result<Socket> {
-    let socket = Socket::open(Family::V4, Kind::Datagram)?;
     let [.., second, third, fourth] = u32::try_from(number + 1).unwrap_or(u32::MAX).to_be_bytes();
-    socket.bind(SocketAddr::from((Ipv4Addr::new(127, second + 1, third, fourth), 0)))?;
+    let socket = open_away_from(hub, Ipv4Addr::new(127, second + 1, third, fourth))?;
     socket.connect(hub)?;
     socket.set_receive_offload(true)?;
     Ok(socket)
+}
+
+/// A socket with a port that is not the hub's: who sends from a port that the hub listens on, at whatever address,
+/// could be another hub, and is not heard.
+pub(crate) fn open_away_from(hub: SocketAddr, local: Ipv4Addr) -> io::Result<Socket> {
+    loop {
+        let socket = Socket::open(Family::V4, Kind::Datagram)?;
+        socket.bind(SocketAddr::from((local, 0)))?;
+        if socket.local_address()?.ip().is_some_and(|own| own.port() != hub.port()) {
+            return Ok(socket);
+        }
+    }
 }
 
 /// Datagrams, or trains of them, taken with one call: a hub that joins has one for a member, and another call finds

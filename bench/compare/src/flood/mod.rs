@@ -51,12 +51,8 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
     let quick = if arguments.quick { (500, 1) } else { (2000, 5) };
     let seconds = arguments.seconds.unwrap_or(Duration::from_millis(quick.0));
     let rounds = arguments.rounds.unwrap_or(quick.1);
+    let hubs = Hub::choose(&[Hub::Squall, Hub::C], &arguments.server)?;
     let programs = Programs::find(arguments.squall.as_deref())?;
-    let wanted = |hub: &Hub| {
-        let name = hub.label().to_lowercase();
-        arguments.server.is_empty() || arguments.server.iter().any(|text| name.contains(&text.to_lowercase()))
-    };
-    let hubs: Vec<Hub> = [Hub::Squall, Hub::C].into_iter().filter(wanted).collect();
     if !arguments.json {
         print_head(rounds, seconds).map_err(Error::Print)?;
     }

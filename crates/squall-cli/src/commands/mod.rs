@@ -2,7 +2,9 @@
 
 pub(crate) mod ask;
 pub(crate) mod bench;
+pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod ctl;
 pub(crate) mod discover;
 pub(crate) mod listen;
 pub(crate) mod lookup;

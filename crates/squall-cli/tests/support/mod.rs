@@ -102,7 +102,7 @@ pub(crate) fn typed(arguments: &[&str], keys: &[u8]) -> (Option<i32>, String) {
 
     let stdio = || Stdio::from(theirs.try_clone().unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command.args(arguments).stdin(stdio()).stdout(stdio()).stderr(stdio());
+    command.args(arguments).stdin(stdio()).stdout(stdio()).stderr(stdio()).env("TERM", "xterm");
     let mut child = command.spawn().unwrap();
     // The last copies but the child's, so that reading ends when the child does.
     drop((command, theirs));

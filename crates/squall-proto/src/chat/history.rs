@@ -75,6 +75,9 @@ pub enum RecallError {
     /// Too many questions wait.
     #[error("too many questions wait; ask again")]
     Busy,
+    /// The search was given up.
+    #[error("the search takes too long; ask for rarer words")]
+    TooLong,
     /// The storage failed; its operator knows why.
     #[error("the history cannot be read")]
     Failed,

@@ -146,7 +146,8 @@ impl Liveness {
     }
 
     /// For a member whose deadline has passed: until when it is kept nevertheless, by what the hub has learnt
-    /// meanwhile. Either all members lose more than they used to, or the hub heard nobody at all for a part
+    /// meanwhile. Either all members lose more than they used to, or it is not yet measured itself and the
+    /// others' heartbeats are lost more often than one in a hundred, or the hub heard nobody at all for a part
     /// of the silence, which is then the hub's own (its cable, its machine asleep). Never later than the hard
     /// limit.
     pub fn reprieve(&self, now: Time, climate: &Climate) -> Option<Time> {
@@ -154,12 +155,12 @@ impl Liveness {
             return None;
         }
         let mut limit = self.limit(climate);
-        if self.beats == 3 {
+        if self.beats == 3 || climate.pool.is_lossy() {
             limit = limit.max(self.patience(climate));
         }
         let heard = self.last_heard();
         let dark = climate.dark_since(heard, now);
-        let hard = Duration::from_secs_f32(climate.config.hard(self.interval));
+        let hard = Duration::from_secs_f32(climate.config.hard(self.expected_interval(climate)));
         let until = heard + (limit + dark).min(hard);
         (until > now).then_some(until)
     }
@@ -247,9 +248,9 @@ impl Liveness {
         self.limit = self.patience(climate).as_millis() as u32;
     }
 
-    /// The limit once intervals are measured.
+    /// The limit by what is known of this member and the others.
     fn patience(&self, climate: &Climate) -> Duration {
-        let interval = self.interval.max(MIN_INTERVAL);
+        let interval = self.expected_interval(climate);
         let allowed = (interval / (3600.0 * climate.config.member_hours)).min(0.5);
         let hard = climate.config.hard(interval);
         let most = (hard / interval) as u32;
@@ -259,6 +260,11 @@ impl Liveness {
         let late = (interval * LATE).clamp(MIN_LATE, MAX_LATE).max(4.0 * self.jitter);
         let limit = (missing as f32 * interval + late).max(MIN_LIMIT).min(hard);
         Duration::from_millis((limit * 1000.0) as u64)
+    }
+
+    /// In seconds.
+    fn expected_interval(&self, climate: &Climate) -> f32 {
+        if self.beats == 3 { self.interval.max(MIN_INTERVAL) } else { climate.config.interval.as_secs_f32() }
     }
 }
 

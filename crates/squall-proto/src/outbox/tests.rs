@@ -161,3 +161,14 @@ fn peers_to_be_taken_apart_are_told_once_each_up_to_a_bound_until_the_outbox_is_
     outbox.clear();
     assert!(outbox.isolated().is_empty() && outbox.is_empty());
 }
+
+#[test]
+fn who_writes_while_there_is_room_leaves_a_turn_s_work_to_the_driver() {
+    let mut outbox = Outbox::new();
+    let peer = origin("192.0.2.1:1", true);
+    while outbox.has_room() {
+        outbox.to_all_rows(&mut [peer; 100].into_iter(), b"one, two", &[4, 8]).unwrap();
+    }
+    assert_eq!(outbox.len(), 1200, "not the 65,536 that an answer may have");
+    assert!(outbox.frames_left() > 60_000);
+}

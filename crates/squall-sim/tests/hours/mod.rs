@@ -1,18 +1,20 @@
-//! Members who send heartbeats for hours, through weather, to whoever keeps them: how many live ones are
-//! evicted, and how long dead ones stay.
+//! Members who send heartbeats for hours, through weather, to a hub: how many live ones it evicts, and how
+//! long dead ones stay.
 #![allow(dead_code, reason = "no program uses all of it")]
 
+pub(crate) mod hub;
+pub(crate) mod many;
 pub(crate) mod runs;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use squall_proto::chat::{Climate, Liveness, LivenessConfig};
-use squall_proto::wheel::Wheel;
 use squall_sim::{Direction, Time, Weather};
 use squall_time::random::SplitMix64;
 use squall_weather::{Decision, Link, Packet};
+
+use self::hub::Kept;
 
 /// How often each member sends a heartbeat.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
@@ -20,16 +22,6 @@ pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) const THREE_MISSED: Duration = Duration::from_secs(31);
 /// Of so many members one dies.
 const DIES: usize = 10;
-
-/// Who keeps members by their heartbeats.
-pub(crate) trait Keeper {
-    /// A heartbeat of a member came; it may be a new one, or one that was evicted.
-    fn heartbeat(&mut self, now: Time, member: u32, number: u32);
-    /// When to call `evict` next.
-    fn due(&self) -> Option<Time>;
-    /// Evicts whose time has come, and tells whom.
-    fn evict(&mut self, now: Time, gone: &mut Vec<u32>);
-}
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -48,13 +40,13 @@ pub(crate) struct Seen {
     /// Heartbeats sent, and those that arrived (copies not counted).
     pub(crate) sent: u64,
     pub(crate) arrived: u64,
-    /// Live members that were evicted, by the keeper and by the fixed rule.
+    /// Live members that were evicted, by the hub and by the fixed rule.
     pub(crate) evicted: u64,
     pub(crate) fixed_evicted: u64,
     /// For how many seconds dead ones stayed, sorted.
     pub(crate) stays: Vec<f64>,
     pub(crate) fixed_stays: Vec<f64>,
-    /// Dead members that the keeper never evicted.
+    /// Dead members that the hub never evicted.
     pub(crate) forgotten: u64,
 }
 
@@ -67,7 +59,7 @@ struct Member {
 }
 
 /// Lets members send heartbeats.
-pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
+pub(crate) fn run(plan: &Plan, kept: &mut Kept) -> Seen {
     let end = Time::from_epoch(Duration::from_secs(plan.hours * 3600));
     let mut random = SplitMix64::new(plan.seed);
     let mut members: Vec<Member> = (0..plan.members)
@@ -82,7 +74,6 @@ pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
         .collect();
     let mut seen = Seen::default();
     let mut under_way: BinaryHeap<Reverse<(Time, u32, u32)>> = BinaryHeap::new();
-    let mut gone = Vec::new();
     let interval = INTERVAL.as_nanos() as u64;
     for number in 0..(plan.hours * 360) as u32 {
         for index in 0..plan.members {
@@ -92,7 +83,7 @@ pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
                 && *at <= now
             {
                 if let Some(Reverse((at, index, number))) = under_way.pop() {
-                    seen.arrive(at, index, number, &mut members, keeper, &mut gone);
+                    seen.arrive(at, index, number, &mut members, kept);
                 }
             }
             let member = &mut members[index];
@@ -106,14 +97,14 @@ pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
             seen.arrived += 1;
             for copy in copies.iter() {
                 if copy.at <= now {
-                    seen.arrive(now, index as u32, number, &mut members, keeper, &mut gone);
+                    seen.arrive(now, index as u32, number, &mut members, kept);
                 } else {
                     under_way.push(Reverse((copy.at, index as u32, number)));
                 }
             }
         }
     }
-    seen.pass(end, &mut members, keeper, &mut gone);
+    seen.pass(end, &mut members, kept);
     for member in &mut members {
         member.fixed(end, &mut seen);
         seen.forgotten += u64::from(member.dies.is_some() && member.present);
@@ -124,34 +115,25 @@ pub(crate) fn run(plan: &Plan, keeper: &mut dyn Keeper) -> Seen {
 }
 
 impl Seen {
-    fn arrive(
-        &mut self,
-        now: Time,
-        index: u32,
-        number: u32,
-        members: &mut [Member],
-        keeper: &mut dyn Keeper,
-        gone: &mut Vec<u32>,
-    ) {
-        self.pass(now, members, keeper, gone);
-        keeper.heartbeat(now, index, number);
+    fn arrive(&mut self, now: Time, index: u32, number: u32, members: &mut [Member], kept: &mut Kept) {
+        self.pass(now, members, kept);
+        kept.heartbeat(now, index, number);
         let member = &mut members[index as usize];
         member.fixed(now, self);
         (member.present, member.fixed_present, member.heard) = (true, true, Some(now));
     }
 
-    /// Lets time pass for the keeper.
-    fn pass(&mut self, now: Time, members: &mut [Member], keeper: &mut dyn Keeper, gone: &mut Vec<u32>) {
-        while let Some(due) = keeper.due().filter(|due| *due <= now) {
-            keeper.evict(due, gone);
-            for index in gone.drain(..) {
+    /// Lets time pass for the kept.
+    fn pass(&mut self, now: Time, members: &mut [Member], kept: &mut Kept) {
+        while let Some(due) = kept.due().filter(|due| *due <= now) {
+            kept.evict(due, |index, _, _| {
                 let member = &mut members[index as usize];
                 assert!(std::mem::take(&mut member.present), "an evicted member was there");
                 match member.dies.filter(|dies| *dies <= due) {
                     Some(dies) => self.stays.push((due - dies).as_secs_f64()),
                     None => self.evicted += 1,
                 }
-            }
+            });
         }
     }
 }
@@ -176,43 +158,4 @@ impl Member {
 pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
     let index = (values.len() as f64 * part) as usize;
     values.get(index.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
-}
-
-/// Liveness and a wheel, and nothing else of a hub.
-pub(crate) struct Bare {
-    climate: Climate,
-    wheel: Wheel,
-    members: Vec<Option<Liveness>>,
-}
-
-impl Bare {
-    pub(crate) fn new(config: LivenessConfig, members: usize) -> Self {
-        let wheel = Wheel::new(Duration::from_millis(100));
-        Self { climate: Climate::new(config), wheel, members: vec![None; members] }
-    }
-}
-
-impl Keeper for Bare {
-    fn heartbeat(&mut self, now: Time, member: u32, number: u32) {
-        let live = self.members[member as usize].get_or_insert_with(|| Liveness::new(now));
-        live.beat(now, Some(number), &mut self.climate);
-        self.wheel.schedule(member, live.deadline(&self.climate));
-    }
-
-    fn due(&self) -> Option<Time> {
-        self.wheel.poll_timeout()
-    }
-
-    fn evict(&mut self, now: Time, gone: &mut Vec<u32>) {
-        while let Some(member) = self.wheel.expire(now) {
-            let live = &mut self.members[member as usize];
-            match live.and_then(|live| live.reprieve(now, &self.climate)) {
-                Some(later) => self.wheel.schedule(member, later),
-                None => {
-                    *live = None;
-                    gone.push(member);
-                }
-            }
-        }
-    }
 }

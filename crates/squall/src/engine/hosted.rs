@@ -66,8 +66,16 @@ impl Connections {
 
     /// Puts what the protocol wrote into its lines, and ends those that it closed.
     pub(crate) fn deliver(&mut self, outbox: &Outbox) {
-        for frame in outbox.frames().filter(|frame| frame.destination.transport.is_stream()) {
-            let Some(line) = self.lines.get(frame.destination) else { continue };
+        // The frames of a row go to one line, which is looked for once.
+        let mut last = None;
+        for frame in outbox.frames() {
+            let line = match last {
+                Some((index, line)) if index == frame.destination_index => line,
+                _ if frame.destination.transport.is_stream() => self.lines.get(frame.destination),
+                _ => None,
+            };
+            last = Some((frame.destination_index, line));
+            let Some(line) = line else { continue };
             match line.put(frame.payload) {
                 Put::Taken => line.stats.add(Counter::Replies, 1),
                 Put::Filled => {

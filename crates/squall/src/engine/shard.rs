@@ -170,7 +170,7 @@ impl Shard {
                         self.take_calls();
                     }
                     CONNECTIONS => self.take_connections(),
-                    token if self.takes() => self.receive(token),
+                    token if self.takes() => self.receive_all(token),
                     // Requests that wait at the sockets were never taken.
                     _ => {}
                 }
@@ -266,8 +266,22 @@ impl Shard {
         self.flush_protocol(index, now);
     }
 
-    /// Takes one batch from a socket that can be read. Level-triggered polling tells of the rest.
-    fn receive(&mut self, token: usize) {
+    /// Takes a batch from a socket that can be read. Level-triggered polling tells of the rest; but a protocol that puts its
+    /// work off to a deadline that is now, so that it is done for many at once, is given all that waits first. So
+    /// a flood fills queues that the protocol knows, and not the kernel's, which drops from everybody.
+    fn receive_all(&mut self, token: usize) {
+        let until = self.control.now() + DRAIN;
+        while self.receive(token)
+            && let App::Protocol(index) = self.endpoints[token].app
+            && let now = self.control.now()
+            && self.deadline(index).is_some_and(|due| due <= now)
+            && now < until
+            && self.takes()
+        {}
+    }
+
+    /// Takes one batch; true when it was full.
+    fn receive(&mut self, token: usize) -> bool {
         let endpoint = &mut self.endpoints[token];
         let limit = self.control.batch_limit(self.config.batch);
         if let Err(error) = self.batch.receive(&*endpoint.socket, limit) {
@@ -285,7 +299,7 @@ impl Shard {
                 }
             }
             endpoint.tally.publish(&endpoint.stats);
-            return;
+            return false;
         }
         let now = self.control.now();
         self.busy.set(now);
@@ -304,6 +318,7 @@ impl Shard {
                 flushed = self.control.now();
             }
         }
+        let full = batch.len() == batch.slots();
         self.batch = batch;
         if let App::Away(work) = &self.endpoints[token].app {
             work.kick();
@@ -312,6 +327,7 @@ impl Shard {
         self.busy.clear();
         let endpoint = &mut self.endpoints[token];
         endpoint.tally.publish(&endpoint.stats);
+        full
     }
 
     /// One message of the kernel's, which may hold several datagrams. `bound` is where its socket is bound, where that is
@@ -465,6 +481,8 @@ const LAST_CALLS: usize = 10_000;
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
 /// Messages of a batch between two looks at the clock.
 const CLOCK_EVERY: usize = 4;
+/// How long a protocol that is due waits for what has arrived already.
+const DRAIN: Duration = Duration::from_millis(1);
 /// How long an answer waits for others to go along, and for the next look at the clock.
 const FLUSH_AFTER: Duration = Duration::from_micros(100);
 /// Peers of Unix datagram sockets that a shard remembers.

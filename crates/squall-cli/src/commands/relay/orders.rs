@@ -1,6 +1,6 @@
 //! Orders to a running relay: lines on standard input and on a Unix socket.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -14,6 +14,7 @@ use squall_node::relay::{Answer, RelayHandle};
 
 use super::{Event, show};
 use crate::exit::Exit;
+use crate::input::line;
 
 /// Reads orders from standard input on a thread of its own. Its end is the relay's end on a terminal alone.
 pub(super) fn read_stdin(events: SyncSender<Event>, typed: bool) -> Result<(), Exit> {
@@ -38,25 +39,6 @@ pub(super) fn read_stdin(events: SyncSender<Event>, typed: bool) -> Result<(), E
     let thread = thread::Builder::new().name("squall-orders".into()).spawn(read);
     thread.map_err(|problem| Exit::Failed.with(format_args!("cannot read orders: {problem}")))?;
     Ok(())
-}
-
-/// A line, without its end; none at the end. A line that is too long, or no text, is told instead.
-fn line(from: &mut impl BufRead) -> io::Result<Option<Result<String, &'static str>>> {
-    let mut bytes = Vec::new();
-    if from.by_ref().take(LONGEST).read_until(b'\n', &mut bytes)? == 0 {
-        return Ok(None);
-    }
-    if bytes.last() != Some(&b'\n') && bytes.len() as u64 == LONGEST {
-        // The rest of it is no order of its own.
-        loop {
-            let mut rest = Vec::new();
-            let count = from.by_ref().take(LONGEST).read_until(b'\n', &mut rest)?;
-            if count == 0 || rest.last() == Some(&b'\n') {
-                return Ok(Some(Err("the line is too long")));
-            }
-        }
-    }
-    Ok(Some(String::from_utf8(bytes).map_err(|_| "the line is no text")))
 }
 
 /// A Unix socket on which orders are taken.
@@ -137,8 +119,6 @@ fn converse(connection: &Socket, handle: &RelayHandle) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Bytes of a line.
-const LONGEST: u64 = 4096;
 /// Connections of the control socket.
 const CONNECTIONS: usize = 8;
 const BACKLOG: u32 = 16;
@@ -146,25 +126,3 @@ const BACKLOG: u32 = 16;
 const FIRST: Duration = Duration::from_secs(10);
 /// How long it may take for another one.
 const MORE: Duration = Duration::from_millis(300);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_read_one_by_one_and_what_is_too_long_is_passed_over() {
-        let mut text = b"one\ntwo".to_vec();
-        let mut from = text.as_slice();
-        assert_eq!(line(&mut from).unwrap(), Some(Ok("one\n".into())));
-        assert_eq!(line(&mut from).unwrap(), Some(Ok("two".into())));
-        assert_eq!(line(&mut from).unwrap(), None);
-        for len in [LONGEST, LONGEST + 1, 5 * LONGEST] {
-            text = vec![b'x'; len as usize];
-            text.extend_from_slice(b"\n\xff\nlast\n");
-            from = text.as_slice();
-            assert_eq!(line(&mut from).unwrap(), Some(Err("the line is too long")), "{len}");
-            assert_eq!(line(&mut from).unwrap(), Some(Err("the line is no text")));
-            assert_eq!(line(&mut from).unwrap(), Some(Ok("last\n".into())));
-        }
-    }
-}

@@ -49,12 +49,19 @@ impl Hub {
             Command::Last(last) => {
                 let Some(room) = self.rooms.get(member.room) else { return };
                 let room = room.name.as_str();
-                let query = match last {
-                    Last::Count(count) => Query::Last { room, count },
-                    Last::After(number) => Query::Since { room, number, count: LAST_MAX },
+                let (query, after) = match last {
+                    Last::Count(count) => (Query::Last { room, count }, None),
+                    Last::After(number) => (Query::Since { room, number, count: LAST_MAX }, Some(number)),
                 };
                 let id = self.members.id(index);
-                self.recalls.ask(&mut *self.history, id, Asks::Last, room, &query, &mut self.answer);
+                self.recalls.ask(
+                    &mut *self.history,
+                    id,
+                    Asks::Last { after },
+                    room,
+                    &query,
+                    &mut self.answer,
+                );
             }
             Command::Find(words) => {
                 let Some(room) = self.rooms.get(member.room) else { return };

@@ -80,8 +80,8 @@ impl HubConfig {
     /// The address whose network's members are counted, if they are.
     pub(super) fn counted(&self, origin: &Origin) -> Option<IpAddr> {
         let ip = origin.peer.ip()?.ip();
-        let trusted = self.trust.validated(ip) || (!origin.transport.is_stream() && origin.validated);
-        (!trusted).then_some(ip)
+        // Not whether the driver calls it validated: it may validate all that may join.
+        (!self.trust.validated(ip)).then_some(ip)
     }
 
     /// The address whose rate is limited, if it is.

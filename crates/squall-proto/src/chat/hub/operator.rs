@@ -105,6 +105,12 @@ impl Bans {
 }
 
 impl Hub {
+    /// Sets the calendar by which messages are dated: `unix_millis` since 1970-01-01T00:00Z are `now`. A driver whose
+    /// clock stands still while the machine sleeps tells it now and then.
+    pub fn set_calendar(&mut self, now: Time, unix_millis: u64) {
+        self.config.epoch_millis = unix_millis.saturating_sub(now.as_nanos() / 1_000_000);
+    }
+
     /// All members, in no order.
     pub fn members(&self, now: Time) -> impl Iterator<Item = MemberView> {
         self.members.iter().map(move |(_, member)| self.member_view(now, member))

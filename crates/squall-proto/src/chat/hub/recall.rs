@@ -14,7 +14,10 @@ use crate::{Outbox, Time};
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asks {
-    Last,
+    /// With the number that all of the answer come after, where that was asked.
+    Last {
+        after: Option<u64>,
+    },
     Find,
 }
 
@@ -85,7 +88,12 @@ impl Recalls {
             Ok(found) => {
                 let (room, messages) = (room.as_str(), found.len() as u64);
                 packed.write(&match asks {
-                    Asks::Last => Line::Last { room, messages },
+                    Asks::Last { after } => {
+                        let before = found.first().map_or(0, |first| first.number.saturating_sub(1));
+                        let after = after.unwrap_or(before);
+                        let to = found.last().map_or(after, |last| last.number);
+                        Line::Last { room, messages, after, to }
+                    }
                     Asks::Find => Line::Found { room, messages },
                 });
                 for Recalled { number, at, name, text } in &found {
@@ -137,7 +145,7 @@ impl Hub {
 
 fn refuse(answer: &mut Packed, asks: Asks, error: RecallError) {
     let command = match asks {
-        Asks::Last => "last",
+        Asks::Last { .. } => "last",
         Asks::Find => "find",
     };
     answer.write(&Line::Refused(&alloc::format!("{command}: {error}")));

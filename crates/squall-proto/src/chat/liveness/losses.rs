@@ -123,6 +123,12 @@ impl Pool {
         }
     }
 
+    /// Whether it was seen, and not only assumed, that heartbeats are lost.
+    pub(super) fn is_lossy(&self) -> bool {
+        let (all, lost) = self.shares[0];
+        all >= LOSSY_COUNT && lost >= LOSSY * all
+    }
+
     /// The share that all lose lately, if it is far more than they did, so that members are not yet known
     /// to lose as much.
     fn storm(&self) -> f32 {
@@ -173,6 +179,9 @@ const UNIT: u16 = 16;
 const MEMORY: u16 = 2000;
 const POOL_MEMORY: f64 = 4.0e6;
 const POOL_LATELY: f32 = 128.0;
+/// How many heartbeats must have been seen, and which share of them lost.
+const LOSSY_COUNT: f64 = 200.0;
+const LOSSY: f64 = 0.01;
 /// What is taken for each share before it is known, and how many heartbeats that is worth.
 const FIRST: (f32, f32) = (0.02, 10.0);
 const AGAIN: (f32, f32) = (0.15, 10.0);

@@ -128,6 +128,25 @@ fn what_is_known_of_others_is_expected_of_a_new_member() {
 }
 
 #[test]
+fn a_member_that_is_not_yet_measured_is_waited_for_where_others_are_seen_to_lose() {
+    let new = |climate: &mut Climate, at: Time| {
+        let mut member = Liveness::new(at);
+        member.beat(at, Some(0), climate);
+        assert_eq!(member.deadline(climate), at + TEN * 3);
+        member.reprieve(at + TEN * 3, climate).map(|until| seconds_of(until - at))
+    };
+    let mut lossy = climate();
+    let mut other = Liveness::new(Time::ZERO);
+    assert_eq!(new(&mut lossy, Time::ZERO), None, "nothing is known");
+    for beat in (0..400).filter(|beat| beat % 8 != 0) {
+        other.beat(at(u64::from(beat) * 10_000), Some(beat), &mut lossy);
+    }
+    assert!(new(&mut lossy, at(4_000_000)).is_some_and(|limit| limit >= 60));
+    let (mut calm, member) = clear(LivenessConfig::default(), 1, 1);
+    assert_eq!(new(&mut calm, member.last_heard() + TEN), None, "nobody loses");
+}
+
+#[test]
 fn copies_and_late_heartbeats_measure_nothing() {
     let mut climate = climate();
     let mut member = member(true, 100, |_| false);

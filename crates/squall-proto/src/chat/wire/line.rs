@@ -63,12 +63,17 @@ pub enum Line<'a> {
     More(&'a str),
     /// `* me NAME …`
     Me(Me<'a>),
-    /// `* last ROOM messages=N`: so many `* said` lines follow.
+    /// `* last ROOM messages=N after=K to=L`: so many `* said` lines follow, which are all that is kept with numbers
+    /// behind K up to L.
     Last {
         /// The room's name.
         room: &'a str,
         /// How many follow.
         messages: u64,
+        /// The number that was asked for, or else the one before the first.
+        after: u64,
+        /// The number of the last; `after` if there is none. So whoever lost some of the lines knows it.
+        to: u64,
     },
     /// `* found ROOM messages=N`: so many `* said` lines follow.
     Found {
@@ -196,7 +201,9 @@ impl Line<'_> {
             }
             Line::More(name) => write!(f, "* more {name}"),
             Line::Me(me) => me.write(f),
-            Line::Last { room, messages } => write!(f, "* last {room} messages={messages}"),
+            Line::Last { room, messages, after, to } => {
+                write!(f, "* last {room} messages={messages} after={after} to={to}")
+            }
             Line::Found { room, messages } => write!(f, "* found {room} messages={messages}"),
             Line::Said { number, at, name, text } => {
                 write!(f, "* said #{number} ")?;

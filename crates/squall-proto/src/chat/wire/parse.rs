@@ -50,7 +50,12 @@ fn known(line: &str) -> Option<Line<'_>> {
         "member" => Line::Member(member(first, rest)?),
         "more" => Line::More(first),
         "me" => Line::Me(me(first, rest)?),
-        "last" => Line::Last { room: first, messages: field(rest, "messages").and_then(decimal)? },
+        "last" => Line::Last {
+            room: first,
+            messages: field(rest, "messages").and_then(decimal)?,
+            after: field(rest, "after").and_then(decimal)?,
+            to: field(rest, "to").and_then(decimal)?,
+        },
         "found" => Line::Found { room: first, messages: field(rest, "messages").and_then(decimal)? },
         "numbers" => Line::Numbers(switch(first)?),
         "watch" => Line::Watch(switch(first)?),

@@ -230,7 +230,7 @@ fn the_lines_of_a_hub_are_these() {
             Line::Me(me),
             "* me bob room=lobby number=1234 member=17 via=udp peer=127.0.0.1:4000 idle=3.2 every=10.0 loss=0.021 limit=45 hub=0000000000009f3a token=t1",
         ),
-        (Line::Last { room: "r", messages: 2 }, "* last r messages=2"),
+        (Line::Last { room: "r", messages: 2, after: 3, to: 9 }, "* last r messages=2 after=3 to=9"),
         (Line::Found { room: "r", messages: 1 }, "* found r messages=1"),
         (
             Line::Said { number: 3, at: 1_795_197_602_000, name: "bob", text: "hi  you" },
@@ -305,7 +305,7 @@ fn any_line<'a>(
             let token = some.then(|| Token::new("T0ken")).flatten();
             Line::Me(Me { member, room, number: one, id: two, peer: "[::1]:9", hub: three, token })
         }
-        11 => Line::Last { room, messages: one },
+        11 => Line::Last { room, messages: one, after: two, to: three },
         12 => Line::Found { room, messages: one },
         13 => Line::Said { number: one.max(1), at: two % 253_402_300_800 * 1000, name, text },
         14 => Line::Numbers(some),

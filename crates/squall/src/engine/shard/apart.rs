@@ -36,7 +36,8 @@ impl Shard {
     fn open_apart(&mut self, token: usize, origin: &Origin, now: Time) -> bool {
         let endpoint = &self.endpoints[token];
         let (Peer::Ip(peer), Some(local)) = (origin.peer, origin.local) else { return false };
-        if !endpoint.alone || !self.apart.make_room(now) {
+        // A group's datagram does not say where the peer sends what is for this host alone.
+        if !endpoint.alone || local.ip().is_unspecified() || !self.apart.make_room(now) {
             return false;
         }
         match endpoint.socket.open_apart(local, peer, self.config.gro != Offload::Off) {

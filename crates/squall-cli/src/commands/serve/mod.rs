@@ -1,26 +1,34 @@
 //! `squall serve`: a running node.
 
-use std::io::{self, IsTerminal, Write};
+mod console;
+mod log;
+
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-use squall::coap::message::Message;
+use clap::Args;
 use squall::framing::Framing;
 use squall::guard::Network;
-use squall::{Model, Offload, Peer, Refusal, Request, Running, Verdict, text::sanitize};
-use squall_node::{AnnounceNews, Announcer, Config, Node, NodeError, ServiceConfig};
+use squall::{Model, Offload};
+use squall_node::chat::ChatConfig;
+use squall_node::chat::history::Place;
+use squall_node::{
+    AnnounceNews, Announcer, Config, ControlPlace, Node, NodeError, RunningNode, ServiceConfig,
+};
 use squall_weather::Weather;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
+use self::console::Console;
+use self::log::LogForm;
 use crate::exit::Exit;
 use crate::interrupt::stop_on_signal;
 
-/// Run services until Ctrl-C: without arguments time, length, stamp, reply and coap on loopback.
+/// Run services until Ctrl-C: without arguments time, length, stamp, reply, coap and chat on loopback.
 ///
 /// A service is one of time (the time of day), length (how long the request was), stamp (the request behind
-/// a time stamp), reply (a fixed text), echo (the request), exec (what a command prints) and coap (all but exec
-/// as CoAP resources, and /scratch/NAME for small values). Flags win over environment variables, those over
+/// a time stamp), reply (a fixed text), echo (the request), exec (what a command prints), coap (all but exec and chat
+/// as CoAP resources, and /scratch/NAME for small values) and chat (what one says, all hear). Flags win over environment variables, those over
 /// the configuration file.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -80,6 +88,17 @@ pub(crate) struct Arguments {
     /// The node's name, as it is announced [default: the machine's]
     #[arg(long, env = "SQUALL_NAME", value_parser = squall_node::parse_node_name)]
     name: Option<String>,
+    /// Keep what is said in the chat in this file, in memory, or nowhere: FILE, memory, none
+    /// [default: chat.db in the data directory]
+    #[arg(long, value_name = "PLACE", env = "SQUALL_HISTORY", value_parser = Place::parse)]
+    history: Option<Place>,
+    /// The directory of what the node keeps [default: that of the user's programs]
+    #[arg(long, value_name = "DIR", env = "SQUALL_DATA")]
+    data: Option<PathBuf>,
+    /// Take the orders of squall ctl on this Unix socket, or nowhere: PATH, none [default: one that ctl finds, if
+    /// chat runs]
+    #[arg(long, value_name = "PATH", env = "SQUALL_CONTROL")]
+    control: Option<ControlPlace>,
     /// Answer one request and end
     #[arg(long)]
     once: bool,
@@ -91,14 +110,6 @@ pub(crate) struct Arguments {
     log: LogForm,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogForm {
-    /// Lines for people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 const EXAMPLES: &str = "Examples:
   squall serve                                     the default services
   squall serve stamp --on udp://:9000 -v           every interface, each request logged
@@ -106,14 +117,18 @@ const EXAMPLES: &str = "Examples:
   squall serve exec --on tcp://127.0.0.1:7000 --command 'wc -c'
   squall serve coap --on coap://                   every interface, port 5683, multicast too
   squall serve time --on udp://:20000 --announce --name kitchen
+  squall serve chat --on udp://:9999 --on tcp://:9999 --trust-network 192.168.1.0/24
   squall serve length --drop 50%                   loses every other request, about
   squall serve length --drop up.loss=30%,down.loss=10% --drop-seed 7
+
+Where chat runs on a terminal, it shows members and rates and takes orders: help tells which.
 
 Ends with 0 when asked to by SIGINT or SIGTERM; a second one ends it at once with 130. Other exit
 codes: 1 the system refused an address; 2 wrong usage; 69 a name server does not answer. docs/configuration.md describes the file.";
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
-    start_log(arguments.log, arguments.verbose);
+    let console = Console::new();
+    log::start(arguments.log, arguments.verbose, &console);
     let (once, verbose, form) = (arguments.once, arguments.verbose, arguments.log);
     let mut config = config(arguments)?;
     let shares_memory = !matches!(config.model, Some(Model::Processes { .. }));
@@ -126,7 +141,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
         node = node.request_limit(1);
     }
     if verbose > 0 {
-        node = node.on_request(move |service, request, verdict| log_request(form, service, request, verdict));
+        node =
+            node.on_request(move |service, request, verdict| log::request(form, service, request, verdict));
     }
     if let Err(problem) = squall::socket::process::raise_descriptor_limit() {
         warn!("cannot raise the limit on open descriptors: {problem}");
@@ -152,13 +168,23 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
         }
     }
     print_table(&running)?;
+    if let Some(chat) = running.chat() {
+        info!("chat: what is said is kept {}", chat.place());
+    }
+    if let Some(path) = running.control() {
+        info!("squall ctl reaches this node at {}", path.display());
+    }
     let announcer = announce(&config, &running);
-    watch(&running, verbose > 0);
+    if running.chat().is_some() {
+        console.start(running.operator())?;
+    }
+    watch(&running, &console, verbose > 0);
     if let Some(announcer) = announcer {
         announcer.withdraw();
     }
     let report = running.wait();
-    for socket in report.stats.sockets() {
+    console.end();
+    for socket in report.report.stats.sockets() {
         debug!("{socket}");
     }
     let coap: Vec<String> =
@@ -166,7 +192,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     if !coap.is_empty() {
         info!("coap: {}", coap.join(", "));
     }
-    info!("{}", Node::summary(&report));
+    info!("{}", report.summary());
     Ok(Exit::Done)
 }
 
@@ -189,6 +215,7 @@ fn config(arguments: Arguments) -> Result<Config, Exit> {
         text: text.clone(),
         command: command.clone(),
         pool,
+        chat: ChatConfig::default(),
     };
     let flags = Config {
         services: services.into_iter().map(service).collect(),
@@ -203,6 +230,9 @@ fn config(arguments: Arguments) -> Result<Config, Exit> {
         rate_limit: arguments.no_rate_limit.then_some(false),
         announce: arguments.announce.then_some(true),
         name: arguments.name,
+        data: arguments.data,
+        control: arguments.control,
+        history: arguments.history,
         ..Config::default()
     };
     match arguments.config {
@@ -239,65 +269,7 @@ fn refuse(problem: NodeError) -> Exit {
     exit.with(problem)
 }
 
-fn start_log(form: LogForm, verbose: u8) {
-    let level = if verbose > 1 { tracing::Level::DEBUG } else { tracing::Level::INFO };
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_thread_names(true)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    match form {
-        LogForm::Text => builder.init(),
-        LogForm::Json => builder.json().init(),
-    }
-    // A handler's panic is a line of the log like any other.
-    std::panic::set_hook(Box::new(|panic| error!("{panic}")));
-}
-
-/// One line for each request; its parts as fields of their own where a program reads them.
-fn log_request(form: LogForm, service: &str, request: &Request<'_>, verdict: Verdict) {
-    let transport = request.origin.transport;
-    let peer = match request.origin.peer {
-        Peer::Ip(address) => format!("{transport}://{address}"),
-        Peer::Conn(number) => format!("{transport} peer {number}"),
-    };
-    let bytes = request.payload.len();
-    let said = said(service, request.payload);
-    let outcome = match verdict {
-        Verdict::Answered(1) => "answered".to_owned(),
-        Verdict::Answered(replies) => format!("answered with {replies}"),
-        Verdict::Silent => "no answer wanted".to_owned(),
-        Verdict::Refused(Refusal::Dropped) => "pretending to drop".to_owned(),
-        Verdict::Refused(refusal) => format!("refused: {refusal}"),
-        Verdict::NotAdmitted => "not admitted".to_owned(),
-        Verdict::Panicked => "the handler panicked".to_owned(),
-        _ => "the handler took too long".to_owned(),
-    };
-    match form {
-        LogForm::Text => info!("{service} {peer} {bytes} bytes {said}: {outcome}"),
-        LogForm::Json if is_coap(service) => info!(service, peer, bytes, coap = said, outcome, "request"),
-        LogForm::Json => {
-            let payload = sanitize(request.payload).quoted().max_len(200);
-            info!(service, peer, bytes, %payload, outcome, "request");
-        }
-    }
-}
-
-/// Whether the datagrams of `service` are CoAP messages.
-fn is_coap(service: &str) -> bool {
-    service == "coap"
-}
-
-/// What a request says: a CoAP message in the words of `squall ask -v`, anything else as it is.
-fn said(service: &str, payload: &[u8]) -> String {
-    match Message::parse(payload) {
-        Ok(message) if is_coap(service) => sanitize(message.to_string().as_bytes()).max_len(1000).to_string(),
-        _ => format!("\"{}\"", sanitize(payload).quoted().max_len(200)),
-    }
-}
-
-fn print_table(running: &Running) -> Result<(), Exit> {
+fn print_table(running: &RunningNode) -> Result<(), Exit> {
     let rows: Vec<(String, String, String)> = running
         .locals()
         .iter()
@@ -326,7 +298,7 @@ fn print_table(running: &Running) -> Result<(), Exit> {
 }
 
 /// Announces the services if the configuration says so. A node that cannot serves all the same.
-fn announce(config: &Config, running: &Running) -> Option<Announcer> {
+fn announce(config: &Config, running: &RunningNode) -> Option<Announcer> {
     if config.announce != Some(true) {
         return None;
     }
@@ -358,13 +330,15 @@ fn announce(config: &Config, running: &Running) -> Option<Announcer> {
     }
 }
 
-/// Waits until the node is told to stop; meanwhile says when a handler does not come back.
-fn watch(running: &Running, verbose: bool) {
-    if !verbose {
-        while !running.wait_for_stop_within(Duration::MAX) {}
-        return;
-    }
-    while !running.wait_for_stop_within(Duration::from_secs(1)) {
+/// Waits until the node is told to stop; meanwhile shows what it does, and says when a handler does not come
+/// back.
+fn watch(running: &RunningNode, console: &Console, verbose: bool) {
+    let tick = if verbose || console.is_live() { TICK } else { Duration::MAX };
+    while !running.wait_for_stop_within(tick) {
+        console.tick();
+        if !verbose {
+            continue;
+        }
         for (thread, busy) in running.busy().into_iter().enumerate() {
             if busy > Duration::from_secs(1) {
                 warn!(
@@ -375,3 +349,6 @@ fn watch(running: &Running, verbose: bool) {
         }
     }
 }
+
+/// How often it looks at what the node does.
+const TICK: Duration = Duration::from_secs(1);

@@ -1,0 +1,345 @@
+//! The client without a terminal: lines in, lines out.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use squall::chat::client::{Entry, Event, How, State, Why};
+use squall::socket::Waker;
+
+use super::orders::Order;
+use super::perform::{Answer, perform};
+use super::print::Printer;
+use super::session::Session;
+use super::words;
+use crate::exit::Exit;
+use crate::output::say;
+
+/// Says what comes in and prints what comes back, until the input has ended and all of it has its receipt. With `stay`
+/// until it is interrupted.
+pub(super) fn run(session: Session, printer: Printer, stay: bool) -> Result<Exit, Exit> {
+    let waker = session.waker();
+    let signals = signals(waker.clone()).map_err(system)?;
+    let input = input(waker.clone()).map_err(system)?;
+    let mut lines = Lines {
+        session,
+        printer,
+        stay,
+        input: Some(input),
+        held: None,
+        was_online: false,
+        awaited: None,
+        progress: Instant::now(),
+        told: BTreeMap::new(),
+        refused: 0,
+    };
+    let exit = lines.run(&signals);
+    lines.session.leave();
+    exit
+}
+
+struct Lines {
+    session: Session,
+    printer: Printer,
+    stay: bool,
+    /// Until it has ended.
+    input: Option<Receiver<String>>,
+    /// A line whose turn comes when members and rooms are known.
+    held: Option<String>,
+    was_online: bool,
+    /// What an answer is waited for before the next line has its turn, and until when.
+    awaited: Option<(Awaited, Instant)>,
+    /// When something last happened that brought the end nearer.
+    progress: Instant,
+    /// Own messages whose end was told, and whether that was that they have no receipt, which may yet come.
+    told: BTreeMap<u64, bool>,
+    refused: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// To be in the room.
+    Room,
+    /// To be called so.
+    Name,
+    Search,
+    Roster,
+    /// The lines of an answer that has no end of its own: nothing came for a while.
+    Lines,
+}
+
+impl Lines {
+    fn run(&mut self, signals: &Receiver<i32>) -> Result<Exit, Exit> {
+        loop {
+            let wait = self.deadline().map(|due| due.saturating_duration_since(Instant::now()));
+            self.session.wait(wait).and_then(|()| self.session.turn()).map_err(system)?;
+            while let Some(event) = self.session.event().map_err(system)? {
+                self.take(event)?;
+            }
+            if let Ok(signal) = signals.try_recv() {
+                return Ok(if signal == SIGINT { Exit::Interrupted } else { self.exit() });
+            }
+            self.printer.flush()?;
+            if let Some(exit) = self.unreachable() {
+                return Err(exit);
+            }
+            if self.awaited.is_some_and(|(_, until)| until <= Instant::now()) {
+                self.awaited = None;
+            }
+            if self.act_on_input()? || self.is_over() {
+                return Ok(self.exit());
+            }
+        }
+    }
+
+    /// Says or does what has come in, as far as it is its turn; true if that was to leave.
+    fn act_on_input(&mut self) -> Result<bool, Exit> {
+        while self.was_online && self.awaited.is_none() && self.session.client.pending() < AT_ONCE {
+            let held = self.held.take();
+            let is_held = held.is_some();
+            let Some(input) = &self.input else { return Ok(false) };
+            let line = match held.map_or_else(|| input.try_recv(), Ok) {
+                Ok(line) => line,
+                Err(TryRecvError::Empty) => return Ok(false),
+                Err(TryRecvError::Disconnected) => {
+                    self.input = None;
+                    self.progress = Instant::now();
+                    return Ok(false);
+                }
+            };
+            self.progress = Instant::now();
+            let order = match Order::parse(&line) {
+                Ok(None) => continue,
+                Ok(Some(Order::Leave)) => return Ok(true),
+                Ok(Some(order)) => order,
+                Err(why) => {
+                    self.refuse(&why)?;
+                    continue;
+                }
+            };
+            let awaited = match &order {
+                Order::Join(_) => Some((Awaited::Room, ANSWER)),
+                Order::Name(_) => Some((Awaited::Name, ANSWER)),
+                Order::Find(_) => Some((Awaited::Search, ANSWER)),
+                Order::Last(_) | Order::Who(Some(_)) => Some((Awaited::Lines, QUIET)),
+                Order::Who(None) | Order::Rooms if !is_held && !self.knows_members() => {
+                    self.held = Some(line);
+                    self.await_for(Awaited::Roster, ANSWER);
+                    continue;
+                }
+                _ => None,
+            };
+            let answer = perform(&mut self.session, order).map_err(system)?;
+            match answer {
+                Answer::Lines(lines) => lines.iter().try_for_each(|line| self.printer.answer(line))?,
+                Answer::Refused(why) => self.refuse(&why)?,
+                Answer::Later => {
+                    if let Some((awaited, time)) = awaited {
+                        self.await_for(awaited, time);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes what the client's machine tells.
+    fn take(&mut self, event: Event) -> Result<(), Exit> {
+        match &event {
+            Event::Message(id) => {
+                let Some(message) = message(&self.session, *id) else { return Ok(()) };
+                let room = self.session.client.room().unwrap_or_default();
+                match message.how {
+                    How::Note => {
+                        // The machine's notices are events as well, but for what the hub said to a command.
+                        if let Some((Awaited::Lines, _)) = self.awaited {
+                            self.printer.answer(&message.text)?;
+                            self.await_for(Awaited::Lines, QUIET);
+                        }
+                    }
+                    How::Live | How::Missed | How::History => {
+                        self.printer.message(room, message)?;
+                        if let Some((Awaited::Lines, _)) = self.awaited {
+                            self.await_for(Awaited::Lines, QUIET);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Event::Changed(id) => {
+                let Some(message) = message(&self.session, *id) else { return Ok(()) };
+                let room = self.session.client.room().unwrap_or_default();
+                let is_missing = match &message.how {
+                    How::NoReceipt => true,
+                    How::Delivered(_) | How::Refused(_) => false,
+                    _ => return Ok(()),
+                };
+                // By the time that it is told of, a message may have changed more than once.
+                let before = self.told.remove(id);
+                if is_missing || before.is_none_or(|was_missing| was_missing) {
+                    if before != Some(is_missing) {
+                        self.printer.receipt(room, message)?;
+                    }
+                    self.refused += u64::from(matches!(message.how, How::Refused(_)));
+                }
+                self.told.insert(*id, is_missing);
+                if self.told.len() > TOLD {
+                    self.told.pop_first();
+                }
+                self.progress = Instant::now();
+            }
+            Event::State(State::Online) => self.was_online = true,
+            Event::Roster if self.knows_members() => self.answered(Awaited::Roster),
+            Event::Joined(_) => self.answered(Awaited::Room),
+            Event::Named(_) => self.answered(Awaited::Name),
+            Event::Refused(_) => {
+                self.answered(Awaited::Room);
+                self.answered(Awaited::Name);
+            }
+            Event::Found { words, messages } => {
+                let found = words::found(words, messages.as_deref(), &jiff::tz::TimeZone::system());
+                // How many there are is seen.
+                found.iter().skip(1).try_for_each(|line| self.printer.answer(line))?;
+                self.answered(Awaited::Search);
+            }
+            _ => {}
+        }
+        self.printer.event(&event)?;
+        Ok(())
+    }
+
+    /// The hub was never there, and enough has been tried; or the machine has given up.
+    fn unreachable(&self) -> Option<Exit> {
+        let (why, is_over) = match self.session.client.state() {
+            State::Connecting { attempt, why, .. } => {
+                let tries = if matches!(why, Why::Unreachable(_)) { REFUSED } else { TRIES };
+                (why, !self.was_online && *attempt > tries)
+            }
+            State::Gone(why) => (why, true),
+            _ => return None,
+        };
+        let error = format!("{}: {}", self.session.uri(), words::why(why));
+        is_over.then(|| Exit::NoAnswer.with(error))
+    }
+
+    fn is_over(&self) -> bool {
+        if self.input.is_some() || self.stay || self.awaited.is_some() {
+            return false;
+        }
+        let client = &self.session.client;
+        (client.pending() == 0 && client.is_caught_up()) || self.progress.elapsed() >= RECEIPTS
+    }
+
+    /// Until when it sleeps at most.
+    fn deadline(&self) -> Option<Instant> {
+        let awaited = self.awaited.map(|(_, until)| until);
+        let end = (self.input.is_none() && !self.stay).then(|| self.progress + RECEIPTS);
+        awaited.into_iter().chain(end).min()
+    }
+
+    /// How it ends, with a word about what has no receipt.
+    fn exit(&self) -> Exit {
+        let missing = self.told.values().filter(|is_missing| **is_missing).count() as u64
+            + self.session.client.pending() as u64;
+        if missing > 0 {
+            let messages = if missing == 1 { "message has" } else { "messages have" };
+            return Exit::NoAnswer.with(format_args!("{missing} {messages} no receipt"));
+        }
+        if self.refused > 0 { Exit::Failed } else { Exit::Done }
+    }
+
+    fn refuse(&mut self, why: &str) -> Result<(), Exit> {
+        self.refused += 1;
+        self.printer.trouble(why)?;
+        Ok(())
+    }
+
+    fn knows_members(&self) -> bool {
+        self.session.client.members().len() > 0 && self.session.client.rooms().len() > 0
+    }
+
+    fn await_for(&mut self, awaited: Awaited, time: Duration) {
+        self.awaited = Some((awaited, Instant::now() + time));
+    }
+
+    fn answered(&mut self, what: Awaited) {
+        if self.awaited.is_some_and(|(awaited, _)| awaited == what) {
+            self.awaited = None;
+        }
+    }
+}
+
+fn message(session: &Session, id: u64) -> Option<&Entry> {
+    session.client.messages().iter().rev().find(|message| message.id == id)
+}
+
+fn system(error: io::Error) -> Exit {
+    Exit::Failed.with(error)
+}
+
+/// Tells of SIGINT and SIGTERM; a second one ends the program at once.
+fn signals(waker: Waker) -> io::Result<Receiver<i32>> {
+    let (tell, told) = sync_channel(1);
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let wait = move || {
+        for signal in signals.forever() {
+            if tell.try_send(signal).is_err() {
+                std::process::exit(Exit::Interrupted.code().into());
+            }
+            waker.wake();
+        }
+    };
+    thread::Builder::new().name("squall-signals".into()).spawn(wait)?;
+    Ok(told)
+}
+
+/// Reads lines until there are no more.
+fn input(waker: Waker) -> io::Result<Receiver<String>> {
+    let (tell, told) = sync_channel(AHEAD);
+    let read = move || {
+        let mut input = io::stdin().lock();
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match input.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
+                Ok(1..) => {}
+                Ok(0) => break,
+                Err(error) => {
+                    say(format_args!("squall: standard input: {error}"));
+                    break;
+                }
+            }
+            if tell.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+            waker.wake();
+        }
+        drop(tell);
+        waker.wake();
+    };
+    thread::Builder::new().name("squall-input".into()).spawn(read)?;
+    Ok(told)
+}
+
+/// Lines that are read ahead.
+const AHEAD: usize = 64;
+/// The longest line, in bytes. What is longer becomes several, each of which is too long for a hub.
+const LONGEST: u64 = 64 * 1024;
+/// Messages that wait for their receipts before the next line has its turn.
+const AT_ONCE: usize = 32;
+/// Attempts to reach a hub that was never there: without an answer they end after 7 to 10 s, and after 1 to 1.5 s where
+/// the system says that nobody is there.
+const TRIES: u32 = 3;
+const REFUSED: u32 = 1;
+/// Own messages whose end is remembered.
+const TOLD: usize = 4096;
+/// How long receipts are waited for when the input has ended and nothing comes.
+const RECEIPTS: Duration = Duration::from_secs(3);
+/// How long the answer to a command may take.
+const ANSWER: Duration = Duration::from_secs(3);
+/// After how long an answer is taken to be complete.
+const QUIET: Duration = Duration::from_millis(500);

@@ -1,0 +1,240 @@
+//! The way to a hub: datagrams or a stream, opened beside everything else.
+
+use std::io;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use squall::socket::{Address, Family, Kind, Poller, Socket, Waker};
+use squall::{IpFamily, MAX_DATAGRAM, Transport, Uri};
+
+/// A way to a hub, which can be lost and opened again.
+#[derive(Debug)]
+pub(super) struct Link {
+    uri: Uri,
+    family: IpFamily,
+    state: State,
+    /// Which of the hub's addresses is tried next.
+    turn: usize,
+    /// What waits to be written to a stream.
+    unsent: Vec<u8>,
+    buffer: Vec<u8>,
+    waker: Waker,
+    token: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed,
+    /// A thread resolves and connects.
+    Opening(Receiver<Result<Opened, String>>),
+    Open(Opened),
+}
+
+#[derive(Debug)]
+struct Opened {
+    socket: Socket,
+    /// How many addresses the hub has.
+    addresses: usize,
+    /// Whether anything came.
+    has_heard: bool,
+}
+
+/// What came of looking at a link.
+#[derive(Debug)]
+pub(super) enum Event {
+    Opened,
+    /// It could not be opened, or it is no more; why.
+    Lost(String),
+}
+
+impl Link {
+    /// A closed link. `waker` is woken when opening has ended; `token` is what a poller tells of its socket.
+    pub(super) fn new(uri: Uri, family: IpFamily, waker: Waker, token: usize) -> Self {
+        let buffer = vec![0; MAX_DATAGRAM];
+        Self { uri, family, state: State::Closed, turn: 0, unsent: Vec::new(), buffer, waker, token }
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.uri.transport().is_stream()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Whether bytes wait that the socket did not take.
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Begins to open it, anew if it was open.
+    ///
+    /// # Errors
+    /// The system's, if there can be no thread.
+    pub(super) fn open(&mut self, poller: &mut Poller) -> io::Result<()> {
+        self.close(poller);
+        let (tell, told) = sync_channel(1);
+        let (uri, family, turn, waker) = (self.uri.clone(), self.family, self.turn, self.waker.clone());
+        let connect = move || {
+            // Nobody waits for it any more when this fails.
+            let _ = tell.send(connect(&uri, family, turn));
+            waker.wake();
+        };
+        thread::Builder::new().name("squall-connect".into()).spawn(connect)?;
+        self.state = State::Opening(told);
+        Ok(())
+    }
+
+    /// Looks whether opening has ended.
+    pub(super) fn look(&mut self, poller: &mut Poller) -> Option<Event> {
+        let State::Opening(told) = &self.state else { return None };
+        let result = match told.try_recv() {
+            Ok(result) => result,
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Disconnected) => Err("the attempt was broken off".to_owned()),
+        };
+        self.turn += 1;
+        let added = result.and_then(|opened| {
+            poller.add(&opened.socket, self.token).map_err(|error| error.to_string())?;
+            Ok(opened)
+        });
+        match added {
+            Ok(opened) => {
+                self.state = State::Open(opened);
+                Some(Event::Opened)
+            }
+            Err(why) => {
+                self.state = State::Closed;
+                Some(Event::Lost(why))
+            }
+        }
+    }
+
+    /// Sends a datagram, or bytes of a stream. A datagram that the system does not take is as if it had been lost on the
+    /// way.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Option<Event> {
+        let is_stream = self.is_stream();
+        let State::Open(opened) = &mut self.state else { return None };
+        if is_stream {
+            if self.unsent.len() + bytes.len() > UNSENT {
+                return Some(Event::Lost("the hub reads nothing any more".to_owned()));
+            }
+            self.unsent.extend_from_slice(bytes);
+            return self.flush();
+        }
+        match opened.socket.send(bytes) {
+            // It belongs to a datagram before, and this one did not go.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                let _ = opened.socket.send(bytes);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes what waits.
+    pub(super) fn flush(&mut self) -> Option<Event> {
+        let State::Open(opened) = &mut self.state else { return None };
+        while !self.unsent.is_empty() {
+            match opened.socket.send(&self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Some(Event::Lost(in_words(&error))),
+            }
+        }
+        None
+    }
+
+    /// Gives what has come to `take`, as much as is there but no more than a few datagrams.
+    pub(super) fn receive(&mut self, mut take: impl FnMut(&[u8])) -> Option<Event> {
+        let is_stream = self.is_stream();
+        let State::Open(opened) = &mut self.state else { return None };
+        for _ in 0..AT_ONCE {
+            match opened.socket.recv(&mut self.buffer) {
+                Ok(0) if is_stream => return Some(Event::Lost("the hub closed the connection".to_owned())),
+                Ok(count) => {
+                    opened.has_heard = true;
+                    take(&self.buffer[..count]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Some(Event::Lost(in_words(&error))),
+            }
+        }
+        None
+    }
+
+    /// Whether another of the hub's addresses should be tried before waiting: this one refused at once.
+    pub(super) fn has_another(&self) -> bool {
+        matches!(&self.state, State::Open(opened) if !opened.has_heard && !self.turn.is_multiple_of(opened.addresses))
+    }
+
+    /// Forgets the socket. The address that worked is tried first the next time.
+    pub(super) fn close(&mut self, poller: &mut Poller) {
+        if let State::Open(opened) = std::mem::replace(&mut self.state, State::Closed) {
+            // It fails for no descriptor that was added.
+            let _ = poller.remove(&opened.socket);
+            if opened.has_heard {
+                self.turn = self.turn.wrapping_sub(1);
+            }
+        }
+        self.unsent.clear();
+    }
+}
+
+/// Resolves the hub's name, anew each time, and connects to one of its addresses. Of a stream to each in turn.
+fn connect(uri: &Uri, family: IpFamily, turn: usize) -> Result<Opened, String> {
+    let addresses = uri.resolve(family).map_err(|error| error.to_string())?;
+    let count = addresses.len();
+    let is_stream = uri.transport().is_stream();
+    let mut failure = String::new();
+    for place in 0..if is_stream { count } else { 1 } {
+        let address = addresses[(turn + place) % count];
+        match connect_to(address, is_stream) {
+            Ok(socket) => return Ok(Opened { socket, addresses: count, has_heard: false }),
+            Err(error) => failure = in_words(&error),
+        }
+    }
+    Err(failure)
+}
+
+fn connect_to(address: Address, is_stream: bool) -> io::Result<Socket> {
+    let family = match address {
+        Address::Ip(address) => Family::of(&address.ip()),
+        _ => Family::Unix,
+    };
+    let socket = Socket::open(family, if is_stream { Kind::Stream } else { Kind::Datagram })?;
+    socket.connect_timeout(address, CONNECT)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// What an error means to somebody who wants to talk to a hub.
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "no hub listens there".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "the connection was cut".to_owned(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer".to_owned(),
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way there".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Checks that a hub can be talked to by this transport.
+pub(super) fn is_usable(uri: &Uri) -> bool {
+    !uri.is_coap() && uri.transport() != Transport::Unixgram
+}
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Bytes that wait for a hub that does not read, at most.
+const UNSENT: usize = 256 * 1024;
+/// Datagrams or reads before something else has its turn.
+const AT_ONCE: usize = 64;

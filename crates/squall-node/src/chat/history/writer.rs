@@ -1,0 +1,525 @@
+//! The thread that writes: a batch, and between two of them what the database needs.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use rusqlite::config::DbConfig;
+
+use super::Warning;
+use super::batch::Batch;
+use super::database::{Database, is_damage, is_damage_of_index};
+use super::set_aside::set_aside;
+use super::shared::{Shared, add};
+use super::upkeep::Removed;
+use crate::data::LockFile;
+
+/// Rows after which a batch is not gathered any longer.
+const ENOUGH: usize = 8_192;
+/// The longest that what was written stays away from the disk while there is little to do.
+const LONGEST_UNSAFE: Duration = Duration::from_secs(5);
+/// How long nothing is said before what was written is brought to the disk at once.
+const QUIET: Duration = Duration::from_secs(1);
+/// So many messages are searched one by one without being noticed; the index is brought up to date beyond that.
+const UNINDEXED: u64 = 2_000;
+/// How often what has become too old is looked for.
+const AGE_CHECK: Duration = Duration::from_secs(60);
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    path: Option<PathBuf>,
+    file: Option<Database>,
+    /// No other process writes it.
+    _lock: Option<LockFile>,
+    /// When the file is tried again, after a failure.
+    retry: Option<Instant>,
+    batch: Batch,
+    names: HashMap<u32, Box<str>>,
+    /// Since when something is written that is not on the disk.
+    unsafe_since: Option<Instant>,
+    last_write: Instant,
+    next_age_check: Instant,
+    index_soon: bool,
+    /// The index is being brought up to date.
+    indexing: bool,
+    /// Pages may be free.
+    may_shrink: bool,
+    bans_unwritten: bool,
+    /// The last batch was written in a small part of the time that it took to gather.
+    relaxed: bool,
+}
+
+/// When there is something to do again.
+enum Next {
+    Now,
+    At(Instant),
+    Never,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, file: Option<(PathBuf, Database, Option<LockFile>)>) -> Self {
+        let (path, file, lock) = match file {
+            Some((path, file, lock)) => (Some(path), Some(file), lock),
+            None => (None, None, None),
+        };
+        let names =
+            file.iter().flat_map(|file| &file.rooms).map(|(id, room)| (*id, room.name.clone())).collect();
+        let now = Instant::now();
+        Self {
+            shared,
+            path,
+            file,
+            _lock: lock,
+            retry: None,
+            batch: Batch::default(),
+            names,
+            unsafe_since: None,
+            last_write: now,
+            next_age_check: now,
+            index_soon: false,
+            indexing: false,
+            may_shrink: true,
+            bans_unwritten: false,
+            relaxed: true,
+        }
+    }
+
+    /// Writes until the store is closed.
+    pub(super) fn run(mut self) {
+        let end = End(Arc::clone(&self.shared));
+        while self.gather() {
+            let begun = Instant::now();
+            self.write();
+            self.last_write = Instant::now();
+            self.relaxed = begun.elapsed() * 4 < self.shared.config.period;
+            self.after_batch();
+            self.batch.clear();
+        }
+        let whole = self.finish();
+        end.0.queue().ended = Some(whole);
+    }
+
+    /// Waits until a batch is to be written, and takes it; false at the end. Looks after the database meanwhile.
+    fn gather(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut since = None;
+        let mut queue = shared.queue();
+        loop {
+            self.index_soon |= std::mem::take(&mut queue.index_soon);
+            if queue.has_work() {
+                let waited = since.get_or_insert_with(Instant::now).elapsed();
+                let is_time = waited >= shared.config.period || queue.batch.len() >= ENOUGH;
+                if is_time || queue.urgent || queue.closed || queue.damaged.is_some() {
+                    break;
+                }
+                if self.relaxed {
+                    drop(queue);
+                    let next = self.upkeep();
+                    queue = shared.queue();
+                    if matches!(next, Next::Now) {
+                        continue;
+                    }
+                }
+                queue = shared.wait(queue, Some(shared.config.period.saturating_sub(waited)));
+            } else if queue.closed {
+                return false;
+            } else {
+                queue.urgent = false;
+                drop(queue);
+                let next = self.upkeep();
+                queue = shared.queue();
+                // What came while nobody looked has woken nobody.
+                if queue.has_work() || queue.closed || queue.index_soon {
+                    continue;
+                }
+                queue = match next {
+                    Next::Now => queue,
+                    Next::At(at) => shared.wait(queue, Some(at.saturating_duration_since(Instant::now()))),
+                    Next::Never => shared.wait(queue, None),
+                };
+            }
+        }
+        std::mem::swap(&mut queue.batch, &mut self.batch);
+        queue.filling += 1;
+        queue.urgent = false;
+        self.bans_unwritten |= std::mem::take(&mut queue.bans_changed);
+        let damaged = queue.damaged.take();
+        drop(queue);
+        if let Some(error) = damaged {
+            self.failed(&error);
+        }
+        true
+    }
+
+    fn write(&mut self) {
+        for (id, name) in &self.batch.rooms {
+            self.names.insert(*id, name.clone());
+        }
+        let is_written = !self.batch.is_empty() && self.write_file();
+        if self.bans_unwritten {
+            self.write_bans();
+        }
+        if !is_written && !self.batch.is_empty() {
+            self.write_memory();
+        }
+        let counts = &self.shared.counts;
+        add(&counts.batches, 1);
+        if is_written {
+            add(&counts.written, self.batch.len() as u64);
+        }
+        let mut queue = self.shared.queue();
+        queue.done = queue.filling;
+        drop(queue);
+        self.shared.tell_written();
+    }
+
+    /// Whether the batch is in the file now.
+    fn write_file(&mut self) -> bool {
+        for _ in 0..2 {
+            let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return false };
+            match file.write(&self.batch, |id| self.names.get(&id).map(|name| &**name)) {
+                Ok(()) => {
+                    self.unsafe_since.get_or_insert_with(Instant::now);
+                    return true;
+                }
+                // Into the new file then.
+                Err(error) => self.failed(&error),
+            }
+        }
+        false
+    }
+
+    fn write_bans(&mut self) {
+        let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return };
+        let bans = self.shared.queue().bans.clone();
+        match file.write_bans(bans.iter().map(|(network, until)| (network.as_str(), *until))) {
+            Ok(()) => {
+                self.bans_unwritten = false;
+                self.unsafe_since.get_or_insert_with(Instant::now);
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Keeps the batch in memory.
+    fn write_memory(&mut self) {
+        let counts = &self.shared.counts;
+        let mut memory = self.shared.memory();
+        if memory.is_none() {
+            *memory = Database::in_memory().ok();
+        }
+        let is_kept = match &mut *memory {
+            Some(database) => {
+                database.write(&self.batch, |id| self.names.get(&id).map(|name| &**name)).is_ok()
+            }
+            None => false,
+        };
+        if !is_kept {
+            add(&counts.lost, self.batch.len() as u64);
+            return;
+        }
+        if self.path.is_some() {
+            add(&counts.unwritten, self.batch.len() as u64);
+        } else {
+            add(&counts.written, self.batch.len() as u64);
+        }
+        let Some(database) = &mut *memory else { return };
+        while database.size().is_ok_and(|size| size > self.shared.config.memory) {
+            let Ok(removed) = database.trim() else { break };
+            if removed.rows == 0 {
+                break;
+            }
+            if self.path.is_some() {
+                add(&counts.lost, removed.rows);
+                counts.unwritten.fetch_sub(removed.rows, Ordering::Relaxed);
+            } else {
+                add(&counts.trimmed, removed.rows);
+                self.shared.room_emptied(removed.emptied);
+            }
+        }
+        if self.path.is_none()
+            && let Ok(size) = database.size()
+        {
+            counts.bytes.store(size, Ordering::Relaxed);
+        }
+    }
+
+    /// What cannot wait for a pause.
+    fn after_batch(&mut self) {
+        let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return };
+        let result = (|| {
+            if self.index_soon && !self.relaxed {
+                add(&self.shared.counts.indexed, file.index()?);
+            }
+            let mut rows = self.batch.len() as u64;
+            let limit = self.shared.config.size.unwrap_or(u64::MAX);
+            loop {
+                let size = file.size()?;
+                self.shared.counts.bytes.store(size, Ordering::Relaxed);
+                // As many as came: then it does not grow. The rest can wait.
+                if size <= limit || rows == 0 {
+                    return Ok(());
+                }
+                let removed = file.trim()?;
+                self.shared.trimmed(removed);
+                self.may_shrink = true;
+                rows = if removed.rows == 0 { 0 } else { rows.saturating_sub(removed.rows) };
+            }
+        })();
+        if let Err(error) = result {
+            self.failed(&error);
+        }
+    }
+
+    /// Does one short thing of what the database needs, or says when there will be one.
+    fn upkeep(&mut self) -> Next {
+        let now = Instant::now();
+        if self.path.is_none() {
+            return self.upkeep_of_memory(now);
+        }
+        if let Some(retry) = self.retry {
+            if now < retry {
+                return Next::At(retry);
+            }
+            self.try_again();
+            return self.retry.map_or(Next::Now, Next::At);
+        }
+        if self.file.is_none() {
+            return Next::Never;
+        }
+        match self.upkeep_of_file(now) {
+            Ok(next) => next,
+            Err(error) => {
+                self.failed(&error);
+                Next::Now
+            }
+        }
+    }
+
+    fn upkeep_of_file(&mut self, now: Instant) -> rusqlite::Result<Next> {
+        let Some(file) = &mut self.file else { return Ok(Next::Never) };
+        let shared = &self.shared;
+        let mut next: Option<Instant> = None;
+        let mut wait = |at: Instant| next = Some(next.map_or(at, |next| next.min(at)));
+        if self.bans_unwritten {
+            self.write_bans();
+            return Ok(Next::Now);
+        }
+        if let Some(since) = self.unsafe_since {
+            let due = (since + LONGEST_UNSAFE).min(self.last_write + QUIET);
+            if due <= now {
+                file.checkpoint()?;
+                self.unsafe_since = None;
+                return Ok(Next::Now);
+            }
+            wait(due);
+        }
+        let size = file.size()?;
+        shared.counts.bytes.store(size, Ordering::Relaxed);
+        if shared.config.size.is_some_and(|limit| size > limit) {
+            let removed = file.trim()?;
+            shared.trimmed(removed);
+            self.may_shrink = true;
+            self.unsafe_since.get_or_insert(now);
+            if removed.rows > 0 {
+                return Ok(Next::Now);
+            }
+        }
+        if let Some(age) = shared.config.age {
+            if self.next_age_check <= now {
+                let removed = file.expire(millis_before(age))?;
+                add(&shared.counts.expired, removed.rows);
+                shared.room_emptied(removed.emptied);
+                if removed.rows > 0 {
+                    self.may_shrink = true;
+                    self.unsafe_since.get_or_insert(now);
+                    return Ok(Next::Now);
+                }
+                self.next_age_check = now + AGE_CHECK;
+            }
+            // An empty history has nothing that could become too old.
+            if file.rooms.values().any(|room| room.first.is_some()) {
+                wait(self.next_age_check);
+            }
+        }
+        self.indexing |= self.index_soon || file.backlog >= UNINDEXED;
+        if self.indexing && file.backlog > 0 {
+            add(&shared.counts.indexed, file.index()?);
+            self.unsafe_since.get_or_insert(now);
+            return Ok(Next::Now);
+        }
+        (self.indexing, self.index_soon) = (false, false);
+        if self.may_shrink {
+            self.may_shrink = file.shrink()?;
+            return Ok(Next::Now);
+        }
+        Ok(next.map_or(Next::Never, Next::At))
+    }
+
+    fn upkeep_of_memory(&mut self, now: Instant) -> Next {
+        let Some(age) = self.shared.config.age else { return Next::Never };
+        let mut memory = self.shared.memory();
+        let Some(database) = &mut *memory else { return Next::Never };
+        if database.rooms.values().all(|room| room.first.is_none()) {
+            return Next::Never;
+        }
+        if self.next_age_check > now {
+            return Next::At(self.next_age_check);
+        }
+        let removed = database.expire(millis_before(age)).unwrap_or_default();
+        add(&self.shared.counts.expired, removed.rows);
+        self.shared.room_emptied(removed.emptied);
+        if removed.rows == 0 {
+            self.next_age_check = now + AGE_CHECK;
+        }
+        Next::Now
+    }
+
+    /// What to do about an error of the file.
+    fn failed(&mut self, error: &rusqlite::Error) {
+        add(&self.shared.counts.failures, 1);
+        if is_damage_of_index(error) && self.file.as_mut().is_some_and(|file| file.forget_index().is_ok()) {
+            self.shared.warn(&Warning::IndexAnew { error: error.to_string() });
+        } else if is_damage(error) {
+            self.replace(error.to_string());
+        } else {
+            self.stop_writing(error.to_string());
+        }
+    }
+
+    /// From now on in memory, until the file can be written again.
+    fn stop_writing(&mut self, error: String) {
+        if !self.shared.counts.memory_only.swap(true, Ordering::Relaxed)
+            && let Some(path) = self.path.clone()
+        {
+            self.shared.warn(&Warning::NotWritten { path, error });
+        }
+        self.retry = Some(Instant::now() + self.shared.config.retry);
+    }
+
+    /// Brings what is in memory into the file.
+    fn try_again(&mut self) {
+        match self.bring_over() {
+            Ok(rows) => {
+                self.retry = None;
+                self.bans_unwritten = true;
+                self.unsafe_since = Some(Instant::now());
+                self.shared.counts.unwritten.store(0, Ordering::Relaxed);
+                self.shared.counts.memory_only.store(false, Ordering::Relaxed);
+                if let Some(path) = self.path.clone() {
+                    self.shared.warn(&Warning::WrittenAgain { path, rows });
+                }
+            }
+            Err(error) => {
+                add(&self.shared.counts.failures, 1);
+                if is_damage(&error) {
+                    self.retry = None;
+                    self.replace(error.to_string());
+                }
+                self.stop_writing(error.to_string());
+            }
+        }
+    }
+
+    fn bring_over(&mut self) -> rusqlite::Result<u64> {
+        let Some(file) = &mut self.file else { return Err(rusqlite::Error::InvalidQuery) };
+        let mut memory = self.shared.memory();
+        let mut rows = 0;
+        if let Some(database) = &mut *memory {
+            loop {
+                let batch = database.first_rows()?;
+                // An empty one too: whether the file can be written is what is to be known.
+                file.write(&batch, |id| self.names.get(&id).map(|name| &**name))?;
+                if batch.has_no_rows() {
+                    break;
+                }
+                database.remove_rows(&batch)?;
+                rows += batch.len() as u64;
+                add(&self.shared.counts.written, batch.len() as u64);
+                self.shared.counts.unwritten.fetch_sub(batch.len() as u64, Ordering::Relaxed);
+            }
+        }
+        *memory = None;
+        file.prove_writable()?;
+        Ok(rows)
+    }
+
+    /// Puts a damaged file aside and begins a new one, which knows the rooms and their last numbers.
+    fn replace(&mut self, why: String) {
+        let Some(path) = self.path.clone() else { return };
+        let Some(before) = self.file.take() else { return };
+        // What is in the log stays there, to be looked at.
+        let _ = before.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        let Database { rooms, floor, connection, .. } = before;
+        drop(connection);
+        let anew = set_aside(&path).map_err(|error| error.to_string()).and_then(|to| {
+            self.shared.warn(&Warning::SetAside { path: path.clone(), to, error: why });
+            let mut file = Database::open(&path).map_err(|problem| format!("{problem:?}"))?;
+            file.adopt(rooms, floor).map_err(|error| error.to_string())?;
+            Ok(file)
+        });
+        match anew {
+            Ok(file) => {
+                self.file = Some(file);
+                self.bans_unwritten = true;
+                self.unsafe_since = Some(Instant::now());
+            }
+            Err(error) => {
+                self.shared.no_file.store(true, Ordering::Release);
+                self.shared.counts.memory_only.store(true, Ordering::Relaxed);
+                self.shared.warn(&Warning::NotWritten { path, error });
+            }
+        }
+        self.shared.file.fetch_add(1, Ordering::Release);
+    }
+
+    /// At the end: what is in memory goes into the file, if it can, and all of it to the disk. Whether it could.
+    fn finish(mut self) -> bool {
+        if self.path.is_none() {
+            return true;
+        }
+        if self.retry.is_some() {
+            self.try_again();
+        }
+        let is_whole = self.retry.is_none() && !self.bans_unwritten;
+        match &mut self.file {
+            // Closing the last connection does that; and here an error is seen.
+            Some(file) => file.checkpoint().is_ok() && is_whole,
+            None => false,
+        }
+    }
+}
+
+/// However the writer ends, nobody waits for it any longer.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.queue().ended.get_or_insert(false);
+        self.0.tell_written();
+    }
+}
+
+impl Shared {
+    fn trimmed(&self, removed: Removed) {
+        add(&self.counts.trimmed, removed.rows);
+        self.room_emptied(removed.emptied);
+    }
+
+    /// Remembers a room whose place may be taken; there are no more of them than rooms.
+    fn room_emptied(&self, emptied: Option<(u32, u64)>) {
+        if let Some(room) = emptied {
+            let mut queue = self.queue();
+            queue.empty_rooms.retain(|(id, _)| *id != room.0);
+            queue.empty_rooms.push(room);
+        }
+    }
+}
+
+/// That long ago, in Unix milliseconds.
+fn millis_before(age: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,167 @@
+//! From a configuration to a chat that runs.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use squall::chat::{Hub, HubConfig, LivenessConfig};
+use squall::framing::Framing;
+use squall::guard::Trust;
+use squall::{IpFamily, MAX_DATAGRAM, Remote, Service, Transport, Uri};
+
+use super::history::{Place, Store, StoreConfig};
+use super::service::GuardedHub;
+use super::{Chat, ChatConfig};
+use crate::config::{Config, ServiceConfig};
+use crate::data::DataDirectory;
+use crate::node::{Addresses, NodeError, addresses};
+
+/// A chat that is to be.
+#[derive(Debug)]
+pub(crate) struct ChatPlan {
+    config: ChatConfig,
+    data: Option<PathBuf>,
+    trust: Trust,
+    listen: Addresses,
+}
+
+impl ChatPlan {
+    pub(crate) fn new(service: &ServiceConfig, node: &Config) -> Result<Self, NodeError> {
+        let incomplete = |needs| NodeError::Incomplete { service: service.name.clone(), needs };
+        if service.command.is_some() || service.pool.is_some() {
+            return Err(incomplete("runs no command; only exec does"));
+        }
+        if service.text.is_some() {
+            return Err(incomplete("has no text to set; only reply and coap have"));
+        }
+        if service.framing.is_some_and(|framing| !matches!(framing, Framing::Lines { .. })) {
+            return Err(incomplete("speaks lines on streams; --framing says otherwise"));
+        }
+        let listen = addresses(service)?;
+        if let Addresses::Said(uris) = &listen
+            && node.trust_networks.is_empty()
+            && let Some(uri) = uris.iter().find(|uri| is_exposed(uri))
+        {
+            return Err(NodeError::Exposed { uri: uri.clone() });
+        }
+        Ok(Self {
+            config: ChatConfig {
+                history: node.history.clone().or_else(|| service.chat.history.clone()),
+                ..service.chat.clone()
+            },
+            data: node.data.clone(),
+            trust: node.trust_networks.iter().copied().collect(),
+            listen,
+        })
+    }
+
+    /// Opens the history and makes the service. What is kept in memory only, though it was to be in a file, is said by
+    /// the log.
+    pub(crate) fn open(self) -> Result<(Service, Chat), NodeError> {
+        let (place, data) = self.place()?;
+        let remote = Arc::new(OnceLock::<Remote<GuardedHub>>::new());
+        let answering = Arc::clone(&remote);
+        let answer = move |recall, answer| {
+            if let Some(remote) = answering.get() {
+                // A hub that has stopped has nobody to tell.
+                let _ = remote.call(move |chat, now, out| chat.hub.recall(now, recall, answer, out));
+            }
+        };
+        let (history, store) =
+            Store::open(self.store(place), answer).map_err(|problem| NodeError::Data(problem.to_string()))?;
+        let hub = Hub::new(self.hub(), history);
+        let (guarded, last) = GuardedHub::new(hub, self.trust);
+        let (service, calls) = Service::protocol_with_remote("chat", guarded);
+        let _ = remote.set(calls.clone());
+        let service = service.framing(Framing::Lines { max: MAX_DATAGRAM });
+        Ok((self.listen.add_to(service), Chat::start(calls, store, data, last)))
+    }
+
+    /// Where the history is, and the directory that is this node's as long as it runs.
+    fn place(&self) -> Result<(Place, Option<DataDirectory>), NodeError> {
+        if let Some(place) = &self.config.history {
+            return Ok((place.clone(), None));
+        }
+        match DataDirectory::open(self.data.as_deref()) {
+            Ok(directory) => Ok((Place::File(directory.path().join("chat.db")), Some(directory))),
+            Err(problem) if problem.is_in_use() => Err(NodeError::Data(problem.to_string())),
+            Err(problem) => {
+                tracing::error!("what is said in the chat is kept in memory only: {problem}");
+                Ok((Place::Memory, None))
+            }
+        }
+    }
+
+    fn store(&self, place: Place) -> StoreConfig {
+        let config = StoreConfig::new(place);
+        let config = match self.config.keep {
+            Some(Duration::MAX) => config.age(None),
+            Some(age) => config.age(Some(age)),
+            None => config,
+        };
+        match self.config.history_size {
+            Some(u64::MAX) => config.size(None),
+            Some(size) => config.size(Some(size)),
+            None => config,
+        }
+    }
+
+    fn hub(&self) -> HubConfig {
+        let config = &self.config;
+        let mut liveness = LivenessConfig::default();
+        if let Some(interval) = config.heartbeat {
+            liveness = liveness.interval(interval);
+        }
+        if let Some(hours) = config.member_hours {
+            liveness = liveness.member_hours(hours);
+        }
+        if config.hard_limit.is_some() || config.hard_intervals.is_some() {
+            let (intervals, limit) = (config.hard_intervals, config.hard_limit);
+            liveness = liveness.hard_limit(intervals.unwrap_or(10), limit.unwrap_or(Duration::from_secs(60)));
+        }
+        if let Some(quiet) = config.quiet {
+            liveness = liveness.quiet(quiet);
+        }
+        // The hub itself trusts no network but loopback: that a network's members may come says not that it may fill
+        // the hub.
+        let mut hub =
+            HubConfig::default().seed(squall::seed()).epoch_millis(unix_millis()).liveness(liveness);
+        if let Some(members) = config.members {
+            hub = hub.members(members);
+        }
+        if let Some(members) = config.prefix_members {
+            hub = hub.members_per_prefix(members);
+        }
+        if let Some(rooms) = config.rooms {
+            hub = hub.rooms(rooms);
+        }
+        if let Some(rate) = config.rate {
+            hub = hub.member_rate(rate.per_second, rate.burst);
+        }
+        if let Some(rate) = config.prefix_rate {
+            hub = hub.prefix_rate(rate.per_second, rate.burst);
+        }
+        hub
+    }
+}
+
+/// The present in milliseconds since 1970-01-01T00:00Z.
+pub(super) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether other machines can reach it.
+fn is_exposed(uri: &Uri) -> bool {
+    if !matches!(uri.transport(), Transport::Udp | Transport::Tcp) {
+        return false;
+    }
+    let Ok(addresses) = uri.resolve(IpFamily::Any) else {
+        // What cannot be resolved cannot be bound, and is told then.
+        return false;
+    };
+    addresses
+        .iter()
+        .filter_map(|address| address.ip())
+        .any(|address| !address.ip().to_canonical().is_loopback())
+}

@@ -1,0 +1,192 @@
+//! Where a node keeps what outlives it, and that no other node does so at the same place.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The file in a data directory that says whose it is.
+const LOCK: &str = "squall.lock";
+
+/// Why a data directory, or a file of a node's, cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// Another process uses it.
+    #[error("{} is in use by {}; name another place, or end that one first", path.display(), process(*pid))]
+    InUse {
+        /// What is in use.
+        path: PathBuf,
+        /// The process; `None` where it has not said.
+        pid: Option<u32>,
+    },
+    /// The system says no.
+    #[error("{} cannot be written: {source}", path.display())]
+    Unwritable {
+        /// What was to be made or written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn process(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
+}
+
+impl DataError {
+    /// Whether another process uses it, which is no reason to go on without it.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::InUse { .. })
+    }
+}
+
+/// A directory that is this node's until this value is dropped, or the process ends, however it ends.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    _lock: LockFile,
+}
+
+impl DataDirectory {
+    /// Opens a data directory, and makes it where it is not there, for this user alone. Without `path` it is the
+    /// platform's, see [`default_path`](Self::default_path).
+    ///
+    /// # Errors
+    /// [`DataError`].
+    pub fn open(path: Option<&Path>) -> Result<Self, DataError> {
+        let path = path.map_or_else(Self::default_path, Path::to_path_buf);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|source| DataError::Unwritable { path: path.clone(), source })?;
+        match LockFile::take(&path.join(LOCK)) {
+            Ok(lock) => Ok(Self { path, _lock: lock }),
+            // The directory is what people know.
+            Err(DataError::InUse { pid, .. }) => Err(DataError::InUse { path, pid }),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The platform's: what systemd gives a service (`$STATE_DIRECTORY`), `$XDG_DATA_HOME/squall`, `squall` in
+    /// `~/.local/share` (on macOS `~/Library/Application Support`), and `/var/lib/squall` for who has no home.
+    /// <https://specifications.freedesktop.org/basedir-spec/latest/>
+    pub fn default_path() -> PathBuf {
+        default_path(|name| env::var_os(name), env::consts::OS)
+    }
+}
+
+fn default_path(variable: impl Fn(&str) -> Option<OsString>, system: &str) -> PathBuf {
+    // A relative one is to be ignored, says the specification; an empty one is none.
+    let directory = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=>
+    if let Some(state) = variable("STATE_DIRECTORY")
+        && let Some(first) = env::split_paths(&state).find(|path| path.is_absolute())
+    {
+        return first;
+    }
+    let data = match (directory("XDG_DATA_HOME"), directory("HOME")) {
+        (Some(data), _) => data,
+        (None, Some(home)) if system == "macos" => home.join("Library/Application Support"),
+        (None, Some(home)) => home.join(".local/share"),
+        (None, None) => "/var/lib".into(),
+    };
+    data.join("squall")
+}
+
+/// A file that one process has locked, with that process's number in it. It stays when the lock is gone: were it
+/// removed, two processes could each have locked one of that name.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    file: File,
+}
+
+impl Drop for LockFile {
+    /// Closing it alone would leave it locked for a moment, where a child that is being started has a copy.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
+impl LockFile {
+    /// Locks `path`, and makes it where it is not there.
+    pub(crate) fn take(path: &Path) -> Result<Self, DataError> {
+        let unwritable = |source| DataError::Unwritable { path: path.into(), source };
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(unwritable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // Who has just locked it may not have written yet.
+                let _ = (&file).take(32).read_to_string(&mut text);
+                return Err(DataError::InUse { path: path.into(), pid: text.trim().parse().ok() });
+            }
+            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+        }
+        // A full disk leaves the number out, and the lock holds.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self { file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_platforms_directory_follows_from_the_environment() {
+        let at = |system, variables: &[(&str, &str)]| {
+            let find =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+            default_path(find, system).to_str().unwrap().to_owned()
+        };
+        let home = ("HOME", "/home/ann");
+        assert_eq!(at("linux", &[home]), "/home/ann/.local/share/squall");
+        assert_eq!(at("macos", &[home]), "/home/ann/Library/Application Support/squall");
+        assert_eq!(at("linux", &[home, ("XDG_DATA_HOME", "/data")]), "/data/squall");
+        assert_eq!(at("linux", &[home, ("XDG_DATA_HOME", "data")]), "/home/ann/.local/share/squall");
+        assert_eq!(at("linux", &[home, ("XDG_DATA_HOME", "")]), "/home/ann/.local/share/squall");
+        assert_eq!(at("linux", &[home, ("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")]), "/var/lib/one");
+        assert_eq!(at("linux", &[]), "/var/lib/squall");
+        assert_eq!(at("linux", &[("HOME", "")]), "/var/lib/squall");
+    }
+
+    #[test]
+    fn a_directory_in_use_is_refused_with_the_process_and_free_when_that_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("made/for us");
+        let first = DataDirectory::open(Some(&path)).unwrap();
+        assert_eq!(fs::metadata(first.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        let refused = DataDirectory::open(Some(&path)).unwrap_err();
+        assert!(refused.is_in_use());
+        let shown = refused.to_string();
+        let pid = std::process::id();
+        assert!(shown.contains(&format!("{} is in use by process {pid};", path.display())), "{shown}");
+        drop(first);
+        DataDirectory::open(Some(&path)).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_told_and_is_not_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let refused = DataDirectory::open(Some(&file)).unwrap_err();
+        assert!(!refused.is_in_use() && refused.to_string().contains("cannot be written"), "{refused}");
+    }
+}

@@ -1,0 +1,65 @@
+//! What is said of a node when it has ended.
+
+use squall::{Counter, Report};
+
+use crate::chat::ChatReport;
+
+/// What a node did, told when it has stopped.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeReport {
+    /// What its servers did.
+    pub report: Report,
+    /// What its chat did, if it had one.
+    pub chat: Option<ChatReport>,
+}
+
+impl NodeReport {
+    /// What the node did, in one line.
+    pub fn summary(&self) -> String {
+        let report = &self.report;
+        let stats = &report.stats;
+        let mut line =
+            format!("answered {} and left {} unanswered", requests(report.handled), report.unanswered);
+        line += &reasons(stats.unanswered_by());
+        line += &format!(" in {:.1} s", report.elapsed.as_secs_f64());
+        if report.unfinished > 0 {
+            line += &format!("; {} not finished in time", report.unfinished);
+        }
+        if stats.unsent() > 0 {
+            line += &format!("; {} replies could not be sent", stats.unsent());
+        }
+        let closed: u64 = stats.closed_by().map(|(_, count)| count).sum();
+        if closed > 0 {
+            line += &format!("; ended {closed} connections{}", reasons(stats.closed_by()));
+        }
+        let restarts = stats.total(Counter::WorkerRestarts);
+        if restarts > 0 {
+            line += &format!(
+                "; replaced {restarts} workers, whose last quarter of a second is not in these counts"
+            );
+        }
+        let drops = stats.kernel_drops();
+        if drops > 0 {
+            line += &format!("; the kernel dropped {drops} before they were read");
+        }
+        if let Some(chat) = &self.chat {
+            line += &format!("; {}", chat.summary());
+        }
+        line
+    }
+}
+
+/// ` (3 loop, 1 too long)`, or nothing.
+fn reasons(counts: impl Iterator<Item = (Counter, u64)>) -> String {
+    let word = |counter: Counter| {
+        let name = counter.name();
+        name.trim_start_matches("refused_").trim_start_matches("closed_").replace('_', " ")
+    };
+    let reasons: Vec<String> = counts.map(|(counter, count)| format!("{count} {}", word(counter))).collect();
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
+}
+
+fn requests(count: u64) -> String {
+    if count == 1 { "1 request".into() } else { format!("{count} requests") }
+}

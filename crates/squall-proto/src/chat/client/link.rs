@@ -1,0 +1,166 @@
+//! Whether the hub is there: attempts, probes, heartbeats.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use super::config::ClientConfig;
+use crate::Time;
+use crate::chat::wire::Token;
+use crate::random::SplitMix64;
+
+/// Attempts that were made since the hub was there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempts {
+    pub(super) made: u32,
+    wait: Duration,
+    pub(super) next: Time,
+}
+
+impl Attempts {
+    /// None yet; the first is due.
+    pub(super) fn new(config: &ClientConfig, now: Time) -> Self {
+        Self { made: 0, wait: config.first_wait, next: now }
+    }
+
+    /// None since the hub was lost: the first is due after a wait, since all its members lost it.
+    pub(super) fn after_loss(config: &ClientConfig, now: Time, random: &mut SplitMix64) -> Self {
+        Self { made: 0, wait: config.first_wait, next: now + config.first_wait.mul_f64(random.unit()) }
+    }
+
+    /// One is made now.
+    pub(super) fn make(&mut self, config: &ClientConfig, now: Time, random: &mut SplitMix64) {
+        self.made = self.made.saturating_add(1);
+        self.next = now + self.wait.mul_f64(1.0 + 0.5 * random.unit());
+        self.wait = (self.wait * 2).min(config.max_wait);
+    }
+}
+
+/// Probes of the hub: questions with a token, whose answers tell the round trip.
+#[derive(Debug)]
+pub(super) struct Probes {
+    open: VecDeque<(u64, Time)>,
+    /// The last ones' fates, the newest in the lowest bit: set if it was answered.
+    fates: u64,
+    known: u32,
+    /// Probes in a row without an answer, and when the last answer came.
+    unanswered: u32,
+    pub(super) heard: Time,
+    pub(super) next: Time,
+    round_trip: Option<Duration>,
+}
+
+impl Probes {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            open: VecDeque::new(),
+            fates: 0,
+            known: 0,
+            unanswered: 0,
+            heard: now,
+            next: now,
+            round_trip: None,
+        }
+    }
+
+    /// A probe leaves now: its token.
+    pub(super) fn send(&mut self, config: &ClientConfig, now: Time, random: &mut SplitMix64) -> Token {
+        self.expire(now);
+        if self.open.len() == MAX_OPEN {
+            self.open.pop_front();
+            self.fate(false);
+        }
+        let token = random.next_u64();
+        self.open.push_back((token, now));
+        // The wait for this one's answer doubles with each before it that has none.
+        let wait = self.patience() * (1 << self.unanswered.min(3));
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.next = now + wait.min(jittered(config.interval, random)).max(Duration::from_millis(1));
+        token_of(token)
+    }
+
+    /// A token came back: when it had been sent, if it was open.
+    pub(super) fn answered(
+        &mut self,
+        config: &ClientConfig,
+        now: Time,
+        token: &Token,
+        random: &mut SplitMix64,
+    ) -> Option<Time> {
+        let token = u64::from_str_radix(token.as_str(), 16).ok()?;
+        let index = self.open.iter().position(|(open, _)| *open == token)?;
+        let (_, sent) = self.open.remove(index)?;
+        let sample = now.since(sent);
+        self.round_trip = Some(self.round_trip.map_or(sample, |mean| (mean * 7 + sample) / 8));
+        self.fate(true);
+        (self.unanswered, self.heard) = (0, now);
+        self.next = now + jittered(config.interval, random);
+        Some(sent)
+    }
+
+    /// Forgets what is open, since the hub was lost.
+    pub(super) fn reset(&mut self, now: Time) {
+        self.open.clear();
+        self.unanswered = 0;
+        (self.heard, self.next) = (now, now);
+    }
+
+    /// The mean round trip.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    /// The share of the last 64 probes that has no answer.
+    pub(super) fn loss(&self) -> Option<f32> {
+        let answered = (self.fates & mask(self.known)).count_ones();
+        (self.known > 0).then(|| (self.known - answered) as f32 / self.known as f32)
+    }
+
+    /// So many probes in a row are without an answer, for longer than one takes.
+    pub(super) fn missing(&self, now: Time) -> u32 {
+        let waiting = self.open.back().is_some_and(|(_, sent)| now < *sent + self.patience());
+        self.unanswered - u32::from(waiting).min(self.unanswered)
+    }
+
+    /// How long an answer may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.round_trip.map_or(SLOW, |mean| (mean * 4).clamp(SLOW, SLOWEST))
+    }
+
+    fn expire(&mut self, now: Time) {
+        while self.open.front().is_some_and(|(_, sent)| *sent + self.patience() * 4 <= now) {
+            self.open.pop_front();
+            self.fate(false);
+        }
+    }
+
+    fn fate(&mut self, answered: bool) {
+        self.fates = self.fates << 1 | u64::from(answered);
+        self.known = (self.known + 1).min(64);
+    }
+}
+
+/// `interval`, longer or shorter by up to a tenth.
+pub(super) fn jittered(interval: Duration, random: &mut SplitMix64) -> Duration {
+    interval.mul_f64(0.9 + 0.2 * random.unit())
+}
+
+fn token_of(token: u64) -> Token {
+    let mut digits = [0; Token::MAX];
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(token >> (4 * place) & 15) as usize];
+    }
+    core::str::from_utf8(&digits).ok().and_then(Token::new).unwrap_or_else(|| unreachable!("they are digits"))
+}
+
+fn mask(bits: u32) -> u64 {
+    if bits >= 64 { u64::MAX } else { (1 << bits) - 1 }
+}
+
+const MAX_OPEN: usize = 16;
+/// What an answer takes at most, where round trips are short.
+const SLOW: Duration = Duration::from_secs(1);
+const SLOWEST: Duration = Duration::from_secs(10);
+/// Probes in a row that may be without an answer before the hub counts as quiet, and as lost: with a quarter of all
+/// datagrams lost either way it happens once in 12 probes, and once in 700.
+pub(super) const QUIET: u32 = 3;
+pub(super) const LOST: u32 = 8;

@@ -1,0 +1,418 @@
+//! What a hub's lines do to a client.
+
+use alloc::format;
+use alloc::string::ToString;
+use core::time::Duration;
+
+use super::event::{Entry, Event, How, State, Why};
+use super::link::jittered;
+use super::log::{Log, Put};
+use super::recall::{Done, Extent, Purpose};
+use super::{Client, Kind};
+use crate::chat::history::Recalled;
+use crate::chat::wire::{LAST_MAX, Line, Me, Reason};
+use crate::text::clean;
+use crate::{Origin, Outbox, Time};
+
+impl Client {
+    pub(super) fn is_hub(&self, origin: &Origin) -> bool {
+        self.hub.is_some_and(|hub| hub.peer == origin.peer)
+    }
+
+    pub(super) fn receive(&mut self, now: Time, payload: &[u8], out: &mut Outbox) {
+        for line in payload.split(|&byte| byte == b'\n') {
+            // A hub sends clean lines; but what calls itself a hub may be anything.
+            let line = clean(line);
+            if line.is_empty() {
+                continue;
+            }
+            self.counts.lines += 1;
+            self.line(now, &line, out);
+            if matches!(self.state, State::Gone(_)) {
+                return;
+            }
+        }
+    }
+
+    fn line(&mut self, now: Time, text: &str, out: &mut Outbox) {
+        let line = Line::parse(text);
+        if !is_possible(&line) {
+            self.tell(Event::Line(text.to_string()));
+            return;
+        }
+        match line {
+            Line::Ack(_) => {
+                // The hub knows nothing of numbers, so it does not know this client.
+                self.counts.unnumbered += 1;
+                if self.setup.has_numbers() && !matches!(self.state, State::Connecting { .. }) {
+                    self.setup.forget(now);
+                    self.probes.next = now;
+                }
+            }
+            Line::Numbered { number, name, text } => self.said(now, number, name, text),
+            Line::Bye => self.lose(now, Why::Bye, out),
+            Line::Name(name) => {
+                self.called(now, name);
+                if self.is_curious(Kind::Name, now) {
+                    self.notice(now, format!("you are {name}"));
+                }
+            }
+            Line::Joined { room, number, members } => {
+                self.setup.is_in(room, now);
+                self.enter(now, room, number);
+                self.roster.total = members;
+            }
+            Line::Rooms(rooms) => {
+                self.roster.begin_rooms(rooms);
+                self.show(Kind::Rooms, text, now);
+            }
+            Line::Room { room, members, number } => {
+                self.roster.room(room, members, number);
+                self.tell_once(Event::Roster);
+                self.show(Kind::Rooms, text, now);
+            }
+            Line::Who { room, members } => {
+                if room == self.log.room {
+                    self.roster.begin(room, members);
+                }
+                self.show(Kind::Who, text, now);
+            }
+            Line::Member(member) => {
+                self.roster.member(now, &member);
+                self.tell_once(Event::Roster);
+                self.show(Kind::Who, text, now);
+            }
+            Line::More(name) => {
+                if let Some(command) = self.roster.more(name) {
+                    self.send_commands(&[command], out);
+                }
+                self.show(Kind::Who, text, now);
+            }
+            Line::Me(me) => self.me(now, &me, text),
+            Line::Last { room, messages, after, to } => {
+                self.answer(now, room, Extent { messages, after: Some(after), to });
+            }
+            Line::Found { room, messages } => {
+                self.answer(now, room, Extent { messages, after: None, to: u64::MAX })
+            }
+            Line::Said { number, at, name, text } => self.recalled(now, number, at, name, text),
+            Line::Numbers(on) => self.setup.numbers(on, now),
+            Line::Watch(on) => self.setup.watch(on, now),
+            Line::Came(name) => {
+                self.roster.came(now, name);
+                self.tell(Event::Came(name.to_string()));
+                self.notice(now, format!("{name} came"));
+            }
+            Line::Went { name, reason } => self.went(now, name, &reason),
+            Line::Renamed { old, new } => {
+                self.roster.renamed(old, new);
+                if self.label.as_deref() == Some(old) {
+                    self.called(now, new);
+                }
+                self.tell(Event::Renamed(old.to_string(), new.to_string()));
+                self.notice(now, format!("{old} is now {new}"));
+            }
+            Line::Missed(lines) => {
+                self.tell(Event::TooSlow(lines));
+                self.look_for_gaps(now, GRACE);
+            }
+            Line::Refused(reason) => self.refused(now, reason),
+            Line::Help(help) => {
+                self.tell(Event::Line(text.to_string()));
+                self.notice(now, help.to_string());
+            }
+            Line::Unknown(line) => {
+                self.tell(Event::Line(line.to_string()));
+                self.notice(now, line.to_string());
+            }
+        }
+    }
+
+    /// A message, as it is said.
+    fn said(&mut self, now: Time, number: u64, name: &str, text: &str) {
+        if !self.joined {
+            // Which room it is of is told in a moment, and then it is asked for.
+            return;
+        }
+        self.roster.spoke(now, name);
+        if !self.log.is_missing(number) {
+            self.counts.duplicates += 1;
+            return;
+        }
+        if let Some(own) = self.claim(name, text) {
+            self.deliver(own, number, name, now);
+        } else {
+            self.add(now, Some(number), name.to_string(), text.to_string(), How::Live);
+        }
+        self.look_for_gaps(now, GRACE);
+    }
+
+    /// A message that is kept.
+    fn recalled(&mut self, now: Time, number: u64, at: u64, name: &str, text: &str) {
+        let message = Recalled { number, at, name: name.to_string(), text: text.to_string() };
+        if matches!(self.recalls.purpose(), Some(Purpose::Fill { .. })) && self.log.is_missing(number) {
+            let before = self.log.is_before(number);
+            if let Some(own) = self.claim(name, text) {
+                self.deliver(own, number, name, now);
+            } else {
+                let id = self.next_entry;
+                self.next_entry += 1;
+                let how = if before { How::History } else { How::Missed };
+                let (name, text) = (name.to_string(), text.to_string());
+                let entry = Entry { id, number: Some(number), at, name, text, how, counts: true, heard: now };
+                if self.log.put(entry) == Put::Added {
+                    self.tell(Event::Message(id));
+                }
+            }
+            self.counts.recovered += u64::from(!before);
+            self.recalls.fruitful();
+        }
+        self.recalls.said(message);
+        self.finish(now);
+    }
+
+    fn answer(&mut self, now: Time, room: &str, extent: Extent) {
+        if self.joined && room == self.log.room {
+            self.recalls.begin(extent);
+            self.finish(now);
+        }
+    }
+
+    /// If the whole answer has come, does what follows from it.
+    fn finish(&mut self, now: Time) {
+        let Some(Done { purpose, messages: Some(messages) }) = self.recalls.complete() else { return };
+        match purpose {
+            Purpose::Find(words) => self.tell(Event::Found { words, messages: Some(messages) }),
+            Purpose::Reconcile { .. } => {
+                self.log.reconcile(&messages, self.last, u64::from(self.config.history));
+            }
+            Purpose::Fill { after, to } => {
+                // What a complete answer passes over is not kept; but the newest may be kept in a moment.
+                let full = messages.len() >= LAST_MAX as usize;
+                let end = messages.last().map_or(0, |message| message.number);
+                let end = if full { end } else { end.max(to) };
+                let absent = self.log.first_gap().is_some_and(|gap| gap.from <= end);
+                let lost =
+                    if absent && self.recalls.fruitless(now) { self.log.give_up(after + 1, end) } else { 0 };
+                self.lost(now, lost);
+            }
+        }
+        self.go_on(now);
+    }
+
+    fn lost(&mut self, now: Time, lost: u64) {
+        if lost > 0 {
+            self.counts.lost += lost;
+            self.tell(Event::Lost(lost));
+            let messages = if lost == 1 { "message was" } else { "messages were" };
+            self.notice(now, format!("{lost} {messages} missed, and not kept by the hub"));
+        }
+    }
+
+    /// Asks for the next that is missing.
+    fn go_on(&mut self, now: Time) {
+        let given_up = core::mem::take(&mut self.log.given_up);
+        self.lost(now, given_up);
+        if self.recalls.has_searches() && self.recalls.ready.is_none() {
+            self.recalls.ready = Some(now);
+        }
+        self.look_for_gaps(now, Duration::ZERO);
+    }
+
+    fn me(&mut self, now: Time, me: &Me<'_>, line: &str) {
+        let Some(sent) =
+            me.token.and_then(|token| self.probes.answered(&self.config, now, &token, &mut self.random))
+        else {
+            // The user's own question, or an answer too late to tell anything.
+            if me.token.is_none() {
+                self.show(Kind::Me, line, now);
+            }
+            return;
+        };
+        let known = !matches!(self.state, State::Connecting { .. });
+        if self.state != State::Online {
+            if !known {
+                self.heartbeat.next =
+                    (!self.stream).then(|| now + jittered(self.config.interval, &mut self.random));
+                self.roster_due = Some(now);
+            }
+            self.set_state(State::Online);
+        }
+        let restarted = self.run.is_some_and(|run| run != me.hub);
+        if restarted {
+            for log in self.other_logs.iter_mut().chain([&mut self.log]) {
+                log.doubtful = Some(sent);
+            }
+            self.abandon_recall();
+            self.keeps_nothing = false;
+            self.tell(Event::HubRestarted);
+            self.notice(now, "the hub was started anew".to_string());
+        }
+        if known && (restarted || self.id.is_some_and(|id| id != me.id)) {
+            // It took this client for a new one. (One that introduced itself just now has told all.)
+            self.setup.forget(now);
+        }
+        (self.run, self.id) = (Some(me.hub), Some(me.id));
+        // What was said before the hub knew the name, after a new start for one, was said under the number.
+        self.is_called(&format!("~{}", me.id));
+        self.called(now, me.member.name);
+        self.setup.is_in(me.room, now);
+        if !self.setup.is_moving() {
+            self.enter(now, me.room, me.number);
+            self.log.last_was(me.number, sent);
+        }
+    }
+
+    /// The hub calls this client so.
+    fn called(&mut self, now: Time, label: &str) {
+        self.setup.is_called(label, now);
+        if self.label.as_deref() != Some(label) {
+            self.label = Some(label.to_string());
+            self.tell(Event::Named(label.to_string()));
+        }
+        self.is_called(label);
+    }
+
+    fn is_called(&mut self, label: &str) {
+        if self.labels.iter().any(|known| known == label) {
+            return;
+        }
+        if self.labels.len() == 4 {
+            self.labels.pop_front();
+        }
+        self.labels.push_back(label.to_string());
+        self.claim_late(label);
+    }
+
+    /// The client is in a room whose last message has this number.
+    fn enter(&mut self, now: Time, room: &str, number: u64) {
+        if !self.joined || self.log.room != room {
+            self.abandon_recall();
+            self.give_up_sayings();
+            let index = self.other_logs.iter().position(|log| log.room == room);
+            let log = index.map(|index| self.other_logs.remove(index)).unwrap_or_else(|| {
+                Log::new(room, number, u64::from(self.config.history), self.config.scroll_back)
+            });
+            let mut old = core::mem::replace(&mut self.log, log);
+            if self.joined {
+                self.move_waiting(&mut old);
+                if self.other_logs.len() == MAX_LOGS {
+                    self.other_logs.remove(0);
+                }
+                self.other_logs.push(old);
+            } else {
+                // What was said and noted before the first room was known.
+                old.entries.drain(..).for_each(|entry| {
+                    self.log.put(entry);
+                });
+            }
+            self.joined = true;
+            self.roster.clear_members();
+            self.roster_due = Some(now);
+            self.tell(Event::Joined(room.to_string()));
+            self.notice(now, format!("you are in {room}"));
+        }
+        self.last = number;
+        if self.log.doubtful.is_some() {
+            return self.look_for_gaps(now, Duration::ZERO);
+        }
+        self.log.last_is(number);
+        self.look_for_gaps(now, GRACE);
+    }
+
+    fn went(&mut self, now: Time, name: &str, reason: &Reason<'_>) {
+        self.roster.went(name);
+        let reason = reason.to_string();
+        let how = match &*reason {
+            "quit" => "left".to_string(),
+            "silent" => "is gone: nothing was heard any more".to_string(),
+            "closed" => "is gone: the connection ended".to_string(),
+            "kicked" => "was sent away".to_string(),
+            other => format!("is gone: {other}"),
+        };
+        self.notice(now, format!("{name} {how}"));
+        self.tell(Event::Went(name.to_string(), reason));
+    }
+
+    fn refused(&mut self, now: Time, reason: &str) {
+        let about = |command: &str| reason.strip_prefix(command).is_some_and(|rest| rest.starts_with(": "));
+        if about("last") || about("find") {
+            return self.recall_refused(now, reason);
+        }
+        if about("name") {
+            if !self.setup.name_refused(now) {
+                return;
+            }
+        } else if about("join") {
+            let room = self.joined.then(|| self.log.room.clone());
+            self.setup.room_refused(room.as_ref(), now);
+        } else if !["who", "me", "rooms", "help", "numbers", "watch"].into_iter().any(about)
+            && !reason.starts_with('/')
+        {
+            self.refuse_oldest(reason);
+        }
+        self.tell(Event::Refused(reason.to_string()));
+        self.notice(now, reason.to_string());
+    }
+
+    fn recall_refused(&mut self, now: Time, reason: &str) {
+        let Some(done) = self.recalls.refused() else { return };
+        if reason.ends_with("too many questions wait; ask again") {
+            if let Purpose::Find(words) = done.purpose {
+                self.recalls.search(words);
+            }
+            self.recalls.ready = Some(now + BUSY);
+            return;
+        }
+        match &done.purpose {
+            Purpose::Find(_) => {
+                self.tell(Event::Refused(reason.to_string()));
+                self.notice(now, reason.to_string());
+            }
+            Purpose::Reconcile { .. } => self.log.restart(self.last),
+            Purpose::Fill { to, .. } => {
+                let lost = self.log.give_up(1, *to);
+                self.lost(now, lost);
+            }
+        }
+        if !self.keeps_nothing && reason.ends_with("nothing is kept here") {
+            self.keeps_nothing = true;
+            self.tell(Event::NothingKept);
+            self.notice(now, "this hub keeps no messages: what is missed is lost".to_string());
+        }
+        self.not_found(done);
+        self.go_on(now);
+    }
+
+    /// Shows an answer to the user who asked for it.
+    fn show(&mut self, kind: Kind, line: &str, now: Time) {
+        if self.is_curious(kind, now) {
+            self.notice(now, line.trim_start_matches("* ").to_string());
+        }
+    }
+
+    /// Tells an event that says no more when it is told twice.
+    fn tell_once(&mut self, event: Event) {
+        if self.events.back() != Some(&event) {
+            self.tell(event);
+        }
+    }
+}
+
+/// Whether numbers of messages are such as a hub can have come to: a message each nanosecond for a century.
+fn is_possible(line: &Line<'_>) -> bool {
+    let number = match *line {
+        Line::Numbered { number, .. } | Line::Joined { number, .. } | Line::Said { number, .. } => number,
+        Line::Me(Me { number, .. }) => number,
+        Line::Last { after, to, .. } => after.max(to),
+        _ => 0,
+    };
+    number < 1 << 62
+}
+
+/// How long what is missing may be only late.
+const GRACE: Duration = Duration::from_millis(300);
+/// How long a hub is left alone that has too many questions.
+const BUSY: Duration = Duration::from_secs(2);
+/// The rooms whose messages are kept besides the present one.
+const MAX_LOGS: usize = 15;

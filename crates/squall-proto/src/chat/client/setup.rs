@@ -1,0 +1,176 @@
+//! What the hub has to be told anew whenever it does not know this client.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::Time;
+use crate::chat::wire::{Command, Name, RoomName};
+
+/// What the client wants to be, and what of it the hub has confirmed.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) name: Option<Name>,
+    pub(super) room: Option<RoomName>,
+    numbers: bool,
+    watch: bool,
+    named: Settled,
+    joined: Settled,
+    /// Whether the user knows that the name is refused.
+    told: bool,
+    wait: Duration,
+    due: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    Open,
+    Confirmed,
+    /// Asked for again later, since whoever is in the way may go.
+    Refused,
+}
+
+impl Setup {
+    pub(super) fn new(name: Option<Name>, room: Option<RoomName>) -> Self {
+        Self {
+            name,
+            room,
+            numbers: false,
+            watch: false,
+            named: Settled::Open,
+            joined: Settled::Open,
+            told: false,
+            wait: FIRST,
+            due: None,
+        }
+    }
+
+    /// Nothing is confirmed any more; all of it goes out with the next lines.
+    pub(super) fn forget(&mut self, now: Time) {
+        (self.numbers, self.watch) = (false, false);
+        (self.named, self.joined) = (Settled::Open, Settled::Open);
+        (self.wait, self.due) = (FIRST, Some(now));
+    }
+
+    /// The commands for what is not confirmed. The room comes before the name, which has to be free only there.
+    pub(super) fn commands(&mut self, now: Time) -> Vec<Command<'static>> {
+        let mut commands = Vec::new();
+        if !self.numbers {
+            commands.push(Command::Numbers(true));
+        }
+        if !self.watch {
+            commands.push(Command::Watch(true));
+        }
+        if let Some(room) = self.room.as_ref().filter(|_| self.joined == Settled::Open) {
+            commands.push(Command::Join(room.clone()));
+        }
+        if let Some(name) = self.name.as_ref().filter(|_| self.named == Settled::Open) {
+            commands.push(Command::Name(Some(name.clone())));
+        }
+        self.due = (!commands.is_empty()).then(|| now + self.wait);
+        self.wait = (self.wait * 2).min(LONGEST);
+        commands
+    }
+
+    pub(super) fn rename(&mut self, name: Name, now: Time) {
+        (self.name, self.named, self.told) = (Some(name), Settled::Open, false);
+        (self.wait, self.due) = (FIRST, Some(now));
+    }
+
+    pub(super) fn join(&mut self, room: RoomName, now: Time) {
+        (self.room, self.joined) = (Some(room), Settled::Open);
+        (self.wait, self.due) = (FIRST, Some(now));
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Time> {
+        self.due
+    }
+
+    /// Whether messages can be said: under the right name, in the right room, with numbers in their receipts.
+    pub(super) fn is_ready(&self) -> bool {
+        let name = self.name.is_none() || self.named != Settled::Open;
+        let room = self.room.is_none() || self.joined != Settled::Open;
+        self.numbers && name && room
+    }
+
+    /// Whether the hub has confirmed that it sends numbers.
+    pub(super) fn has_numbers(&self) -> bool {
+        self.numbers
+    }
+
+    pub(super) fn numbers(&mut self, on: bool, now: Time) {
+        self.numbers = on;
+        self.settle(now);
+    }
+
+    pub(super) fn watch(&mut self, on: bool, now: Time) {
+        self.watch = on;
+        self.settle(now);
+    }
+
+    /// The hub calls this client so.
+    pub(super) fn is_called(&mut self, label: &str, now: Time) {
+        if self.name.as_ref().is_some_and(|name| name.as_str() == label) {
+            self.named = Settled::Confirmed;
+        } else if self.named == Settled::Confirmed {
+            self.named = Settled::Open;
+        }
+        self.settle(now);
+    }
+
+    /// The hub has this client in a room.
+    pub(super) fn is_in(&mut self, room: &str, now: Time) {
+        if self.room.as_ref().is_some_and(|wanted| wanted.as_str() == room) {
+            self.joined = Settled::Confirmed;
+        } else if self.joined == Settled::Confirmed {
+            self.joined = Settled::Open;
+        }
+        self.settle(now);
+    }
+
+    /// The name is refused. Whether the user does not know that yet.
+    pub(super) fn name_refused(&mut self, now: Time) -> bool {
+        if self.named == Settled::Open {
+            self.named = Settled::Refused;
+        }
+        self.settle(now);
+        !core::mem::replace(&mut self.told, true)
+    }
+
+    /// Whether the client waits to be in another room.
+    pub(super) fn is_moving(&self) -> bool {
+        self.room.is_some() && self.joined == Settled::Open
+    }
+
+    /// The room is refused, so that the client stays in `present`.
+    pub(super) fn room_refused(&mut self, present: Option<&String>, now: Time) {
+        if self.joined == Settled::Open {
+            self.room = present.and_then(|room| RoomName::new(room).ok());
+            self.joined = Settled::Confirmed;
+        }
+        self.settle(now);
+    }
+
+    /// Asks for a name that was refused once more.
+    pub(super) fn ask_again(&mut self, now: Time) -> bool {
+        let refused = self.named == Settled::Refused;
+        if refused {
+            self.named = Settled::Open;
+            (self.wait, self.due) = (FIRST, Some(now));
+        }
+        refused
+    }
+
+    fn settle(&mut self, now: Time) {
+        let open = !self.is_ready() || !self.watch;
+        self.due = match self.due {
+            Some(due) if open => Some(due),
+            None if open => Some(now),
+            _ => None,
+        };
+    }
+}
+
+/// The wait for a confirmation, doubled with each that does not come.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(10);
