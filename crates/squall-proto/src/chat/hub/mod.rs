@@ -1,5 +1,6 @@
 //! The hub: what one says, all hear.
 
+mod behind;
 mod commands;
 mod config;
 mod events;
