@@ -223,9 +223,8 @@ impl Shard {
 
     fn run_timeouts(&mut self) {
         for index in 0..self.protocols.len() {
-            if let Some(deadline) = self.deadline(index) {
-                self.run_timeout(index, deadline);
             self.run_timeout(index);
+            self.tell_taken(index);
         }
     }
 
@@ -255,24 +254,7 @@ impl Shard {
             if late || !self.run_timeout(index) {
                 break;
             }
-            self.tell_taken(index);
         }
-    }
-
-    fn run_timeout(&mut self, index: usize, deadline: Time) {
-        let now = self.control.now();
-        if deadline > now {
-            return;
-        }
-        let (protocol, outbox) = (&mut self.protocols[index].protocol, &mut self.outbox);
-        let mark = outbox.mark();
-        if let Err(panic) = contain(|| protocol.handle_timeout(now, outbox)) {
-            outbox.rewind(mark);
-            // It may not have got so far as to move its deadline.
-            self.protocols[index].muted = now + PANIC_PAUSE;
-            self.report_protocol_panic(index, &panic_message(&*panic));
-        }
-        self.flush_protocol(index, now);
     }
 
     fn input(&mut self, index: usize, now: Time, input: Input<'_>) {
