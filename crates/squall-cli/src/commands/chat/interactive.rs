@@ -37,6 +37,7 @@ struct App {
     /// Notices that tell of trouble, by the numbers of their entries.
     troubles: VecDeque<u64>,
     was_online: bool,
+    is_connected: bool,
     hub: String,
     goes_on: bool,
     is_changed: bool,
@@ -51,6 +52,7 @@ impl App {
             screenful,
             troubles: VecDeque::new(),
             was_online: false,
+            is_connected: false,
             hub,
             goes_on: true,
             is_changed: true,
@@ -58,6 +60,13 @@ impl App {
     }
 
     fn run(mut self, happened: &Receiver<Happened>) -> io::Result<()> {
+        let result = self.go_on(happened);
+        // Also when the terminal is gone.
+        self.session.leave();
+        result
+    }
+
+    fn go_on(&mut self, happened: &Receiver<Happened>) -> io::Result<()> {
         let mut drawn = None::<Instant>;
         while self.goes_on {
             let mut timeout = self.second();
@@ -83,7 +92,6 @@ impl App {
             // What counts seconds is drawn anew with each.
             self.is_changed |= self.second().is_some() && drawn.is_none_or(|drawn| drawn.elapsed() >= SECOND);
         }
-        self.session.leave();
         Ok(())
     }
 
@@ -179,9 +187,10 @@ impl App {
                 let text =
                     if self.was_online { "back again" } else { "connected; /help tells what can be done" };
                 self.tell(text, false);
-                self.was_online = true;
+                (self.was_online, self.is_connected) = (true, true);
             }
-            Event::State(State::Connecting { attempt, why, .. }) if self.was_online && attempt <= 1 => {
+            Event::State(State::Connecting { why, .. }) if self.is_connected => {
+                self.is_connected = false;
                 self.tell(format!("lost the hub: {}", words::why(&why)), true);
             }
             Event::State(State::Gone(why)) => self.tell(words::why(&why), true),

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use squall::chat::client::{Entry, Event, How, State, Why};
+use squall::Outbox;
+use squall::chat::client::{Client, Entry, Event, How, State, Why};
 use squall::socket::Waker;
 
 use super::orders::Order;
@@ -77,9 +78,7 @@ impl Lines {
         loop {
             let wait = self.deadline().map(|due| due.saturating_duration_since(Instant::now()));
             self.session.wait(wait).and_then(|()| self.session.turn()).map_err(system)?;
-            while let Some(event) = self.session.event().map_err(system)? {
-                self.take(event)?;
-            }
+            self.take_events()?;
             if let Ok(signal) = signals.try_recv() {
                 return Ok(if signal == SIGINT { Exit::Interrupted } else { self.exit() });
             }
@@ -90,10 +89,20 @@ impl Lines {
             if self.awaited.is_some_and(|(_, until)| until <= Instant::now()) {
                 self.awaited = None;
             }
-            if self.act_on_input()? || self.is_over() {
+            let is_done = self.act_on_input()?;
+            // Before more has come: what is told of a message is what it is then.
+            self.take_events()?;
+            if is_done || self.is_over() {
                 return Ok(self.exit());
             }
         }
+    }
+
+    fn take_events(&mut self) -> Result<(), Exit> {
+        while let Some(event) = self.session.event().map_err(system)? {
+            self.take(event)?;
+        }
+        Ok(())
     }
 
     /// Says or does what has come in, as far as it is its turn; true if that was to leave.
@@ -126,7 +135,12 @@ impl Lines {
                 Order::Name(_) => Some((Awaited::Name, ANSWER)),
                 Order::Find(_) => Some((Awaited::Search, ANSWER)),
                 Order::Last(_) | Order::Who(Some(_)) => Some((Awaited::Lines, QUIET)),
-                Order::Who(None) | Order::Rooms if !is_held && !self.knows_members() => {
+                Order::Who(None) | Order::Rooms if !is_held => {
+                    // What is known may be half a minute old.
+                    let ask = |client: &mut Client, now, out: &mut Outbox| {
+                        ["/who", "/rooms"].map(|line| client.type_line(now, line, out).is_ok())
+                    };
+                    self.session.call(ask).map_err(system)?;
                     self.held = Some(line);
                     self.await_for(Awaited::Roster, ANSWER);
                     continue;
@@ -259,7 +273,12 @@ impl Lines {
     }
 
     fn knows_members(&self) -> bool {
-        self.session.client.members().len() > 0 && self.session.client.rooms().len() > 0
+        // Of one that only came, no more than that is known.
+        let is_listed = self.session.client.members().any(|member| member.via.is_some());
+        let client = &self.session.client;
+        is_listed
+            && client.members().len() as u64 >= client.member_count().min(LISTED)
+            && client.rooms().len() > 0
     }
 
     fn await_for(&mut self, awaited: Awaited, time: Duration) {
@@ -331,14 +350,16 @@ const AHEAD: usize = 64;
 const LONGEST: u64 = 64 * 1024;
 /// Messages that wait for their receipts before the next line has its turn.
 const AT_ONCE: usize = 32;
-/// Attempts to reach a hub that was never there: without an answer they end after 7 to 10 s, and after 1 to 1.5 s where
+/// Attempts to reach a hub that was never there: without an answer they end after 7 to 10 s, and after 3 to 5 s where
 /// the system says that nobody is there.
 const TRIES: u32 = 3;
-const REFUSED: u32 = 1;
+const REFUSED: u32 = 2;
 /// Own messages whose end is remembered.
 const TOLD: usize = 4096;
 /// How long receipts are waited for when the input has ended and nothing comes.
 const RECEIPTS: Duration = Duration::from_secs(3);
+/// Members that the machine lists at least.
+const LISTED: u64 = 100;
 /// How long the answer to a command may take.
 const ANSWER: Duration = Duration::from_secs(3);
 /// After how long an answer is taken to be complete.

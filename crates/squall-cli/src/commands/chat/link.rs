@@ -151,23 +151,22 @@ impl Link {
         None
     }
 
-    /// Gives what has come to `take`, as much as is there but no more than a few datagrams.
-    pub(super) fn receive(&mut self, mut take: impl FnMut(&[u8])) -> Option<Event> {
+    /// Gives what has come to `take`: one datagram, or what a stream has at once.
+    pub(super) fn receive(&mut self, take: impl FnOnce(&[u8])) -> Option<Event> {
         let is_stream = self.is_stream();
         let State::Open(opened) = &mut self.state else { return None };
-        for _ in 0..AT_ONCE {
-            match opened.socket.recv(&mut self.buffer) {
-                Ok(0) if is_stream => return Some(Event::Lost("the hub closed the connection".to_owned())),
-                Ok(count) => {
-                    opened.has_heard = true;
-                    take(&self.buffer[..count]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Some(Event::Lost(in_words(&error))),
+        match opened.socket.recv(&mut self.buffer) {
+            Ok(0) if is_stream => Some(Event::Lost("the hub closed the connection".to_owned())),
+            Ok(count) => {
+                opened.has_heard = true;
+                take(&self.buffer[..count]);
+                None
             }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                None
+            }
+            Err(error) => Some(Event::Lost(in_words(&error))),
         }
-        None
     }
 
     /// Whether another of the hub's addresses should be tried before waiting: this one refused at once.
@@ -236,5 +235,3 @@ pub(super) fn is_usable(uri: &Uri) -> bool {
 const CONNECT: Duration = Duration::from_secs(5);
 /// Bytes that wait for a hub that does not read, at most.
 const UNSENT: usize = 256 * 1024;
-/// Datagrams or reads before something else has its turn.
-const AT_ONCE: usize = 64;

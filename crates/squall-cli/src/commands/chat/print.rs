@@ -15,12 +15,13 @@ pub(super) struct Printer {
     json: bool,
     echo: bool,
     was_online: bool,
+    is_connected: bool,
 }
 
 impl Printer {
     /// `echo`: own messages too, once their copies are back.
     pub(super) fn new(json: bool, echo: bool) -> Self {
-        Self { out: io::BufWriter::new(io::stdout()), json, echo, was_online: false }
+        Self { out: io::BufWriter::new(io::stdout()), json, echo, was_online: false, is_connected: false }
     }
 
     /// A message of somebody.
@@ -83,17 +84,19 @@ impl Printer {
 
     /// What else has happened.
     pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
-        let was_online = self.was_online;
-        if let Event::State(State::Online) = event {
-            self.was_online = true;
+        let (was_online, is_connected) = (self.was_online, self.is_connected);
+        match event {
+            Event::State(State::Online) => (self.was_online, self.is_connected) = (true, true),
+            Event::State(State::Connecting { .. }) => self.is_connected = false,
+            _ => {}
         }
         if self.json {
             return self.event_object(event);
         }
         let line = match event {
-            Event::State(State::Online) if was_online => "back again".to_owned(),
+            Event::State(State::Online) if was_online && !is_connected => "back again".to_owned(),
             Event::State(State::Quiet { .. }) => "the hub is quiet".to_owned(),
-            Event::State(State::Connecting { attempt: 0 | 1, why, .. }) if was_online => {
+            Event::State(State::Connecting { why, .. }) if is_connected => {
                 format!("{}; trying again", words::why(why))
             }
             Event::Lost(1) => "1 message was missed, and nobody keeps it".to_owned(),

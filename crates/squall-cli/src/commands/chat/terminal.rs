@@ -51,7 +51,9 @@ impl Screenful {
 
     /// Draws everything anew with the next frame.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not `Terminal::clear`: it asks the terminal where the cursor is, and the keys' thread would read the answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Gives the terminal back and stops, until the shell or whoever else wants it to go on.
@@ -66,7 +68,7 @@ impl Screenful {
         // What raw mode is remembered to have been is what it was before the stop.
         let _ = disable_raw_mode();
         take(self.has_mouse)?;
-        self.terminal.clear()
+        self.clear()
     }
 
     /// Rings.
