@@ -93,7 +93,7 @@ fuzz_target!(|input: (bool, Vec<Act<'_>>)| {
     let mut token = String::from("x");
     client.handle_timeout(now, &mut out);
     for act in acts {
-        let mut receive = |client: &mut Client, out: &mut Outbox, payload: &[u8]| {
+        let receive = |client: &mut Client, out: &mut Outbox, payload: &[u8]| {
             let request = Request::new(now, payload, hub);
             client.handle_input(now, Input::Message(request), out);
         };

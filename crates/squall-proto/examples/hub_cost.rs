@@ -70,7 +70,7 @@ fn main() {
             for _ in 0..rounds {
                 (0..batch).for_each(|_| run.give(7, &text));
                 run.relay();
-                run.now = run.now + Duration::from_micros(100);
+                run.now += Duration::from_micros(100);
             }
         });
         println!("{members} members, {batch} messages at once: {each:.2} ns a delivery");
@@ -98,7 +98,7 @@ fn heartbeats(counts: &[u32]) {
                     let pause = Duration::from_secs(10) / members;
                     for place in 0..u64::from(members) {
                         run.give((place * step % u64::from(members)) as u32, text.as_bytes());
-                        run.now = run.now + pause;
+                        run.now += pause;
                         if place % 64 == 0 {
                             run.relay();
                         }

@@ -18,7 +18,9 @@ pub enum Input<'a> {
     Full(Origin),
     /// A stream that was full takes messages again.
     Writable(Origin),
-    /// The driver is about to stop. What is written now is still sent; nothing is asked afterwards.
+    /// The driver is about to stop. What is written now is still sent; nothing is asked afterwards. A protocol
+    /// that has more to say than the outbox holds says so by a deadline that has passed: a driver may go on calling it
+    /// for that for as long as it has time.
     Stopping,
 }
 

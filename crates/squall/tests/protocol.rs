@@ -405,3 +405,49 @@ fn connections_that_come_and_go_while_a_protocol_is_busy_are_bounded() {
     go.send(()).unwrap();
     until("the second has left", || server.stats().total(Counter::Closed) == 1);
 }
+
+/// Says a last word to each of many peers, as many as the outbox takes at a time.
+struct Farewell {
+    origin: Option<Origin>,
+    left: u32,
+    stopping: bool,
+}
+
+impl Protocol for Farewell {
+    fn handle_input(&mut self, now: Time, input: Input<'_>, out: &mut Outbox) {
+        match input {
+            Input::Message(request) => self.origin = Some(request.origin),
+            Input::Stopping => {
+                self.stopping = true;
+                self.handle_timeout(now, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, _now: Time, out: &mut Outbox) {
+        let Some(origin) = self.origin else { return };
+        for _ in 0..self.left.min(100) {
+            self.left -= 1;
+            out.to(&origin).write(format!("{} left", self.left).as_bytes()).unwrap();
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        (self.stopping && self.left > 0).then_some(Time::ZERO)
+    }
+}
+
+#[test]
+fn a_protocol_that_stops_says_more_than_one_outbox_holds() {
+    let farewell = Farewell { origin: None, left: 150, stopping: false };
+    let service = Service::protocol("farewell", farewell).at("udp://127.0.0.1:0").unwrap();
+    let server = Server::new().service(service).start().unwrap();
+    let peer = client(server.local_addrs()[0]);
+    peer.send(b"hello").unwrap();
+    until("it has come", || server.stats().total(Counter::Received) == 1);
+    server.shutdown(common::LONG);
+    for left in (0..150).rev() {
+        assert_eq!(hear(&peer), format!("{left} left"));
+    }
+}

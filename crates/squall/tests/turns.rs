@@ -159,3 +159,50 @@ fn sockets_have_their_turn_while_a_protocol_is_always_due() {
     let sent = stats.total(Counter::Replies) + stats.unsent();
     assert!(sent <= rounds * 1025 && sent >= rounds * 1000, "{sent} datagrams in {rounds} rounds");
 }
+
+/// Answers each message at a deadline that is now, and forgets it when its connection ends before.
+#[derive(Default)]
+struct Later {
+    waiting: Vec<(Origin, Vec<u8>)>,
+    due: Option<Time>,
+}
+
+impl Protocol for Later {
+    fn handle_input(&mut self, now: Time, input: Input<'_>, _out: &mut Outbox) {
+        match input {
+            Input::Message(request) => {
+                self.waiting.push((request.origin, request.payload.to_vec()));
+                self.due = Some(now);
+            }
+            Input::Closed(origin) => self.waiting.retain(|(waiting, _)| *waiting != origin),
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time, out: &mut Outbox) {
+        if self.due.take_if(|due| *due <= now).is_some() {
+            for (origin, text) in self.waiting.drain(..) {
+                out.to(&origin).write(&text).unwrap();
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.due
+    }
+}
+
+#[test]
+fn the_last_word_of_a_connection_is_answered_at_a_deadline_that_is_now() {
+    let service = Service::protocol("later", Later::default()).at("tcp://127.0.0.1:0").unwrap();
+    let server = Server::new().service(service).start().unwrap();
+    for round in 0..100 {
+        let mut tcp = std::net::TcpStream::connect(server.local_addrs()[0]).unwrap();
+        tcp.set_read_timeout(Some(common::LONG)).unwrap();
+        std::io::Write::write_all(&mut tcp, b"hello").unwrap();
+        tcp.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = String::new();
+        std::io::Read::read_to_string(&mut tcp, &mut all).unwrap();
+        assert_eq!(all, "hello", "round {round}");
+    }
+}

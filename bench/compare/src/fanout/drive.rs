@@ -45,14 +45,17 @@ pub(crate) fn drive(
             crowd.publish(audience.publish(in_flight - flying))?;
         }
         crowd.receive(audience)?;
-        if audience.delivered != heard.0 {
+        let drained = now - begin > duration + DRAIN;
+        if audience.delivered != heard.0 && !drained {
             heard = (audience.delivered, now);
-        } else if now - heard.1 > PATIENCE {
+        } else if now - heard.1 > PATIENCE || drained {
             audience.give_up();
             heard.1 = now;
         }
     }
 }
 
+/// How long after the end messages may still come. A hub that holds a sender back can have some for minutes.
+const DRAIN: Duration = Duration::from_secs(2);
 /// How long nobody may hear anything until what is in flight counts as lost.
 const PATIENCE: Duration = Duration::from_millis(500);

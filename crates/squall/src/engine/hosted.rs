@@ -34,13 +34,15 @@ pub(crate) struct Connections {
     lines: HashMap<Origin, Arc<Line>>,
     /// Lines that have become full and whose protocol does not know it yet.
     filled: Vec<Origin>,
+    /// Lines whose frames were taken, and which have not been told so.
+    pub(crate) taken: Vec<Arc<Line>>,
     /// Whether the protocol is being told so: what fills meanwhile is told behind it.
     pub(crate) telling: bool,
 }
 
 impl Connections {
     pub(crate) fn new(bridge: Arc<Bridge>) -> Self {
-        Self { bridge, lines: HashMap::new(), filled: Vec::new(), telling: false }
+        Self { bridge, lines: HashMap::new(), filled: Vec::new(), taken: Vec::new(), telling: false }
     }
 
     pub(crate) fn take(&self, told: &mut Vec<Told>) {

@@ -179,9 +179,8 @@ impl Shard {
             self.run_timeouts();
         }
         self.take_calls();
-        let now = self.control.now();
         for index in 0..self.protocols.len() {
-            self.input(index, now, Input::Stopping);
+            self.stop_protocol(index);
             if let Some(connections) = &mut self.protocols[index].connections {
                 connections.end();
             }
@@ -224,18 +223,36 @@ impl Shard {
 
     fn run_timeouts(&mut self) {
         for index in 0..self.protocols.len() {
-            let Some(deadline) = self.deadline(index) else { continue };
-            let now = self.control.now();
-            if deadline <= now {
-                let (protocol, outbox) = (&mut self.protocols[index].protocol, &mut self.outbox);
-                let mark = outbox.mark();
-                if let Err(panic) = contain(|| protocol.handle_timeout(now, outbox)) {
-                    outbox.rewind(mark);
-                    // It may not have got so far as to move its deadline.
-                    self.protocols[index].muted = now + PANIC_PAUSE;
-                    self.report_protocol_panic(index, &panic_message(&*panic));
-                }
-                self.flush_protocol(index, now);
+            self.run_timeout(index);
+            self.tell_taken(index);
+        }
+    }
+
+    /// Calls a protocol for its deadline if that has passed; whether it had.
+    fn run_timeout(&mut self, index: usize) -> bool {
+        let now = self.control.now();
+        let due = self.deadline(index).is_some_and(|deadline| deadline <= now);
+        if due {
+            let (protocol, outbox) = (&mut self.protocols[index].protocol, &mut self.outbox);
+            let mark = outbox.mark();
+            if let Err(panic) = contain(|| protocol.handle_timeout(now, outbox)) {
+                outbox.rewind(mark);
+                // It may not have got so far as to move its deadline.
+                self.protocols[index].muted = self.control.now() + PANIC_PAUSE;
+                self.report_protocol_panic(index, &panic_message(&*panic));
+            }
+            self.flush_protocol(index, now);
+        }
+        due
+    }
+
+    /// Lets a protocol say its last words, which can be more than the outbox holds at once.
+    fn stop_protocol(&mut self, index: usize) {
+        self.input(index, self.control.now(), Input::Stopping);
+        for _ in 0..LAST_CALLS {
+            let late = self.control.stopping().is_none_or(|until| until <= self.control.now());
+            if late || !self.run_timeout(index) {
+                break;
             }
         }
     }
@@ -459,6 +476,8 @@ const SLOT_SIZE: usize = 64 * 1024;
 /// While requests are away, the first and the longest pause between looks for answers.
 const LOOK_FIRST: Duration = Duration::from_millis(1);
 const LOOK_LAST: Duration = Duration::from_millis(16);
+/// How often a protocol is called for its deadline once it was told that the server stops.
+const LAST_CALLS: usize = 10_000;
 /// How long a protocol is left alone after it panicked at its deadline.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
 /// Messages of a batch between two looks at the clock.

@@ -98,6 +98,7 @@ impl Log {
         if from < self.lowest {
             self.missing.insert(0, Gap { from, to: self.lowest - 1, before: true });
             self.lowest = from;
+            self.skip_known();
         }
     }
 
@@ -223,15 +224,7 @@ impl Log {
             self.lowest = self.highest + 1;
         }
         self.last_is(last.max(newest.unwrap_or(0)));
-        let known: Vec<u64> = self
-            .entries
-            .iter()
-            .filter(|entry| entry.counts && !old(entry))
-            .filter_map(|entry| entry.number)
-            .collect();
-        known.into_iter().for_each(|number| {
-            self.take_from_missing(number);
-        });
+        self.skip_known();
     }
 
     /// The hub was started anew, and keeps nothing that could be compared.
@@ -239,7 +232,17 @@ impl Log {
         let Some(since) = self.doubtful.take() else { return };
         self.entries.iter_mut().filter(|entry| entry.heard < since).for_each(|entry| entry.counts = false);
         self.missing.clear();
-        (self.lowest, self.highest) = (last + 1, last);
+        let counted = self.entries.iter().filter(|entry| entry.counts).filter_map(|entry| entry.number);
+        self.highest = last.max(counted.max().unwrap_or(0));
+        self.lowest = self.highest + 1;
+    }
+
+    /// Takes out of the gaps what is there: a hub that was started anew can have said it before its count was known.
+    fn skip_known(&mut self) {
+        let counted = self.entries.iter().filter(|entry| entry.counts).filter_map(|entry| entry.number);
+        for number in counted.collect::<Vec<_>>() {
+            self.take_from_missing(number);
+        }
     }
 
     fn miss(&mut self, from: u64, to: u64) {

@@ -26,3 +26,73 @@ fn a_hub_that_is_silent_is_asked_again_with_growing_waits() {
     }
     assert!(times.iter().all(|time| *time < Time::ZERO + Duration::from_secs(300)));
 }
+
+fn at(second: u64) -> Time {
+    Time::ZERO + Duration::from_secs(second)
+}
+
+fn live(number: u64, second: u64) -> Entry {
+    let (name, text) = ("ann".into(), format!("{number} at {second}"));
+    Entry {
+        id: second,
+        number: Some(number),
+        at: 0,
+        name,
+        text,
+        how: How::Live,
+        counts: true,
+        heard: at(second),
+    }
+}
+
+fn counted(log: &Log) -> Vec<u64> {
+    log.entries.iter().filter(|entry| entry.counts).filter_map(|entry| entry.number).collect()
+}
+
+#[test]
+fn what_a_new_hub_said_before_its_count_was_known_is_there_once() {
+    let mut log = Log::new("lobby", 10, 0, 1000);
+    for (second, number) in (1..).zip([11, 12, 15]) {
+        log.put(live(number, second));
+    }
+    // It is started anew, counts anew, and says something before that is known.
+    log.put(live(14, 21));
+    log.doubtful = Some(at(20));
+    log.restart(14);
+    assert_eq!(counted(&log), [14]);
+    log.want_older(1000);
+    assert!(!log.is_missing(14) && log.is_missing(13) && log.is_missing(11));
+    for number in 11..=13 {
+        log.put(live(number, 30 + number));
+    }
+    assert_eq!(counted(&log), [11, 12, 13, 14]);
+    assert_eq!(log.entries.len(), 7, "what the old hub said stays");
+}
+
+#[test]
+fn the_list_is_bounded_and_what_left_it_is_not_asked_for() {
+    let mut log = Log::new("lobby", 0, 0, 100);
+    for number in (1..=400).step_by(2) {
+        log.put(live(number, number));
+    }
+    assert_eq!(log.entries.len(), 100);
+    assert_eq!(log.first_gap().map(|gap| gap.from), Some(202));
+    assert_eq!(log.give_up(1, 300), 50);
+    assert_eq!(log.first_gap().map(|gap| gap.from), Some(302));
+}
+
+#[test]
+fn what_was_overtaken_by_a_change_of_rooms_does_not_stay_in_the_other_room() {
+    let mut log = Log::new("garden", 20, 0, 100);
+    log.put(live(21, 1));
+    // Of another room: nothing else can have such a number.
+    log.put(live(5000, 2));
+    assert!(log.is_missing(4999));
+    log.last_was(21, at(3));
+    assert_eq!(counted(&log), [21]);
+    assert!(log.first_gap().is_none() && log.is_missing(22));
+    // What came after the question may be newer than its answer.
+    log.put(live(22, 5));
+    log.last_was(21, at(4));
+    assert_eq!(counted(&log), [21, 22]);
+}

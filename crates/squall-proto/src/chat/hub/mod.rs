@@ -97,7 +97,7 @@ impl Hub {
             remembered: Remembered::default(),
             bans: Bans::default(),
             recalls: Recalls::default(),
-            relay: Relay::default(),
+            relay: Relay::new(),
             behind: VecDeque::new(),
             events: Events::default(),
             stats: HubStats::default(),

@@ -11,16 +11,17 @@ use super::speak::ACK;
 use super::turns::Kind;
 use super::{Hub, HubConfig};
 use crate::chat::Message;
-use crate::chat::wire::{Command, Line, MAX_MEMBER_DATAGRAM, Reason, speaker_key};
+use crate::chat::wire::{Command, Line, MAX_MEMBER_DATAGRAM, MAX_NAME, Reason, speaker_key};
 use crate::{Origin, Outbox, Time};
 
 /// Which rooms have something to do, and how far the present call may go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Relay {
     active: VecDeque<u16>,
     /// Memory for batches.
     spare: Vec<Batch>,
-    /// What may still be done in this call, in members written to.
+    /// What may be done in one call, in members written to, and what of it is left.
+    pub(super) per_call: usize,
     round: usize,
     /// How many batches were begun: a sender's texts in the present one are behind its commands' answers.
     fills: u64,
@@ -51,6 +52,20 @@ enum Unfit {
 }
 
 impl Relay {
+    pub(super) fn new() -> Self {
+        Self {
+            active: VecDeque::new(),
+            spare: Vec::new(),
+            per_call: PER_CALL,
+            round: 0,
+            fills: 0,
+            stopping: false,
+            numbered: String::new(),
+            command: String::new(),
+            line: Vec::new(),
+        }
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping
     }
@@ -101,10 +116,12 @@ impl Hub {
 
     /// Writes what waits, as far as the outbox and the round go.
     pub(super) fn pump(&mut self, now: Time, out: &mut Outbox) {
-        self.relay.round = ROUND;
+        self.relay.round = self.relay.per_call;
         while self.relay.round > 0 && self.has_room(out) {
             let Some(index) = self.relay.active.pop_front() else { break };
-            match self.visit(now, index, out) {
+            let visit = self.visit(now, index, out);
+            self.relay.round = self.relay.round.saturating_sub(1);
+            match visit {
                 Visit::Done => {
                     if let Some(room) = self.rooms.get_mut(index) {
                         room.active = false;
@@ -134,17 +151,11 @@ impl Hub {
         for index in rooms {
             self.relay.wake(&mut self.rooms, index);
         }
-        loop {
-            let before = out.len();
-            self.pump(now, out);
-            if self.relay.active.is_empty() || (out.len() == before && !out.is_empty()) {
-                break;
-            }
-        }
+        self.relay.per_call = usize::MAX;
+        self.pump(now, out);
     }
 
     fn visit(&mut self, now: Time, index: u16, out: &mut Outbox) -> Visit {
-        self.relay.round -= 1;
         self.tell_watchers(index, out);
         let Some(room) = self.rooms.get(index) else { return Visit::Done };
         if !room.batch.as_ref().is_some_and(|batch| batch.under_way) {
@@ -168,8 +179,9 @@ impl Hub {
         self.relay.fills += 1;
         self.announce(now, index);
         loop {
+            let has_room = self.has_room(out);
             let Some(room) = self.rooms.get_mut(index) else { return };
-            let full = |batch: &Batch| batch.plain.datagrams() >= MAX_DATAGRAMS || batch.cut;
+            let full = |batch: &Batch| batch.plain.datagrams() >= MAX_DATAGRAMS;
             if room.batch.as_ref().is_some_and(full) || self.relay.round == 0 {
                 return;
             }
@@ -192,7 +204,7 @@ impl Hub {
                         kind == Kind::Command && (line.starts_with("/join") || line.starts_with("/numbers"));
                     let begun = room.batch.as_ref().is_some_and(|batch| batch.messages > 0);
                     let first = begun && (moves || queue.spoke == self.relay.fills);
-                    if first || !out.has_room() {
+                    if first || !has_room {
                         queue.in_turns = true;
                         room.turns.push_front(sender);
                         return;
@@ -535,9 +547,12 @@ impl Hub {
     }
 }
 
-/// Whether a text has what stands behind a name, or anything that could look like it, near enough to its beginning.
+/// Whether a text may begin with what looks like a name and a colon. Looking closely is much more work, and most
+/// texts have no colon so early, or one behind several words: no name has a space.
 fn may_imitate(text: &str) -> bool {
-    text.bytes().take(128).any(|byte| byte == b':' || byte >= 0x80)
+    let begin = &text.as_bytes()[..text.len().min(4 * (MAX_NAME + 2))];
+    let Some(end) = begin.iter().position(|&byte| byte == b':' || byte >= 0x80) else { return false };
+    begin[end] != b':' || !begin[..end].trim_ascii().contains(&b' ')
 }
 
 /// The date of `now`, in milliseconds since 1970-01-01T00:00Z.
@@ -546,7 +561,7 @@ pub(super) fn epoch_millis(config: &HubConfig, now: Time) -> u64 {
 }
 
 /// Members that are written to in one call.
-const ROUND: usize = 1024;
+const PER_CALL: usize = 1024;
 /// What a command costs of it.
 const COMMAND: usize = 16;
 /// Datagrams of one batch: they go to each member as one segmented send where they are of one size.

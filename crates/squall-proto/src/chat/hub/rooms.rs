@@ -75,8 +75,6 @@ pub(super) struct Batch {
     /// Whether the second form is made.
     pub(super) with_numbers: bool,
     pub(super) messages: u64,
-    /// Whether it takes nothing more, because there is somebody who needs a form that it lacks.
-    pub(super) cut: bool,
     /// Whether it is being written to members, and takes nothing more.
     pub(super) under_way: bool,
     /// The end of the ring before it.
@@ -88,7 +86,7 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         self.plain.clear();
         self.numbered.clear();
-        (self.with_numbers, self.messages, self.cut, self.under_way) = (false, 0, false, false);
+        (self.with_numbers, self.messages, self.under_way) = (false, 0, false);
     }
 }
 
@@ -268,11 +266,6 @@ impl Rooms {
         if let (Some(member), Some(place)) = (members.get_mut(index), self.get_mut(room)) {
             (member.room, member.row) = (room, row);
             member.place = place.row_mut(row).push(index, origin);
-            if let Some(batch) = &mut place.batch
-                && row != Row::Plain
-            {
-                batch.cut |= !batch.with_numbers;
-            }
         }
     }
 

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::random::SplitMix64;
 
@@ -308,5 +310,37 @@ fn live_members_are_evicted_no_more_often_than_is_allowed() {
         let (evictions, hours) = false_evictions(config, enter, stay, 300, 10);
         // Of a mean of 30, 48 are exceeded once in a thousand.
         assert!(evictions <= 48, "{enter} {stay}: {evictions} in {hours} hours");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_said_when_the_limit_is_kept(
+        steps in prop::collection::vec((0u64..u64::MAX >> 20, 0u32..40, any::<Option<u32>>(), 0u8..4), 1..100)
+    ) {
+        let mut climate = climate();
+        let (mut member, mut now, mut number) = (Liveness::new(Time::ZERO), Time::ZERO, 0u32);
+        for (gap, shift, jump, kind) in steps {
+            // All orders of magnitude up to a month, and back in time as well.
+            let gap = gap >> shift;
+            now = if gap % 50 == 7 { Time::from_nanos(now.as_nanos() / 2) } else { now + Duration::from_nanos(gap) };
+            match kind {
+                0 => member.heard(now),
+                1 => member.beat(now, None, &mut climate),
+                2 => {
+                    number = number.wrapping_add(1);
+                    member.beat(now, Some(number), &mut climate);
+                }
+                _ => member.beat(now, jump, &mut climate),
+            }
+            let limit = member.limit(&climate);
+            let hard = (member.interval().unwrap_or_default() * 10).max(Duration::from_secs(60));
+            let most = if member.beats == 0 { Duration::from_secs(300) } else { hard };
+            prop_assert!(limit <= most.mul_f32(1.001) && limit >= Duration::from_secs(2), "{limit:?}");
+            let loss = member.loss().unwrap_or(0.0);
+            prop_assert!((0.0..=1.0).contains(&loss), "{loss}");
+            let until = member.reprieve(member.deadline(&climate), &climate);
+            prop_assert!(until.is_none_or(|until| until - member.last_heard() <= most.mul_f32(1.001).max(TEN * 10)));
+        }
     }
 }

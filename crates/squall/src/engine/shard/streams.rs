@@ -21,17 +21,30 @@ impl Shard {
             connections.take(&mut told);
             let now = self.control.now();
             self.busy.set(now);
-            let mut taken = Vec::new();
             for event in told.drain(..) {
-                taken.extend(self.take_event(index, now, event));
+                if let Some(line) = self.take_event(index, now, event)
+                    && let Some(connections) = &mut self.protocols[index].connections
+                {
+                    connections.taken.push(line);
+                }
                 if self.config.time_requests {
                     self.busy.set(self.control.now());
                 }
             }
             self.flush_protocol(index, now);
             self.busy.clear();
-            // A peer that has said its last word gets the answer to it: that is in its line now.
-            taken.iter().for_each(|line| line.taken.notify_one());
+            // A protocol that puts its work off to a deadline that is now answers there, before anything else is read.
+            if self.deadline(index).is_none_or(|due| due > now) {
+                self.tell_taken(index);
+            }
+        }
+    }
+
+    /// Lets the connections read on whose frames were taken. A peer that has said its last word gets the answer to it:
+    /// that is in its line now.
+    pub(super) fn tell_taken(&mut self, index: usize) {
+        if let Some(connections) = &mut self.protocols[index].connections {
+            connections.taken.drain(..).for_each(|line| line.taken.notify_one());
         }
     }
 
