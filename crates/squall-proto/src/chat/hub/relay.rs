@@ -23,6 +23,8 @@ pub(super) struct Relay {
     /// What may be done in one call, in members written to, and what of it is left.
     pub(super) per_call: usize,
     pub(super) round: usize,
+    /// Whether answers of the history, and readers that are behind, come before rooms in this call.
+    readers_first: bool,
     /// How many batches were begun: a sender's texts in the present one are behind its commands' answers.
     fills: u64,
     stopping: bool,
@@ -58,6 +60,7 @@ impl Relay {
             spare: Vec::new(),
             per_call: PER_CALL,
             round: 0,
+            readers_first: false,
             fills: 0,
             stopping: false,
             numbered: String::new(),
@@ -117,6 +120,12 @@ impl Hub {
     /// Writes what waits, as far as the outbox and the round go.
     pub(super) fn pump(&mut self, now: Time, out: &mut Outbox) {
         self.relay.round = self.relay.per_call;
+        // In turn, or those that read would wait for as long as others speak.
+        self.relay.readers_first = !self.relay.readers_first;
+        if self.relay.readers_first {
+            self.answer_recalls(out);
+            self.catch_up(out);
+        }
         while self.relay.round > 0 && self.has_room(out) {
             let Some(index) = self.relay.active.pop_front() else { break };
             let visit = self.visit(now, index, out);
@@ -135,8 +144,10 @@ impl Hub {
                 }
             }
         }
-        self.answer_recalls(out);
-        self.catch_up(out);
+        if !self.relay.readers_first {
+            self.answer_recalls(out);
+            self.catch_up(out);
+        }
     }
 
     /// At the end nothing is held back for others.
@@ -217,6 +228,8 @@ impl Hub {
             };
             let member = self.senders.get(sender).member;
             if let Err(unfit) = said {
+                // It is not written to anybody, which would bound what one call does.
+                self.relay.round = self.relay.round.saturating_sub(COMMAND);
                 self.unfit(member, &unfit, out);
             }
             self.senders.pop(sender);

@@ -1,5 +1,6 @@
 mod commands;
 mod crowds;
+mod hostile;
 mod limits;
 mod operator;
 mod streams;
