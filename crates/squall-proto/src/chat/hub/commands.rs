@@ -122,9 +122,9 @@ impl Hub {
             && let Some(room) = self.rooms.get_mut(member.room)
         {
             if on {
-                room.watchers.push(index);
+                room.watchers.insert(index);
             } else {
-                room.watchers.retain(|other| *other != index);
+                room.watchers.remove(&index);
             }
         }
     }
@@ -155,7 +155,8 @@ impl Hub {
                 (left, last) = (left - 1, Some(member));
             }
         }
-        // The least of all that come after, and one more to know that there are more.
+        // The least of all that come after, and one more to know that there are more. All are looked at for that.
+        self.relay.round = self.relay.round.saturating_sub(room.len() / LOOKED_AT);
         let mut least = BinaryHeap::new();
         for index in room.members() {
             let Some(member) = self.members.get(index) else { continue };
@@ -218,6 +219,8 @@ const HELP: [&str; 10] = [
     "/numbers on|off: messages with their numbers and names",
     "/watch on|off: who comes and goes",
 ];
+/// Members that are looked at in the time that one datagram takes to write.
+const LOOKED_AT: usize = 64;
 /// Members told at once.
 const WHO: usize = 100;
 /// Messages that are found at most.

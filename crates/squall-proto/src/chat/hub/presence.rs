@@ -101,7 +101,7 @@ impl Hub {
             self.tell(number, &Line::Came(&label));
         }
         if watches && let Some(room) = self.rooms.get_mut(number) {
-            room.watchers.push(index);
+            room.watchers.insert(index);
         }
     }
 
@@ -164,7 +164,7 @@ impl Hub {
         let (number, label) = (member.room, label(member));
         let room = self.rooms.get_mut(number)?;
         if member.watches {
-            room.watchers.retain(|other| *other != index);
+            room.watchers.remove(&index);
         }
         if let Some((_, key)) = member.extra.as_ref().and_then(|extra| extra.name.as_ref()) {
             room.names.remove(key);
