@@ -221,7 +221,7 @@ impl Client {
             Command::Join(room) => self.join(now, room),
             Command::Last(crate::chat::wire::Last::Count(count)) => self.want_older(now, count),
             Command::Last(crate::chat::wire::Last::After(number)) => {
-                let count = self.log.lowest().saturating_sub(number + 1);
+                let count = self.log.lowest().saturating_sub(number.saturating_add(1));
                 self.want_older(now, u32::try_from(count).unwrap_or(u32::MAX));
             }
             Command::Find(words) => {
