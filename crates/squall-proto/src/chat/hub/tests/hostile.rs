@@ -128,3 +128,14 @@ fn many_that_fall_silent_at_once_go_over_several_calls() {
     bench.settle();
     assert_eq!((bench.hub.stats().silent, bench.hub.stats().members), (4990, 1));
 }
+
+#[test]
+fn who_comes_and_goes_in_one_datagram_does_so_a_few_times() {
+    let mut bench = Bench::new();
+    bench.say(&[(2, "/watch on")]);
+    bench.give(&stranger(1), "^hb^\nquit\n".repeat(1000).as_bytes());
+    bench.settle();
+    let stats = bench.hub.stats();
+    assert_eq!((stats.came, stats.strangers), (1 + 8, 2 * (1000 - 8)));
+    assert_eq!(bench.got(2).len(), 1 + 2 * 8);
+}
