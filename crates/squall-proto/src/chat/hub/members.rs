@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use hashbrown::HashTable;
 
 use super::rooms::{Rooms, Row};
+use super::share::Share;
 use crate::chat::Liveness;
 use crate::chat::wire::{Key, Name};
 use crate::guard::hash;
@@ -35,6 +36,8 @@ pub(super) struct Extra {
     pub(super) name: Option<(Name, Key)>,
     /// Its queue, while it has one.
     pub(super) sender: Option<u32>,
+    /// What it said in the present turn.
+    pub(super) share: Share,
     /// When what it said will have been paid for.
     pub(super) paid: Time,
     /// When it was last told to slow down.

@@ -116,8 +116,10 @@ impl Hub {
         let queue = self.senders.get(sender);
         let (lines, bytes) = queue.waiting();
         let (max_lines, max_bytes) = match queue.flood {
-            Some(_) => (FLOODING.0.min(self.config.queue_lines), FLOODING.1.min(self.config.queue_bytes)),
-            None => (self.config.queue_lines, self.config.queue_bytes),
+            Some(_) if !self.senders.is_alone(sender, now) => {
+                (FLOODING.0.min(self.config.queue_lines), FLOODING.1.min(self.config.queue_bytes))
+            }
+            _ => (self.config.queue_lines, self.config.queue_bytes),
         };
         if lines >= max_lines || bytes + line.len() > max_bytes {
             return self.overflow(now, origin, index, sender, out);
@@ -132,15 +134,17 @@ impl Hub {
             return;
         }
         self.senders.push(sender, kind, line);
-        let queue = self.senders.get_mut(sender);
-        if !queue.in_turns && queue.may_speak() {
-            queue.in_turns = true;
+        if self.senders.stand_up(sender, now) {
             self.relay.take_turn(&mut self.rooms, room, sender);
         }
     }
 
-    /// A sender says more than is relayed.
+    /// A sender says more than is relayed: it floods, unless nobody else speaks.
     fn overflow(&mut self, now: Time, origin: &Origin, index: u32, sender: u32, out: &mut Outbox) {
+        if self.senders.is_alone(sender, now) {
+            self.stats.shed += 1;
+            return self.slow_down(now, origin, index, None, out);
+        }
         self.stats.flooded += 1;
         let apart = !origin.transport.is_stream();
         match &mut self.senders.get_mut(sender).flood {

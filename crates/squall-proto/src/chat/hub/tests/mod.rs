@@ -1,5 +1,6 @@
 mod commands;
 mod crowds;
+mod floods;
 mod limits;
 mod operator;
 mod streams;
