@@ -208,6 +208,12 @@ class Wire(ChatCase):
         self.assertEqual(one.recv(2000), b"ack dusty here")
         self.assertEqual(self.drain(other), [])
 
+    def test_the_room_of_those_who_choose_none_can_be_set(self):
+        node = self.config_chat('room = "kitchen"')
+        udp = self.member(node)
+        udp.send(b"/rooms")
+        self.assertRegex(udp.recv(2000), rb"^\* rooms 1\n\* room kitchen members=1\b")
+
     def test_all_get_bye_bye_at_the_end(self):
         for by in (signal.SIGINT, signal.SIGTERM):
             with self.subTest(by=by):

@@ -377,6 +377,10 @@ mod tests {
                 "[[service]]\nname = \"chat\"\n[service.chat]\nmember-hours = 0",
                 "member-hours: 0 is no number",
             ),
+            (
+                "[[service]]\nname = \"chat\"\n[service.chat]\nroom = \"two words\"",
+                "room: \"two words\" is no room",
+            ),
             ("[[service]]\nname = \"time\"\n[service.chat]\nrooms = 1", "service \"time\" is no chat"),
             ("[[service]]\nname = \"chat\"\n[service.chat]\nroms = 1", "roms"),
         ] {

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
+use squall::chat::wire::RoomName;
 
 use super::history::Place;
 use crate::units::{parse_age, parse_time_limit};
@@ -17,6 +18,8 @@ pub struct ChatConfig {
     pub keep: Option<Duration>,
     /// Bytes of the history's file; 1 GiB. `u64::MAX` is without a bound.
     pub history_size: Option<u64>,
+    /// The room of those who have chosen none; `lobby`.
+    pub room: Option<RoomName>,
     /// The interval that a member's heartbeats are taken to have until two are measured; 10 s.
     pub heartbeat: Option<Duration>,
     /// How rarely a live member may be evicted: once in so many of its hours; 10,000.
@@ -46,6 +49,7 @@ impl ChatConfig {
             history: self.history.or(other.history),
             keep: self.keep.or(other.keep),
             history_size: self.history_size.or(other.history_size),
+            room: self.room.or(other.room),
             heartbeat: self.heartbeat.or(other.heartbeat),
             member_hours: self.member_hours.or(other.member_hours),
             hard_limit: self.hard_limit.or(other.hard_limit),
@@ -92,6 +96,7 @@ pub(crate) struct FileChat {
     history: Option<String>,
     keep: Option<String>,
     history_size: Option<u64>,
+    room: Option<String>,
     heartbeat: Option<String>,
     member_hours: Option<f32>,
     hard_limit: Option<String>,
@@ -127,6 +132,9 @@ impl FileChat {
             history: read("history", self.history, Place::parse)?,
             keep: read("keep", self.keep, parse_age)?,
             history_size: self.history_size,
+            room: read("room", self.room, |room| {
+                RoomName::new(room).map_err(|problem| format!("{room:?} is no room: {problem}"))
+            })?,
             heartbeat: read("heartbeat", self.heartbeat, parse_time_limit)?,
             member_hours,
             hard_limit: read("hard-limit", self.hard_limit, parse_time_limit)?,

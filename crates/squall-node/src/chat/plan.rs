@@ -126,6 +126,9 @@ impl ChatPlan {
         // the hub.
         let mut hub =
             HubConfig::default().seed(squall::seed()).epoch_millis(unix_millis()).liveness(liveness);
+        if let Some(room) = &config.room {
+            hub = hub.lobby(room.clone());
+        }
         if let Some(members) = config.members {
             hub = hub.members(members);
         }

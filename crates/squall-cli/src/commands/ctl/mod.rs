@@ -93,8 +93,7 @@ const EXAMPLES: &str = "Examples:
   squall ctl stats --watch
   squall ctl stop --node 4711
 
-Exit codes: 0 done; 1 the node refused, the reason is said; 2 wrong usage, or several nodes run and none is named; 69 no
-node runs; 130 interrupted.";
+Exit codes: 0 done; 1 the node refused, and says why; 2 wrong usage, or several nodes run and none is named; 69 no node runs; 130 interrupted.";
 
 /// What the node is told as it was typed, if it is a network.
 fn network(text: &str) -> Result<String, String> {

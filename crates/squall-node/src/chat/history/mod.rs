@@ -19,6 +19,7 @@
 mod batch;
 mod config;
 mod database;
+mod failure;
 mod front;
 mod reader;
 mod search;

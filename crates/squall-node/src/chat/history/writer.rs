@@ -6,12 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use rusqlite::config::DbConfig;
-
-use super::Warning;
 use super::batch::Batch;
-use super::database::{Database, is_damage, is_damage_of_index};
-use super::set_aside::set_aside;
+use super::database::Database;
 use super::shared::{Shared, add};
 use super::upkeep::Removed;
 use crate::data::LockFile;
@@ -28,17 +24,17 @@ const UNINDEXED: u64 = 2_000;
 const AGE_CHECK: Duration = Duration::from_secs(60);
 
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    path: Option<PathBuf>,
-    file: Option<Database>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) path: Option<PathBuf>,
+    pub(super) file: Option<Database>,
     /// No other process writes it.
     _lock: Option<LockFile>,
     /// When the file is tried again, after a failure.
-    retry: Option<Instant>,
+    pub(super) retry: Option<Instant>,
     batch: Batch,
-    names: HashMap<u32, Box<str>>,
+    pub(super) names: HashMap<u32, Box<str>>,
     /// Since when something is written that is not on the disk.
-    unsafe_since: Option<Instant>,
+    pub(super) unsafe_since: Option<Instant>,
     last_write: Instant,
     next_age_check: Instant,
     index_soon: bool,
@@ -46,7 +42,7 @@ pub(super) struct Writer {
     indexing: bool,
     /// Pages may be free.
     may_shrink: bool,
-    bans_unwritten: bool,
+    pub(super) bans_unwritten: bool,
     /// The last batch was written in a small part of the time that it took to gather.
     relaxed: bool,
 }
@@ -375,104 +371,6 @@ impl Writer {
             self.next_age_check = now + AGE_CHECK;
         }
         Next::Now
-    }
-
-    /// What to do about an error of the file.
-    fn failed(&mut self, error: &rusqlite::Error) {
-        add(&self.shared.counts.failures, 1);
-        if is_damage_of_index(error) && self.file.as_mut().is_some_and(|file| file.forget_index().is_ok()) {
-            self.shared.warn(&Warning::IndexAnew { error: error.to_string() });
-        } else if is_damage(error) {
-            self.replace(error.to_string());
-        } else {
-            self.stop_writing(error.to_string());
-        }
-    }
-
-    /// From now on in memory, until the file can be written again.
-    fn stop_writing(&mut self, error: String) {
-        if !self.shared.counts.memory_only.swap(true, Ordering::Relaxed)
-            && let Some(path) = self.path.clone()
-        {
-            self.shared.warn(&Warning::NotWritten { path, error });
-        }
-        self.retry = Some(Instant::now() + self.shared.config.retry);
-    }
-
-    /// Brings what is in memory into the file.
-    fn try_again(&mut self) {
-        match self.bring_over() {
-            Ok(rows) => {
-                self.retry = None;
-                self.bans_unwritten = true;
-                self.unsafe_since = Some(Instant::now());
-                self.shared.counts.unwritten.store(0, Ordering::Relaxed);
-                self.shared.counts.memory_only.store(false, Ordering::Relaxed);
-                if let Some(path) = self.path.clone() {
-                    self.shared.warn(&Warning::WrittenAgain { path, rows });
-                }
-            }
-            Err(error) => {
-                add(&self.shared.counts.failures, 1);
-                if is_damage(&error) {
-                    self.retry = None;
-                    self.replace(error.to_string());
-                }
-                self.stop_writing(error.to_string());
-            }
-        }
-    }
-
-    fn bring_over(&mut self) -> rusqlite::Result<u64> {
-        let Some(file) = &mut self.file else { return Err(rusqlite::Error::InvalidQuery) };
-        let mut memory = self.shared.memory();
-        let mut rows = 0;
-        if let Some(database) = &mut *memory {
-            loop {
-                let batch = database.first_rows()?;
-                // An empty one too: whether the file can be written is what is to be known.
-                file.write(&batch, |id| self.names.get(&id).map(|name| &**name))?;
-                if batch.has_no_rows() {
-                    break;
-                }
-                database.remove_rows(&batch)?;
-                rows += batch.len() as u64;
-                add(&self.shared.counts.written, batch.len() as u64);
-                self.shared.counts.unwritten.fetch_sub(batch.len() as u64, Ordering::Relaxed);
-            }
-        }
-        *memory = None;
-        file.prove_writable()?;
-        Ok(rows)
-    }
-
-    /// Puts a damaged file aside and begins a new one, which knows the rooms and their last numbers.
-    fn replace(&mut self, why: String) {
-        let Some(path) = self.path.clone() else { return };
-        let Some(before) = self.file.take() else { return };
-        // What is in the log stays there, to be looked at.
-        let _ = before.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        let Database { rooms, floor, connection, .. } = before;
-        drop(connection);
-        let anew = set_aside(&path).map_err(|error| error.to_string()).and_then(|to| {
-            self.shared.warn(&Warning::SetAside { path: path.clone(), to, error: why });
-            let mut file = Database::open(&path).map_err(|problem| format!("{problem:?}"))?;
-            file.adopt(rooms, floor).map_err(|error| error.to_string())?;
-            Ok(file)
-        });
-        match anew {
-            Ok(file) => {
-                self.file = Some(file);
-                self.bans_unwritten = true;
-                self.unsafe_since = Some(Instant::now());
-            }
-            Err(error) => {
-                self.shared.no_file.store(true, Ordering::Release);
-                self.shared.counts.memory_only.store(true, Ordering::Relaxed);
-                self.shared.warn(&Warning::NotWritten { path, error });
-            }
-        }
-        self.shared.file.fetch_add(1, Ordering::Release);
     }
 
     /// At the end: what is in memory goes into the file, if it can, and all of it to the disk. Whether it could.

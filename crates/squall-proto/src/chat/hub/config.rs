@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::chat::LivenessConfig;
+use crate::chat::wire::RoomName;
 use crate::guard::{Rate, Trust};
 
 /// The settings of a [`Hub`](super::Hub).
@@ -14,6 +15,7 @@ pub struct HubConfig {
     pub(super) members_per_prefix: u32,
     pub(super) trust: Trust,
     pub(super) rooms: u16,
+    pub(super) lobby: Option<RoomName>,
     pub(super) member_rate: (u32, Rate),
     pub(super) prefix_rate: (u32, Rate),
     pub(super) limit_loopback: bool,
@@ -63,6 +65,12 @@ impl HubConfig {
     /// The most rooms: default 1024, from 1 to 65,535. Each costs about a kilobyte while it has members.
     pub fn rooms(mut self, rooms: u16) -> Self {
         self.rooms = rooms.max(1);
+        self
+    }
+
+    /// The room of those who have chosen none, which is always there: default `lobby`.
+    pub fn lobby(mut self, room: RoomName) -> Self {
+        self.lobby = Some(room);
         self
     }
 
@@ -131,6 +139,7 @@ impl Default for HubConfig {
             members_per_prefix: 256,
             trust: Trust::new(),
             rooms: 1024,
+            lobby: None,
             member_rate: (20, Rate::new(20, 60)),
             prefix_rate: (200, Rate::new(200, 600)),
             limit_loopback: false,

@@ -1,5 +1,6 @@
 //! The hub: what one says, all hear.
 
+mod behind;
 mod commands;
 mod config;
 mod events;
@@ -87,8 +88,10 @@ pub struct Hub {
 impl Hub {
     /// A hub with a room `lobby` and nobody in it. What is said is given to `history`.
     pub fn new(config: HubConfig, mut history: Box<dyn History>) -> Self {
-        let lobby = RoomName::new(LOBBY_NAME).expect("the default room has a name that rooms can have");
-        let number = history.last_number(LOBBY_NAME);
+        let lobby = config.lobby.clone().unwrap_or_else(|| {
+            RoomName::new(LOBBY_NAME).expect("the default room has a name that rooms can have")
+        });
+        let number = history.last_number(lobby.as_str());
         Self {
             members: Members::new(config.seed),
             rooms: Rooms::new(lobby, number, config.rooms),

@@ -101,7 +101,9 @@ impl Key {
             key.extend(text.chars().map(|character| character.to_ascii_lowercase()));
         } else {
             let mut alike = String::with_capacity(text.len());
-            for character in text.chars().flat_map(char::to_lowercase) {
+            // By way of the capitals, so that ς and σ, which share theirs, are one.
+            let small = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+            for character in small {
                 fold(character, &mut alike);
             }
             // Once more for all of it: marks in their order, and prototypes can be capitals.

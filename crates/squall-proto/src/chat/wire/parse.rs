@@ -60,7 +60,7 @@ fn known(line: &str) -> Option<Line<'_>> {
         "numbers" => Line::Numbers(switch(first)?),
         "watch" => Line::Watch(switch(first)?),
         "came" => Line::Came(first),
-        "went" => Line::Went { name: first, reason: reason(rest[first.len()..].trim())? },
+        "went" => Line::Went { name: first, reason: reason(rest.split_once(first)?.1.trim())? },
         "renamed" => Line::Renamed { old: first, new: words.next()? },
         "missed" => Line::Missed(decimal(first)?),
         _ => return None,

@@ -58,7 +58,7 @@ impl Palette {
 }
 
 /// Colours that can be read on light and on dark ground.
-const NAMES: [Color; 10] = [
+const NAMES: [Color; 14] = [
     Color::Indexed(33),
     Color::Indexed(166),
     Color::Indexed(35),
@@ -69,4 +69,8 @@ const NAMES: [Color; 10] = [
     Color::Indexed(71),
     Color::Indexed(168),
     Color::Indexed(67),
+    Color::Indexed(203),
+    Color::Indexed(141),
+    Color::Indexed(38),
+    Color::Indexed(172),
 ];

@@ -188,13 +188,16 @@ fn what_was_said_is_kept_with_its_number_and_found_again() {
             "ack one",
             "* name bob",
             "ack bob: two",
-            "* last lobby messages=2",
+            "* last lobby messages=2 after=41 to=43",
             "* said #42 2026-11-20T18:00:02Z ~1: one",
             "* said #43 2026-11-20T18:00:02Z bob: two",
         ]
     );
     bench.say(&[(1, "/last #42")]);
-    assert_eq!(bench.got(1), ["* last lobby messages=1", "* said #43 2026-11-20T18:00:02Z bob: two"]);
+    assert_eq!(
+        bench.got(1),
+        ["* last lobby messages=1 after=42 to=43", "* said #43 2026-11-20T18:00:02Z bob: two"]
+    );
 }
 
 #[test]
