@@ -38,6 +38,7 @@ impl Hub {
                 Err(taken) => self.answer.write(&Line::Refused(&taken.to_string())),
             },
             Command::Rooms => {
+                self.relay.look_through(self.rooms.len());
                 self.answer.write(&Line::Rooms(self.rooms.len() as u64));
                 for (_, room) in self.rooms.iter() {
                     let (name, members) = (room.name.as_str(), room.len() as u64);
@@ -152,6 +153,7 @@ impl Hub {
         if core::mem::replace(&mut member.watches, on) != on
             && let Some(room) = self.rooms.get_mut(member.room)
         {
+            self.relay.look_through(room.watchers.len());
             if on {
                 room.watchers.push(index);
             } else {
@@ -186,6 +188,7 @@ impl Hub {
                 (left, last) = (left - 1, Some(member));
             }
         }
+        self.relay.look_through(room.len());
         // The least of all that come after, and one more to know that there are more.
         let mut least = BinaryHeap::new();
         for index in room.members() {
@@ -247,7 +250,7 @@ const HELP: [&str; 11] = [
     "/last [N] or /last #NUMBER: what was said",
     "/find WORDS: what was said with all of these words",
     "/numbers on|off: messages with their numbers and names",
-    "/lines on|off: datagrams end with a line feed, as nc -u reads best; a command that ends with one sets it on",
+    "/lines on|off: each datagram ends with a line feed, for nc -u",
     "/watch on|off: who comes and goes",
 ];
 /// Members told at once.

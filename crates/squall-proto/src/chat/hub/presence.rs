@@ -164,6 +164,7 @@ impl Hub {
         let (number, label) = (member.room, label(member));
         let room = self.rooms.get_mut(number)?;
         if member.watches {
+            self.relay.look_through(room.watchers.len());
             room.watchers.retain(|other| *other != index);
         }
         if let Some((_, key)) = member.extra.as_ref().and_then(|extra| extra.name.as_ref()) {

@@ -84,6 +84,11 @@ impl Relay {
         }
     }
 
+    /// Counts what a command looks through in what may be done in this call.
+    pub(super) fn look_through(&mut self, elements: usize) {
+        self.round = self.round.saturating_sub(elements / LOOKS);
+    }
+
     /// Puts a sender behind the others of its room.
     pub(super) fn take_turn(&mut self, rooms: &mut Rooms, index: u16, sender: u32) {
         if let Some(room) = rooms.get_mut(index) {
@@ -459,5 +464,8 @@ pub(super) fn epoch_millis(config: &HubConfig, now: Time) -> u64 {
 const PER_CALL: usize = 1024;
 /// What a command costs of it.
 pub(super) const COMMAND: usize = 16;
+/// What can be looked through in the time that a datagram takes: 16 to 25 ns for each of 100,000 members (`/who`), 2.8 µs
+/// in the kernel for a datagram.
+const LOOKS: usize = 128;
 /// Datagrams of one batch: they go to each member as one segmented send where they are of one size.
 pub(super) const MAX_DATAGRAMS: usize = 32;
