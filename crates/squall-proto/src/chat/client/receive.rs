@@ -97,6 +97,7 @@ impl Client {
             }
             Line::Said { number, at, name, text } => self.recalled(now, number, at, name, text),
             Line::Numbers(on) => self.setup.numbers(on, now),
+            Line::Lines(_) => {}
             Line::Watch(on) => self.setup.watch(on, now),
             Line::Came(name) => {
                 self.roster.came(now, name);

@@ -28,6 +28,20 @@ pub(super) struct Member {
     pub(super) row: Row,
     pub(super) numbers: bool,
     pub(super) watches: bool,
+    pub(super) lines: Lines,
+}
+
+/// Whether a member's datagrams end with line feeds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// They do not, and nothing was said of it.
+    #[default]
+    Unsaid,
+    /// They do from its next answer on: it ended a command with a line feed, as a person does.
+    Typed,
+    On,
+    /// They do not, because it said so.
+    Off,
 }
 
 /// What is known of members that say something.
@@ -118,6 +132,7 @@ impl Members {
             row: Row::Gone,
             numbers: false,
             watches: false,
+            lines: Lines::Unsaid,
         };
         let index = match self.free.pop() {
             Some(index) => {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use super::members::MemberId;
+use super::packing::Packed;
 use super::rooms::{Batch, LIVE, Room, Rooms, Row};
 use super::speak::ACK;
 use super::turns::Kind;
@@ -35,6 +36,8 @@ pub(super) struct Relay {
     command: String,
     /// A line of a ring, while it is written.
     pub(super) line: Vec<u8>,
+    /// An answer whose datagrams end with line feeds, while it is written.
+    pub(super) lines: Packed,
 }
 
 /// How a room was left.
@@ -70,6 +73,7 @@ impl Relay {
             numbered: String::new(),
             command: String::new(),
             line: Vec::new(),
+            lines: Packed::default(),
         }
     }
 
@@ -85,6 +89,11 @@ impl Relay {
             room.active = true;
             self.active.push_back(index);
         }
+    }
+
+    /// Counts what a command looks through in what may be done in this call.
+    pub(super) fn look_through(&mut self, elements: usize) {
+        self.round = self.round.saturating_sub(elements / LOOKS);
     }
 
     /// Puts a sender behind the others of its room.
@@ -326,6 +335,9 @@ impl Hub {
         line.clear();
         line.push_str(queue.first().map_or("", |(_, line)| line));
         self.senders.pop(sender);
+        if matches!(kind, Kind::Command | Kind::Wrong) {
+            self.begin_lines(id.index);
+        }
         match kind {
             Kind::Text => {}
             Kind::Command => match Command::parse(line.as_str().into()) {
@@ -381,9 +393,8 @@ impl Hub {
         if batch.plain.is_empty() {
             return;
         }
-        batch.plain.seal();
-        batch.numbered.seal();
-        batch.under_way = true;
+        let rows = &room.rows;
+        batch.seal(|row| rows[row as usize].len() > 0);
         if !someone_behind {
             room.ring.clear();
         }
@@ -393,8 +404,7 @@ impl Hub {
         }
         let with_numbers = batch.with_numbers;
         for row in LIVE {
-            let numbered = matches!(row, Row::Numbered | Row::NumberedStream);
-            if with_numbers || !numbered {
+            if with_numbers || !row.has_numbers() {
                 let stand = room.row_mut(row);
                 stand.waiting = stand.len();
             }
@@ -406,8 +416,7 @@ impl Hub {
         let Some(room) = self.rooms.get_mut(index) else { return Visit::Done };
         let Some(batch) = &room.batch else { return Visit::Done };
         for row in LIVE {
-            let numbered = matches!(row, Row::Numbered | Row::NumberedStream);
-            let packed = if numbered { &batch.numbered } else { &batch.plain };
+            let packed = batch.form(row);
             let stand = &mut room.rows[row as usize];
             while stand.waiting > 0 {
                 if self.relay.round == 0 {
@@ -445,13 +454,22 @@ impl Hub {
         }
         room.presence.seal();
         let (members, rows) = (&self.members, &room.rows);
-        let mut watchers = room.watchers.iter().filter_map(|index| {
-            let member = members.get(*index)?;
-            let live = !matches!(member.row, Row::Behind | Row::Gone);
-            live.then(|| rows[member.row as usize].origins[member.place as usize])
-        });
-        let sent = out.to_all_rows(&mut watchers, room.presence.body(), room.presence.ends());
+        let watchers = |with_line_ends: bool| {
+            room.watchers.iter().filter_map(move |index| {
+                let member = members.get(*index)?;
+                let live = !matches!(member.row, Row::Behind | Row::Gone);
+                (live && member.row.has_line_ends() == with_line_ends)
+                    .then(|| rows[member.row as usize].origins[member.place as usize])
+            })
+        };
+        let sent = out.to_all_rows(&mut watchers(false), room.presence.body(), room.presence.ends());
         self.stats.presence_dropped += u64::from(sent.is_err());
+        if watchers(true).next().is_some() {
+            let lines = &mut self.relay.lines;
+            lines.end_lines_of(&room.presence);
+            let sent = out.to_all_rows(&mut watchers(true), lines.body(), lines.ends());
+            self.stats.presence_dropped += u64::from(sent.is_err());
+        }
         self.relay.round = self.relay.round.saturating_sub(room.watchers.len()).max(1);
         room.presence.clear();
     }
@@ -474,5 +492,8 @@ pub(super) fn epoch_millis(config: &HubConfig, now: Time) -> u64 {
 const PER_CALL: usize = 1024;
 /// What a command costs of it.
 pub(super) const COMMAND: usize = 16;
+/// What can be looked through in the time that a datagram takes: 16 to 25 ns for each of 100,000 members (`/who`), 2.8 µs
+/// in the kernel for a datagram.
+const LOOKS: usize = 128;
 /// Datagrams of one batch: they go to each member as one segmented send where they are of one size.
 pub(super) const MAX_DATAGRAMS: usize = 32;

@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::Hub;
 use super::events::Event;
 use super::limits::Over;
+use super::members::Lines;
 use super::turns::Kind;
 use crate::chat::wire::{Line, MAX_MEMBER_DATAGRAM, Reason, Said, Shape, lines};
 use crate::{Origin, Outbox, Request, Time};
@@ -20,6 +21,8 @@ impl Hub {
         if let Some(member) = member.and_then(|index| self.members.get_mut(index)) {
             member.liveness.heard(now);
         }
+        // Programs that know no commands may end their datagrams so; but who ends a command so is a person.
+        let typed = request.payload.ends_with(b"\n") && !origin.transport.is_stream();
         let mut silent = true;
         for said in lines(request.payload) {
             silent = false;
@@ -32,6 +35,13 @@ impl Hub {
                 member = self.join(now, origin).ok();
             }
             if let Some(index) = member {
+                if typed
+                    && matches!(said, Said::Command(_) | Said::Wrong(_))
+                    && let Some(member) = self.members.get_mut(index)
+                    && member.lines == Lines::Unsaid
+                {
+                    member.lines = Lines::Typed;
+                }
                 member = self.said(now, origin, index, said, out).then_some(index);
             }
         }
@@ -201,10 +211,17 @@ impl Hub {
         self.send_answer(origin, out);
     }
 
-    /// Sends what was written to `answer` to one.
+    /// Sends what was written to `answer` to one, a member or not.
     pub(super) fn send_answer(&mut self, origin: &Origin, out: &mut Outbox) {
         self.answer.seal();
-        let sent = out.to_all_rows(&mut core::iter::once(*origin), self.answer.body(), self.answer.ends());
+        let member = self.members.find(&self.rooms, origin).and_then(|index| self.members.get(index));
+        let answer = if member.is_some_and(|member| member.row.has_line_ends()) {
+            self.relay.lines.end_lines_of(&self.answer);
+            &self.relay.lines
+        } else {
+            &self.answer
+        };
+        let sent = out.to_all_rows(&mut core::iter::once(*origin), answer.body(), answer.ends());
         self.stats.answers_dropped += u64::from(sent.is_err());
         self.answer.clear();
     }
