@@ -468,3 +468,27 @@ fn millis_before(age: Duration) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Place, StoreConfig};
+    use super::*;
+
+    #[test]
+    fn the_index_waits_for_a_silence_in_a_rush_and_rests_between_steps_else() {
+        let shared = Shared::new(StoreConfig::new(Place::Memory), None, Default::default());
+        let mut writer = Writer::new(shared, None);
+        let begun = writer.last_index;
+        let wrote = begun + Duration::from_secs(5);
+        writer.last_write = wrote;
+        assert_eq!(writer.next_index(), begun + REST);
+        writer.rush = true;
+        assert_eq!(writer.next_index(), wrote + REST);
+        // Somebody searches, and waits for it.
+        writer.index_soon = true;
+        assert_eq!(writer.next_index(), begun + REST);
+        // Silence since: no rest.
+        writer.last_index = wrote + REST * 2;
+        assert_eq!(writer.next_index(), wrote + REST);
+    }
+}
