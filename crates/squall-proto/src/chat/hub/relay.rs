@@ -27,6 +27,8 @@ pub(super) struct Relay {
     /// Senders of a room that said their share of this turn, and rooms in which all did.
     held: Vec<u32>,
     held_rooms: Vec<u16>,
+    /// Whether answers of the history, and readers that are behind, come before rooms in this call.
+    readers_first: bool,
     /// How many batches were begun: a sender's texts in the present one are behind its commands' answers.
     fills: u64,
     stopping: bool,
@@ -68,6 +70,7 @@ impl Relay {
             round: 0,
             held: Vec::new(),
             held_rooms: Vec::new(),
+            readers_first: false,
             fills: 0,
             stopping: false,
             numbered: String::new(),
@@ -134,6 +137,12 @@ impl Hub {
     pub(super) fn pump(&mut self, now: Time, out: &mut Outbox) {
         self.relay.round = self.relay.per_call;
         self.senders.shares.begin_turn();
+        // In turn, or those that read would wait for as long as others speak.
+        self.relay.readers_first = !self.relay.readers_first;
+        if self.relay.readers_first {
+            self.answer_recalls(out);
+            self.catch_up(out);
+        }
         while self.relay.round > 0 && self.has_room(out) {
             let Some(index) = self.relay.active.pop_front() else { break };
             let visit = self.visit(now, index, out);
@@ -156,6 +165,10 @@ impl Hub {
         self.relay.active.extend(self.relay.held_rooms.drain(..));
         self.answer_recalls(out);
         self.catch_up(out);
+        if !self.relay.readers_first {
+            self.answer_recalls(out);
+            self.catch_up(out);
+        }
     }
 
     /// At the end nothing is held back for others.
@@ -267,6 +280,9 @@ impl Hub {
             };
             if let Err(unfit) = said {
                 self.unfit(id, &unfit, out);
+                // It is not written to anybody, which would bound what one call does.
+                self.relay.round = self.relay.round.saturating_sub(COMMAND);
+                self.unfit(member, &unfit, out);
             }
             self.senders.pop(sender);
             self.next_turn(now, sender, id);

@@ -32,7 +32,9 @@ impl Hub {
                     self.stats.strangers += 1;
                     continue;
                 }
-                member = self.join(now, origin).ok();
+                // Who is turned away is so for the whole datagram: looking again would find the same.
+                let Ok(index) = self.join(now, origin) else { return };
+                member = Some(index);
             }
             if let Some(index) = member {
                 if typed
@@ -64,9 +66,12 @@ impl Hub {
             Said::Quit => {
                 let sender = self.members.get(index).and_then(|member| member.sender());
                 match sender {
-                    // What it said before comes first.
+                    // What it said before comes first. It leaves once, however often it says so: these lines have no limit
+                    // of their own.
                     Some(sender) if self.senders.get(sender).waiting().0 > 0 => {
-                        self.senders.push(sender, Kind::Quit, "");
+                        if self.senders.get(sender).last() != Some(Kind::Quit) {
+                            self.senders.push(sender, Kind::Quit, "");
+                        }
                     }
                     _ => {
                         self.quit(now, index, out);

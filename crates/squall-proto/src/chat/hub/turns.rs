@@ -264,6 +264,11 @@ impl Sender {
         Some((kind, &self.text[self.head..self.head + usize::from(len)]))
     }
 
+    /// What the last line is.
+    pub(super) fn last(&self) -> Option<Kind> {
+        self.lines.back().map(|(kind, _)| *kind)
+    }
+
     /// Calls the sender by its member's name.
     pub(super) fn call(&mut self, member: &Member) {
         self.label.clear();

@@ -1,6 +1,7 @@
 mod commands;
 mod crowds;
 mod floods;
+mod hostile;
 mod limits;
 mod lines;
 mod operator;
