@@ -370,11 +370,6 @@ impl Client {
         id
     }
 
-    /// Milliseconds since 1970.
-    fn wall(&self, now: Time) -> u64 {
-        self.config.epoch_millis + now.as_nanos() / 1_000_000
-    }
-
     fn tell(&mut self, event: Event) {
         if self.events.len() == MAX_EVENTS {
             self.events.pop_front();

@@ -184,7 +184,13 @@ impl Members {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Member)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| Some((index as u32, slot.as_ref()?)))
+        self.iter_from(0)
+    }
+
+    /// Those from `first` on.
+    pub(super) fn iter_from(&self, first: u32) -> impl Iterator<Item = (u32, &Member)> {
+        let slots = self.slots.get(first as usize..).unwrap_or_default();
+        (first..).zip(slots).filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
     }
 
     fn hash(&self, origin: &Origin) -> u32 {
