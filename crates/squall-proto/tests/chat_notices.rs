@@ -77,8 +77,9 @@ fn who_comes_is_told_once_and_with_the_name() {
     assert_eq!(news(&mut sim, ann), ["~3 is now carl"]);
     assert_eq!(news(&mut sim, carl), ["you are carl"]);
     sim.act(bob, |machine, now, out| machine.leave(now, out));
+    type_line(&mut sim, carl, "/join garden");
     sim.run_for(SECOND);
-    assert_eq!(news(&mut sim, ann), ["bob left"]);
+    assert_eq!(news(&mut sim, ann), ["bob left", "carl went to garden"]);
 }
 
 #[test]

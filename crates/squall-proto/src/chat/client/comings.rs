@@ -60,7 +60,10 @@ impl Client {
             "silent" => "is gone: nothing was heard any more".to_string(),
             "closed" => "is gone: the connection ended".to_string(),
             "kicked" => "was sent away".to_string(),
-            other => format!("is gone: {other}"),
+            other => match other.strip_prefix("joined ") {
+                Some(room) => format!("went to {room}"),
+                None => format!("is gone: {other}"),
+            },
         };
         self.notice(now, format!("{name} {how}"));
         self.tell(Event::Went(name.to_string(), reason));
