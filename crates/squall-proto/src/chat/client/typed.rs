@@ -48,7 +48,7 @@ impl Client {
                     return Err(TypeError::Busy);
                 }
             }
-            Command::Numbers(_) | Command::Watch(_) => {
+            Command::Numbers(_) | Command::Lines(_) | Command::Watch(_) => {
                 return Err(TypeError::Command("the client needs both and sees to them".to_string()));
             }
             command => {
