@@ -163,8 +163,6 @@ impl Hub {
             }
         }
         self.relay.active.extend(self.relay.held_rooms.drain(..));
-        self.answer_recalls(out);
-        self.catch_up(out);
         if !self.relay.readers_first {
             self.answer_recalls(out);
             self.catch_up(out);
@@ -282,7 +280,6 @@ impl Hub {
                 self.unfit(id, &unfit, out);
                 // It is not written to anybody, which would bound what one call does.
                 self.relay.round = self.relay.round.saturating_sub(COMMAND);
-                self.unfit(member, &unfit, out);
             }
             self.senders.pop(sender);
             self.next_turn(now, sender, id);
