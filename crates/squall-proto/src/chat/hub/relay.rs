@@ -163,8 +163,6 @@ impl Hub {
             }
         }
         self.relay.active.extend(self.relay.held_rooms.drain(..));
-        self.answer_recalls(out);
-        self.catch_up(out);
         if !self.relay.readers_first {
             self.answer_recalls(out);
             self.catch_up(out);
