@@ -190,8 +190,6 @@ impl Hub {
         }
         self.relay.look_through(room.len());
         // The least of all that come after, and one more to know that there are more.
-        // The least of all that come after, and one more to know that there are more. All are looked at for that.
-        self.relay.round = self.relay.round.saturating_sub(room.len() / LOOKED_AT);
         let mut least = BinaryHeap::new();
         for index in room.members() {
             let Some(member) = self.members.get(index) else { continue };
@@ -255,8 +253,6 @@ const HELP: [&str; 11] = [
     "/lines on|off: each datagram ends with a line feed, for nc -u",
     "/watch on|off: who comes and goes",
 ];
-/// Members that are looked at in the time that one datagram takes to write.
-const LOOKED_AT: usize = 64;
 /// Members told at once.
 const WHO: usize = 100;
 /// Messages that are found at most.
