@@ -7,6 +7,7 @@ mod link;
 mod orders;
 mod perform;
 mod print;
+mod receipts;
 mod screen;
 mod session;
 mod terminal;

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use squall::chat::client::{Client, ClientConfig, Event, State};
 use squall::chat::wire::Name;
 use squall::framing::{Deframer, Framing};
@@ -41,8 +42,7 @@ impl Session {
         let transport = uri.transport();
         // The link decides who the hub is; to the machine it is one peer, wherever its name leads.
         let hub = Origin { peer: Peer::Conn(0), local: None, transport, validated: true };
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let config = config.epoch_millis(since_1970.as_millis() as u64).seed(squall::seed());
+        let config = config.epoch_millis(unix_millis()).seed(squall::seed());
         let mut session = Self {
             client: Client::new(config, (!transport.is_stream()).then_some(hub)),
             link: Link::new(uri, family, waker.clone(), LINK),
@@ -105,6 +105,8 @@ impl Session {
     /// # Errors
     /// The system's, where there can be no new link.
     pub(super) fn turn(&mut self) -> io::Result<()> {
+        // The session's clock stands still while the machine sleeps.
+        self.client.set_calendar(self.now(), unix_millis());
         if let Some(event) = self.link.look(&mut self.poller) {
             self.linked(event)?;
         }
@@ -271,6 +273,11 @@ impl Session {
             None => Ok(()),
         }
     }
+}
+
+/// The present in milliseconds since 1970-01-01T00:00Z.
+fn unix_millis() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
 fn deframer() -> Deframer {

@@ -105,3 +105,13 @@ fn what_was_overtaken_by_a_change_of_rooms_does_not_stay_in_the_other_room() {
     log.last_was(21, at(4));
     assert_eq!(counted(&log), [21, 22]);
 }
+
+#[test]
+fn what_comes_after_the_machine_slept_is_dated_by_the_new_calendar() {
+    let mut client = Client::new(ClientConfig::default().epoch_millis(1000), Some(hub()));
+    client.note(at(1), "before");
+    client.set_calendar(at(2), 9_000_000);
+    client.note(at(3), "after");
+    let dates: Vec<u64> = client.messages().iter().map(|entry| entry.at).collect();
+    assert_eq!(dates, [2000, 9_001_000]);
+}

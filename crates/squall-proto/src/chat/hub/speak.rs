@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::Hub;
 use super::events::Event;
 use super::limits::Over;
+use super::members::Lines;
 use super::turns::Kind;
 use crate::chat::wire::{Line, MAX_MEMBER_DATAGRAM, Reason, Said, Shape, lines};
 use crate::{Origin, Outbox, Request, Time};
@@ -20,6 +21,9 @@ impl Hub {
         if let Some(member) = member.and_then(|index| self.members.get_mut(index)) {
             member.liveness.heard(now);
         }
+        // Programs that know no commands may end their datagrams so; but who ends a command so is a person.
+        let typed = request.payload.ends_with(b"\n") && !origin.transport.is_stream();
+        let mut silent = true;
         let (mut silent, mut comes) = (true, 0);
         for said in lines(request.payload) {
             silent = false;
@@ -34,6 +38,13 @@ impl Hub {
                 (member, comes) = (Some(index), comes + 1);
             }
             if let Some(index) = member {
+                if typed
+                    && matches!(said, Said::Command(_) | Said::Wrong(_))
+                    && let Some(member) = self.members.get_mut(index)
+                    && member.lines == Lines::Unsaid
+                {
+                    member.lines = Lines::Typed;
+                }
                 member = self.said(now, origin, index, said, out).then_some(index);
             }
         }
@@ -121,8 +132,10 @@ impl Hub {
         let queue = self.senders.get(sender);
         let (lines, bytes) = queue.waiting();
         let (max_lines, max_bytes) = match queue.flood {
-            Some(_) => (FLOODING.0.min(self.config.queue_lines), FLOODING.1.min(self.config.queue_bytes)),
-            None => (self.config.queue_lines, self.config.queue_bytes),
+            Some(_) if !self.senders.is_alone(sender, now) => {
+                (FLOODING.0.min(self.config.queue_lines), FLOODING.1.min(self.config.queue_bytes))
+            }
+            _ => (self.config.queue_lines, self.config.queue_bytes),
         };
         if lines >= max_lines || bytes + line.len() > max_bytes {
             return self.overflow(now, origin, index, sender, out);
@@ -137,15 +150,17 @@ impl Hub {
             return;
         }
         self.senders.push(sender, kind, line);
-        let queue = self.senders.get_mut(sender);
-        if !queue.in_turns && queue.may_speak() {
-            queue.in_turns = true;
+        if self.senders.stand_up(sender, now) {
             self.relay.take_turn(&mut self.rooms, room, sender);
         }
     }
 
-    /// A sender says more than is relayed.
+    /// A sender says more than is relayed: it floods, unless nobody else speaks.
     fn overflow(&mut self, now: Time, origin: &Origin, index: u32, sender: u32, out: &mut Outbox) {
+        if self.senders.is_alone(sender, now) {
+            self.stats.shed += 1;
+            return self.slow_down(now, origin, index, None, out);
+        }
         self.stats.flooded += 1;
         let apart = !origin.transport.is_stream();
         match &mut self.senders.get_mut(sender).flood {
@@ -202,10 +217,17 @@ impl Hub {
         self.send_answer(origin, out);
     }
 
-    /// Sends what was written to `answer` to one.
+    /// Sends what was written to `answer` to one, a member or not.
     pub(super) fn send_answer(&mut self, origin: &Origin, out: &mut Outbox) {
         self.answer.seal();
-        let sent = out.to_all_rows(&mut core::iter::once(*origin), self.answer.body(), self.answer.ends());
+        let member = self.members.find(&self.rooms, origin).and_then(|index| self.members.get(index));
+        let answer = if member.is_some_and(|member| member.row.has_line_ends()) {
+            self.relay.lines.end_lines_of(&self.answer);
+            &self.relay.lines
+        } else {
+            &self.answer
+        };
+        let sent = out.to_all_rows(&mut core::iter::once(*origin), answer.body(), answer.ends());
         self.stats.answers_dropped += u64::from(sent.is_err());
         self.answer.clear();
     }
