@@ -153,7 +153,6 @@ impl Hub {
         if core::mem::replace(&mut member.watches, on) != on
             && let Some(room) = self.rooms.get_mut(member.room)
         {
-            self.relay.look_through(room.watchers.len());
             if on {
                 room.watchers.insert(index);
             } else {

@@ -164,7 +164,6 @@ impl Hub {
         let (number, label) = (member.room, label(member));
         let room = self.rooms.get_mut(number)?;
         if member.watches {
-            self.relay.look_through(room.watchers.len());
             room.watchers.retain(|other| *other != index);
             room.watchers.remove(&index);
         }

@@ -98,22 +98,6 @@ fn readers_that_catch_up_and_who_asked_have_their_turn_in_a_busy_hub() {
 }
 
 #[test]
-fn a_list_of_many_members_costs_what_looking_at_them_does() {
-    let mut bench = Bench::new();
-    for member in 10..5000 {
-        bench.give(&origin(PORTS + member), b"");
-    }
-    for member in 10..110 {
-        bench.give(&origin(PORTS + member), "/who\n".repeat(5).as_bytes());
-    }
-    bench.hub.handle_timeout(bench.now, &mut bench.out);
-    let lists = bench.hub.stats().commands;
-    assert!((2..=16).contains(&lists), "{lists} in one call");
-    bench.settle();
-    assert_eq!(bench.hub.stats().commands, 500);
-}
-
-#[test]
 fn many_that_fall_silent_at_once_go_over_several_calls() {
     let mut bench = Bench::new();
     bench.open(1000).say(&[(1000, "/watch on")]);
