@@ -213,57 +213,6 @@ impl Client {
         self.look_for_gaps(now, Duration::ZERO);
     }
 
-    /// Does what was typed: `/name`, `/join`, `/last` and `/find` as the methods of those names, other commands
-    /// as they are, with their answers as [notes](How::Note); `quit` leaves; anything else, and what begins with
-    /// `//`, is said. `Ok(None)` for what is no message.
-    ///
-    /// # Errors
-    /// As [`say`](Self::say); a wrong command is told as [`TypeError::Command`].
-    pub fn type_line(&mut self, now: Time, line: &str, out: &mut Outbox) -> Result<Option<u64>, TypeError> {
-        let command = match lines(line.as_bytes()).next() {
-            Some(Said::Command(command)) => command,
-            Some(Said::Wrong(error)) => return Err(TypeError::Command(error.to_string())),
-            Some(Said::Quit) => {
-                self.leave(now, out);
-                return Ok(None);
-            }
-            Some(Said::Text { text, .. }) => return Ok(Some(self.say(now, &text, out)?)),
-            _ => return Ok(Some(self.say(now, line, out)?)),
-        };
-        match command {
-            Command::Name(Some(name)) => self.rename(now, name),
-            Command::Join(room) => self.join(now, room),
-            Command::Last(crate::chat::wire::Last::Count(count)) => self.want_older(now, count),
-            Command::Last(crate::chat::wire::Last::After(number)) => {
-                let count = self.log.lowest().saturating_sub(number + 1);
-                self.want_older(now, u32::try_from(count).unwrap_or(u32::MAX));
-            }
-            Command::Find(words) => {
-                if !self.find(now, &words) {
-                    return Err(TypeError::Busy);
-                }
-            }
-            Command::Numbers(_) | Command::Lines(_) | Command::Watch(_) => {
-                return Err(TypeError::Command("the client sees to that by itself".to_string()));
-            }
-            command => {
-                let kind = match command {
-                    Command::Who { .. } => Kind::Who,
-                    Command::Rooms => Kind::Rooms,
-                    Command::Name(_) => Kind::Name,
-                    _ => Kind::Me,
-                };
-                self.ask_about(kind, now);
-                if kind == Kind::Who || kind == Kind::Rooms {
-                    self.roster.ask();
-                }
-                self.send(&command.to_string(), out);
-            }
-        }
-        self.handle_timeout(now, out);
-        Ok(None)
-    }
-
     /// Puts a notice of the user's own program into the list.
     pub fn note(&mut self, now: Time, text: &str) -> u64 {
         self.add(now, None, String::new(), text.to_string(), How::Note)

@@ -48,8 +48,8 @@ impl Client {
                     return Err(TypeError::Busy);
                 }
             }
-            Command::Numbers(_) | Command::Watch(_) => {
-                return Err(TypeError::Command("the client needs both and sees to them".to_string()));
+            Command::Numbers(_) | Command::Lines(_) | Command::Watch(_) => {
+                return Err(TypeError::Command("the client sees to that by itself".to_string()));
             }
             command => {
                 let kind = match command {
