@@ -49,7 +49,7 @@ impl Client {
                 }
             }
             Command::Numbers(_) | Command::Lines(_) | Command::Watch(_) => {
-                return Err(TypeError::Command("the client needs both and sees to them".to_string()));
+                return Err(TypeError::Command("the client sees to that by itself".to_string()));
             }
             command => {
                 let kind = match command {
