@@ -31,7 +31,8 @@ fuzz_target!(|bytes: &[u8]| {
     for line in text.lines() {
         let once = Line::parse(line);
         let written = once.to_string();
-        assert_eq!(Line::parse(&written), once, "{written:?}");
+        // Shares are written to the thousandth, so that the first writing may round.
+        assert_eq!(Line::parse(&written).to_string(), written);
     }
     if let Ok(name) = Name::new(text) {
         assert!(RoomName::new(text).is_ok() && is_speaker(text));

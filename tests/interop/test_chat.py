@@ -257,6 +257,25 @@ class Wire(ChatCase):
                 nc.kill()
                 nc.communicate()
 
+    @needs_nc
+    def test_who_types_a_command_into_nc_has_its_lines_ended_and_nobody_else(self):
+        node = self.chat()
+        udp = self.member(node)
+        host, port = node.address("chat")
+        nc = subprocess.Popen(["nc", "-u", host, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            talk = {b"/name bob\n": b"* name bob\n", b"hi\n": b"ack bob: hi\n", b"/lines off\n": b"* lines off"}
+            for typed, line in talk.items():
+                nc.stdin.write(typed)
+                nc.stdin.flush()
+                self.assertEqual(os.read(nc.stdout.fileno(), 2000), line)
+        finally:
+            nc.kill()
+            nc.communicate()
+        self.assertEqual(udp.recv(2000), b"ack bob: hi")
+        udp.send(b" hi \n")
+        self.assertEqual(udp.recv(2000), b"ack hi")
+
 
 def knock(address, node, to):
     """A heartbeat from a port that nobody has, and the node is not suspicious of."""

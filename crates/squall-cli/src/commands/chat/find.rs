@@ -136,6 +136,6 @@ fn choose(hubs: &[Hub]) -> Result<&Hub, Exit> {
 /// How long a hub on this machine may take to answer.
 const HERE: Duration = Duration::from_millis(300);
 /// How long announced hubs are looked for, how long once there is one, and how often it is looked at.
-const ANNOUNCED: Duration = Duration::from_millis(2500);
+const ANNOUNCED: Duration = Duration::from_secs(6);
 const OTHERS: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(100);

@@ -13,12 +13,14 @@
 //! - **A file that cannot be written** (a full disk) leaves messages in memory, up to [`StoreConfig::memory`], where they
 //!   are found too; every 10 s it is tried again. **A damaged file** is set aside, and a new one begun. Both are told by
 //!   a [`Warning`].
-//! - **The index** for [`Query::Find`](squall::chat::Query) is brought up to date between batches, while there is little to do; what it does not have
-//!   yet is searched message by message.
+//! - **The index** for [`Query::Find`](squall::chat::Query) is brought up to date between batches, a step of some
+//!   milliseconds each 100 ms while people talk, not at all in a rush, and without a rest when nobody says anything; what
+//!   it does not have yet is searched message by message. What is removed leaves the index later, by the same rule.
 
 mod batch;
 mod config;
 mod database;
+mod failure;
 mod front;
 mod reader;
 mod search;
@@ -129,6 +131,9 @@ pub struct Stats {
     pub batches: u64,
     /// Messages that were put into the index.
     pub indexed: u64,
+    /// Messages that were removed before and were taken out of the index, one by one: not those of an index that had
+    /// no others and was dropped.
+    pub swept: u64,
     /// Messages that became too old.
     pub expired: u64,
     /// Messages that went for want of room.

@@ -6,39 +6,40 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use rusqlite::config::DbConfig;
-
-use super::Warning;
 use super::batch::Batch;
-use super::database::{Database, is_damage, is_damage_of_index};
-use super::set_aside::set_aside;
+use super::database::Database;
 use super::shared::{Shared, add};
 use super::upkeep::Removed;
 use crate::data::LockFile;
 
-/// Rows after which a batch is not gathered any longer.
-const ENOUGH: usize = 8_192;
 /// The longest that what was written stays away from the disk while there is little to do.
 const LONGEST_UNSAFE: Duration = Duration::from_secs(5);
 /// How long nothing is said before what was written is brought to the disk at once.
 const QUIET: Duration = Duration::from_secs(1);
 /// So many messages are searched one by one without being noticed; the index is brought up to date beyond that.
 const UNINDEXED: u64 = 2_000;
+/// Messages a second beyond which nothing is indexed until there is a pause: indexing a message costs several times what
+/// writing it does, on a processor that the hub may need.
+const RUSH: u32 = 10_000;
+/// How long indexing rests between two steps while people talk; after as long a silence it goes on without a rest.
+const REST: Duration = Duration::from_millis(100);
+/// Failures of the index in a row, for other reasons than damage and the system's, after which it is left as it is.
+const MOST_INDEX_FAILURES: u32 = 4;
 /// How often what has become too old is looked for.
 const AGE_CHECK: Duration = Duration::from_secs(60);
 
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    path: Option<PathBuf>,
-    file: Option<Database>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) path: Option<PathBuf>,
+    pub(super) file: Option<Database>,
     /// No other process writes it.
     _lock: Option<LockFile>,
     /// When the file is tried again, after a failure.
-    retry: Option<Instant>,
+    pub(super) retry: Option<Instant>,
     batch: Batch,
-    names: HashMap<u32, Box<str>>,
+    pub(super) names: HashMap<u32, Box<str>>,
     /// Since when something is written that is not on the disk.
-    unsafe_since: Option<Instant>,
+    pub(super) unsafe_since: Option<Instant>,
     last_write: Instant,
     next_age_check: Instant,
     index_soon: bool,
@@ -46,9 +47,15 @@ pub(super) struct Writer {
     indexing: bool,
     /// Pages may be free.
     may_shrink: bool,
-    bans_unwritten: bool,
+    pub(super) bans_unwritten: bool,
     /// The last batch was written in a small part of the time that it took to gather.
     relaxed: bool,
+    /// More than [`RUSH`] was said when the last batch was gathered.
+    rush: bool,
+    /// When the last step of indexing ended.
+    last_index: Instant,
+    /// Steps of indexing in a row that failed for no good reason.
+    pub(super) index_failures: u32,
 }
 
 /// When there is something to do again.
@@ -83,6 +90,9 @@ impl Writer {
             may_shrink: true,
             bans_unwritten: false,
             relaxed: true,
+            rush: false,
+            last_index: now,
+            index_failures: 0,
         }
     }
 
@@ -91,6 +101,8 @@ impl Writer {
         let end = End(Arc::clone(&self.shared));
         while self.gather() {
             let begun = Instant::now();
+            let rows = u32::try_from(self.batch.len()).unwrap_or(u32::MAX);
+            self.rush = Duration::from_secs(1) * rows > RUSH * begun.duration_since(self.last_write);
             self.write();
             self.last_write = Instant::now();
             self.relaxed = begun.elapsed() * 4 < self.shared.config.period;
@@ -110,15 +122,15 @@ impl Writer {
             self.index_soon |= std::mem::take(&mut queue.index_soon);
             if queue.has_work() {
                 let waited = since.get_or_insert_with(Instant::now).elapsed();
-                let is_time = waited >= shared.config.period || queue.batch.len() >= ENOUGH;
-                if is_time || queue.urgent || queue.closed || queue.damaged.is_some() {
+                if waited >= shared.config.period || queue.is_pressing() {
                     break;
                 }
                 if self.relaxed {
                     drop(queue);
                     let next = self.upkeep();
                     queue = shared.queue();
-                    if matches!(next, Next::Now) {
+                    // What became pressing while nobody looked has woken nobody.
+                    if matches!(next, Next::Now) || queue.is_pressing() {
                         continue;
                     }
                 }
@@ -248,11 +260,12 @@ impl Writer {
 
     /// What cannot wait for a pause.
     fn after_batch(&mut self) {
+        // Who asks and talks all the time leaves no other moment.
+        if self.index_soon && self.next_index() <= Instant::now() {
+            self.work_on_index();
+        }
         let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return };
         let result = (|| {
-            if self.index_soon && !self.relaxed {
-                add(&self.shared.counts.indexed, file.index()?);
-            }
             let mut rows = self.batch.len() as u64;
             let limit = self.shared.config.size.unwrap_or(u64::MAX);
             loop {
@@ -271,6 +284,12 @@ impl Writer {
         if let Err(error) = result {
             self.failed(&error);
         }
+    }
+
+    /// When the index may be worked on: that can wait, and the hub cannot.
+    fn next_index(&self) -> Instant {
+        let silent = self.last_write + REST;
+        if self.rush && !self.index_soon { silent } else { silent.min(self.last_index + REST) }
     }
 
     /// Does one short thing of what the database needs, or says when there will be one.
@@ -299,6 +318,7 @@ impl Writer {
     }
 
     fn upkeep_of_file(&mut self, now: Instant) -> rusqlite::Result<Next> {
+        let (next_index, may_index) = (self.next_index(), self.index_failures < MOST_INDEX_FAILURES);
         let Some(file) = &mut self.file else { return Ok(Next::Never) };
         let shared = &self.shared;
         let mut next: Option<Instant> = None;
@@ -318,7 +338,8 @@ impl Writer {
         }
         let size = file.size()?;
         shared.counts.bytes.store(size, Ordering::Relaxed);
-        if shared.config.size.is_some_and(|limit| size > limit) {
+        // While the index has messages that are gone, it may be they that are too much.
+        if (file.sweep.is_none() || !may_index) && shared.config.size.is_some_and(|limit| size > limit) {
             let removed = file.trim()?;
             shared.trimmed(removed);
             self.may_shrink = true;
@@ -345,9 +366,12 @@ impl Writer {
             }
         }
         self.indexing |= self.index_soon || file.backlog >= UNINDEXED;
-        if self.indexing && file.backlog > 0 {
-            add(&shared.counts.indexed, file.index()?);
-            self.unsafe_since.get_or_insert(now);
+        if may_index && (file.sweep.is_some() || (self.indexing && file.backlog > 0)) {
+            if next_index > now {
+                wait(next_index);
+                return Ok(next.map_or(Next::Never, Next::At));
+            }
+            self.work_on_index();
             return Ok(Next::Now);
         }
         (self.indexing, self.index_soon) = (false, false);
@@ -356,6 +380,25 @@ impl Writer {
             return Ok(Next::Now);
         }
         Ok(next.map_or(Next::Never, Next::At))
+    }
+
+    /// One step of it: what is gone first.
+    fn work_on_index(&mut self) {
+        let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return };
+        if self.index_failures >= MOST_INDEX_FAILURES {
+            return;
+        }
+        let counts = &self.shared.counts;
+        let result = match file.sweep {
+            Some(_) => file.sweep().map(|rows| add(&counts.swept, rows)),
+            None => file.index().map(|rows| add(&counts.indexed, rows)),
+        };
+        self.last_index = Instant::now();
+        self.unsafe_since.get_or_insert(self.last_index);
+        match result {
+            Ok(()) => self.index_failures = 0,
+            Err(error) => self.index_failed(&error),
+        }
     }
 
     fn upkeep_of_memory(&mut self, now: Instant) -> Next {
@@ -375,104 +418,6 @@ impl Writer {
             self.next_age_check = now + AGE_CHECK;
         }
         Next::Now
-    }
-
-    /// What to do about an error of the file.
-    fn failed(&mut self, error: &rusqlite::Error) {
-        add(&self.shared.counts.failures, 1);
-        if is_damage_of_index(error) && self.file.as_mut().is_some_and(|file| file.forget_index().is_ok()) {
-            self.shared.warn(&Warning::IndexAnew { error: error.to_string() });
-        } else if is_damage(error) {
-            self.replace(error.to_string());
-        } else {
-            self.stop_writing(error.to_string());
-        }
-    }
-
-    /// From now on in memory, until the file can be written again.
-    fn stop_writing(&mut self, error: String) {
-        if !self.shared.counts.memory_only.swap(true, Ordering::Relaxed)
-            && let Some(path) = self.path.clone()
-        {
-            self.shared.warn(&Warning::NotWritten { path, error });
-        }
-        self.retry = Some(Instant::now() + self.shared.config.retry);
-    }
-
-    /// Brings what is in memory into the file.
-    fn try_again(&mut self) {
-        match self.bring_over() {
-            Ok(rows) => {
-                self.retry = None;
-                self.bans_unwritten = true;
-                self.unsafe_since = Some(Instant::now());
-                self.shared.counts.unwritten.store(0, Ordering::Relaxed);
-                self.shared.counts.memory_only.store(false, Ordering::Relaxed);
-                if let Some(path) = self.path.clone() {
-                    self.shared.warn(&Warning::WrittenAgain { path, rows });
-                }
-            }
-            Err(error) => {
-                add(&self.shared.counts.failures, 1);
-                if is_damage(&error) {
-                    self.retry = None;
-                    self.replace(error.to_string());
-                }
-                self.stop_writing(error.to_string());
-            }
-        }
-    }
-
-    fn bring_over(&mut self) -> rusqlite::Result<u64> {
-        let Some(file) = &mut self.file else { return Err(rusqlite::Error::InvalidQuery) };
-        let mut memory = self.shared.memory();
-        let mut rows = 0;
-        if let Some(database) = &mut *memory {
-            loop {
-                let batch = database.first_rows()?;
-                // An empty one too: whether the file can be written is what is to be known.
-                file.write(&batch, |id| self.names.get(&id).map(|name| &**name))?;
-                if batch.has_no_rows() {
-                    break;
-                }
-                database.remove_rows(&batch)?;
-                rows += batch.len() as u64;
-                add(&self.shared.counts.written, batch.len() as u64);
-                self.shared.counts.unwritten.fetch_sub(batch.len() as u64, Ordering::Relaxed);
-            }
-        }
-        *memory = None;
-        file.prove_writable()?;
-        Ok(rows)
-    }
-
-    /// Puts a damaged file aside and begins a new one, which knows the rooms and their last numbers.
-    fn replace(&mut self, why: String) {
-        let Some(path) = self.path.clone() else { return };
-        let Some(before) = self.file.take() else { return };
-        // What is in the log stays there, to be looked at.
-        let _ = before.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        let Database { rooms, floor, connection, .. } = before;
-        drop(connection);
-        let anew = set_aside(&path).map_err(|error| error.to_string()).and_then(|to| {
-            self.shared.warn(&Warning::SetAside { path: path.clone(), to, error: why });
-            let mut file = Database::open(&path).map_err(|problem| format!("{problem:?}"))?;
-            file.adopt(rooms, floor).map_err(|error| error.to_string())?;
-            Ok(file)
-        });
-        match anew {
-            Ok(file) => {
-                self.file = Some(file);
-                self.bans_unwritten = true;
-                self.unsafe_since = Some(Instant::now());
-            }
-            Err(error) => {
-                self.shared.no_file.store(true, Ordering::Release);
-                self.shared.counts.memory_only.store(true, Ordering::Relaxed);
-                self.shared.warn(&Warning::NotWritten { path, error });
-            }
-        }
-        self.shared.file.fetch_add(1, Ordering::Release);
     }
 
     /// At the end: what is in memory goes into the file, if it can, and all of it to the disk. Whether it could.
@@ -522,4 +467,28 @@ impl Shared {
 fn millis_before(age: Duration) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Place, StoreConfig};
+    use super::*;
+
+    #[test]
+    fn the_index_waits_for_a_silence_in_a_rush_and_rests_between_steps_else() {
+        let shared = Shared::new(StoreConfig::new(Place::Memory), None, Default::default());
+        let mut writer = Writer::new(shared, None);
+        let begun = writer.last_index;
+        let wrote = begun + Duration::from_secs(5);
+        writer.last_write = wrote;
+        assert_eq!(writer.next_index(), begun + REST);
+        writer.rush = true;
+        assert_eq!(writer.next_index(), wrote + REST);
+        // Somebody searches, and waits for it.
+        writer.index_soon = true;
+        assert_eq!(writer.next_index(), begun + REST);
+        // Silence since: no rest.
+        writer.last_index = wrote + REST * 2;
+        assert_eq!(writer.next_index(), wrote + REST);
+    }
 }

@@ -8,9 +8,10 @@ use super::event::{Entry, Event, How, State, Why};
 use super::link::jittered;
 use super::log::{Log, Put};
 use super::recall::{Done, Extent, Purpose};
+use super::typed::NOTHING_KEPT;
 use super::{Client, Kind};
 use crate::chat::history::Recalled;
-use crate::chat::wire::{LAST_MAX, Line, Me, Reason};
+use crate::chat::wire::{LAST_MAX, Line, Me};
 use crate::text::clean;
 use crate::{Origin, Outbox, Time};
 
@@ -97,21 +98,11 @@ impl Client {
             }
             Line::Said { number, at, name, text } => self.recalled(now, number, at, name, text),
             Line::Numbers(on) => self.setup.numbers(on, now),
+            Line::Lines(_) => {}
             Line::Watch(on) => self.setup.watch(on, now),
-            Line::Came(name) => {
-                self.roster.came(now, name);
-                self.tell(Event::Came(name.to_string()));
-                self.notice(now, format!("{name} came"));
-            }
+            Line::Came(name) => self.came(now, name),
             Line::Went { name, reason } => self.went(now, name, &reason),
-            Line::Renamed { old, new } => {
-                self.roster.renamed(old, new);
-                if self.label.as_deref() == Some(old) {
-                    self.called(now, new);
-                }
-                self.tell(Event::Renamed(old.to_string(), new.to_string()));
-                self.notice(now, format!("{old} is now {new}"));
-            }
+            Line::Renamed { old, new } => self.renamed(now, old, new),
             Line::Missed(lines) => {
                 self.tell(Event::TooSlow(lines));
                 self.look_for_gaps(now, GRACE);
@@ -142,6 +133,7 @@ impl Client {
         if let Some(own) = self.claim(name, text) {
             self.deliver(own, number, name, now);
         } else {
+            self.heard_of(now, name);
             self.add(now, Some(number), name.to_string(), text.to_string(), How::Live);
         }
         self.look_for_gaps(now, GRACE);
@@ -244,7 +236,7 @@ impl Client {
                 log.doubtful = Some(sent);
             }
             self.abandon_recall();
-            self.keeps_nothing = false;
+            (self.keeps_nothing, self.told_of_nothing) = (false, false);
             self.tell(Event::HubRestarted);
             self.notice(now, "the hub was started anew".to_string());
         }
@@ -264,8 +256,11 @@ impl Client {
     }
 
     /// The hub calls this client so.
-    fn called(&mut self, now: Time, label: &str) {
-        self.setup.is_called(label, now);
+    pub(super) fn called(&mut self, now: Time, label: &str) {
+        if self.setup.is_called(label, now) && !self.is_curious(Kind::Name, now) {
+            self.notice(now, format!("you are {label}"));
+        }
+        self.is_no_newcomer(label);
         if self.label.as_deref() != Some(label) {
             self.label = Some(label.to_string());
             self.tell(Event::Named(label.to_string()));
@@ -306,11 +301,14 @@ impl Client {
                     self.log.put(entry);
                 });
             }
-            self.joined = true;
+            let is_first = !core::mem::replace(&mut self.joined, true);
             self.roster.clear_members();
+            self.newcomers.clear();
             self.roster_due = Some(now);
             self.tell(Event::Joined(room.to_string()));
-            self.notice(now, format!("you are in {room}"));
+            if !is_first {
+                self.notice(now, format!("you are in {room}"));
+            }
         }
         self.last = number;
         if self.log.doubtful.is_some() {
@@ -318,20 +316,6 @@ impl Client {
         }
         self.log.last_is(number);
         self.look_for_gaps(now, GRACE);
-    }
-
-    fn went(&mut self, now: Time, name: &str, reason: &Reason<'_>) {
-        self.roster.went(name);
-        let reason = reason.to_string();
-        let how = match &*reason {
-            "quit" => "left".to_string(),
-            "silent" => "is gone: nothing was heard any more".to_string(),
-            "closed" => "is gone: the connection ended".to_string(),
-            "kicked" => "was sent away".to_string(),
-            other => format!("is gone: {other}"),
-        };
-        self.notice(now, format!("{name} {how}"));
-        self.tell(Event::Went(name.to_string(), reason));
     }
 
     fn refused(&mut self, now: Time, reason: &str) {
@@ -364,6 +348,7 @@ impl Client {
             self.recalls.ready = Some(now + BUSY);
             return;
         }
+        let mut missed = 0;
         match &done.purpose {
             Purpose::Find(_) => {
                 self.tell(Event::Refused(reason.to_string()));
@@ -371,14 +356,19 @@ impl Client {
             }
             Purpose::Reconcile { .. } => self.log.restart(self.last),
             Purpose::Fill { to, .. } => {
-                let lost = self.log.give_up(1, *to);
-                self.lost(now, lost);
+                missed = self.log.give_up(1, *to);
+                self.lost(now, missed);
             }
         }
-        if !self.keeps_nothing && reason.ends_with("nothing is kept here") {
+        if reason.ends_with("nothing is kept here") {
             self.keeps_nothing = true;
-            self.tell(Event::NothingKept);
-            self.notice(now, "this hub keeps no messages: what is missed is lost".to_string());
+            // Nobody needs to know of it who misses nothing.
+            if missed > 0 && !core::mem::replace(&mut self.told_of_nothing, true) {
+                self.tell(Event::NothingKept);
+                self.notice(now, format!("{NOTHING_KEPT}: what is missed is lost"));
+            } else if missed == 0 && self.is_curious(Kind::Last, now) {
+                self.notice(now, NOTHING_KEPT.to_string());
+            }
         }
         self.not_found(done);
         self.go_on(now);

@@ -51,6 +51,8 @@ impl Hub {
 
     /// Gives readers that are behind what they missed, and those that are no more their place back.
     pub(super) fn catch_up(&mut self, out: &mut Outbox) {
+        // However much is said, one of them goes on in each call.
+        self.relay.round = self.relay.round.max(1);
         for _ in 0..self.behind.len() {
             if !out.has_room() || self.relay.round == 0 {
                 return;
@@ -104,8 +106,7 @@ impl Hub {
         let (room, numbers) = (member.room, member.numbers);
         member.extra_mut().catches_up = false;
         if let Some(origin) = self.rooms.take(&mut self.members, index) {
-            let row = if numbers { Row::NumberedStream } else { Row::Stream };
-            self.rooms.put(&mut self.members, index, origin, room, row);
+            self.rooms.put(&mut self.members, index, origin, room, Row::of_streams(numbers));
         }
     }
 

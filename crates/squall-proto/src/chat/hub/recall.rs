@@ -130,6 +130,11 @@ impl Hub {
             let Some(mut answer) = self.recalls.answers.pop_front() else { return };
             let Some(member) = self.members.by_id(answer.member) else { continue };
             let origin = *self.rooms.origin(member);
+            if answer.sent == 0 && member.row.has_line_ends() {
+                let mut lines = Packed::default();
+                lines.end_lines_of(&answer.packed);
+                answer.packed = lines;
+            }
             let ends = answer.packed.ends();
             let from = answer.sent.checked_sub(1).map_or(0, |before| ends[before]);
             let datagram = &answer.packed.body()[from..ends[answer.sent]];

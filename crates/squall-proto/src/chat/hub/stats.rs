@@ -48,7 +48,7 @@ pub struct HubStats {
     pub floods: u64,
     /// Messages of flooding members that were dropped.
     pub flooded: u64,
-    /// Messages dropped because all senders' queues were full.
+    /// Messages dropped because all senders' queues were full, or that of one who spoke alone.
     pub shed: u64,
     /// Lines that slow readers of streams missed.
     pub missed: u64,

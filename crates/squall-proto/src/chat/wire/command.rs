@@ -33,6 +33,8 @@ pub enum Command<'a> {
     Find(Cow<'a, str>),
     /// `/numbers on`, `/numbers off`: whether messages come with their numbers.
     Numbers(bool),
+    /// `/lines on`, `/lines off`: whether each datagram ends with a line feed.
+    Lines(bool),
     /// `/watch on`, `/watch off`: whether comings and goings are told.
     Watch(bool),
 }
@@ -127,6 +129,9 @@ impl<'a> Command<'a> {
             ("/numbers", Some("on"), None) => Command::Numbers(true),
             ("/numbers", Some("off"), None) => Command::Numbers(false),
             ("/numbers", ..) => return usage("numbers", "/numbers on or /numbers off"),
+            ("/lines", Some("on"), None) => Command::Lines(true),
+            ("/lines", Some("off"), None) => Command::Lines(false),
+            ("/lines", ..) => return usage("lines", "/lines on or /lines off"),
             ("/watch", Some("on"), None) => Command::Watch(true),
             ("/watch", Some("off"), None) => Command::Watch(false),
             ("/watch", ..) => return usage("watch", "/watch on or /watch off"),
@@ -193,6 +198,7 @@ impl fmt::Display for Command<'_> {
             Command::Last(Last::After(number)) => write!(f, "/last #{number}"),
             Command::Find(words) => write!(f, "/find {words}"),
             Command::Numbers(numbers) => write!(f, "/numbers {}", on(numbers)),
+            Command::Lines(lines) => write!(f, "/lines {}", on(lines)),
             Command::Watch(watch) => write!(f, "/watch {}", on(watch)),
         }
     }
