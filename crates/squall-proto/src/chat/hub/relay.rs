@@ -282,7 +282,6 @@ impl Hub {
                 self.unfit(id, &unfit, out);
                 // It is not written to anybody, which would bound what one call does.
                 self.relay.round = self.relay.round.saturating_sub(COMMAND);
-                self.unfit(member, &unfit, out);
             }
             self.senders.pop(sender);
             self.next_turn(now, sender, id);
