@@ -32,7 +32,8 @@ impl Client {
                 let count = match last {
                     Last::Count(count) => count,
                     Last::After(number) => {
-                        u32::try_from(self.log.lowest().saturating_sub(number + 1)).unwrap_or(u32::MAX)
+                        u32::try_from(self.log.lowest().saturating_sub(number.saturating_add(1)))
+                            .unwrap_or(u32::MAX)
                     }
                 };
                 if self.keeps_nothing {
