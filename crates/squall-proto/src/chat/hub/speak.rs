@@ -23,7 +23,6 @@ impl Hub {
         }
         // Programs that know no commands may end their datagrams so; but who ends a command so is a person.
         let typed = request.payload.ends_with(b"\n") && !origin.transport.is_stream();
-        let mut silent = true;
         let (mut silent, mut comes) = (true, 0);
         for said in lines(request.payload) {
             silent = false;
