@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -552,6 +553,25 @@ class Operator(ChatCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(f"user {NOBODY} may give no orders", done.stderr)
         self.assertIsNone(node.process.poll())
+
+    def test_a_node_outlives_whoever_reads_its_log(self):
+        control = os.path.join(self.directory(), "ctl.sock")
+        command = [SQUALL, "serve", "chat", "--on", "udp://127.0.0.1:0", "--history", "none", "--control", control]
+        node = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(node.communicate)
+        self.addCleanup(node.kill)
+        node.control = control
+        node.stdout.readline()
+        address = re.search(rb"udp://(\S+):(\d+)", node.stdout.readline())
+        until(lambda: b"reaches this node" in node.stderr.readline(), "the node runs")
+        node.stderr.close()
+        udp = self.udp((address[1].decode(), int(address[2])))
+        udp.send(b"hello")
+        self.assertEqual(udp.recv(2000), b"ack hello")
+        self.assertEqual(self.ctl(node, "kick", "~1")[0], 0)
+        # What the log tells of that it tells within a second; the end of the node, too.
+        self.assertEqual(self.ctl(node, "stop"), (0, "", ""))
+        self.assertEqual(node.wait(PATIENCE), 0)
 
     def test_orders_are_taken_again_after_descriptors_ran_out(self):
         node = self.chat()
