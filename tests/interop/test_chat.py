@@ -217,7 +217,9 @@ class Wire(ChatCase):
         self.assertRegex(udp.recv(2000), rb"^\* rooms 1\n\* room kitchen members=1\b")
 
     def test_all_get_bye_bye_at_the_end(self):
-        for by in (signal.SIGINT, signal.SIGTERM):
+        # Whoever runs this may ignore it.
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
+        for by in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(by=by):
                 node = self.chat()
                 udp, tcp, unix, gram = self.udp(node.address()), self.over_tcp(node), self.over_unix(), self.over_unixgram()
@@ -553,6 +555,16 @@ class Operator(ChatCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(f"user {NOBODY} may give no orders", done.stderr)
         self.assertIsNone(node.process.poll())
+
+    def test_under_nohup_a_hangup_changes_nothing(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            node = self.chat()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        os.kill(node.pid, signal.SIGHUP)
+        self.member(node)
+        self.assertEqual(node.stop(), 0)
 
     def test_a_node_outlives_whoever_reads_its_log(self):
         control = os.path.join(self.directory(), "ctl.sock")
