@@ -158,7 +158,7 @@ fn measure(path: &Path, count: u64) -> Result<(), Box<dyn Error>> {
     while handle.stats().expired < count {
         std::thread::sleep(Duration::from_millis(1));
     }
-    per("removing, out of the index too", begun.elapsed(), count);
+    per("removing, not yet out of the index", begun.elapsed(), count);
     drop(history);
     assert!(handle.close(MINUTES));
     Ok(())

@@ -23,6 +23,8 @@ pub(super) struct Session {
     outbox: Outbox,
     /// Datagrams that wait for the link to be opened.
     waiting: VecDeque<Vec<u8>>,
+    /// The datagram of the last attempt, for each of the hub's addresses.
+    attempt: Vec<u8>,
     deframer: Deframer,
     hub: Origin,
     epoch: Instant,
@@ -51,6 +53,7 @@ impl Session {
             ready: Vec::new(),
             outbox: Outbox::with_limits(OUTBOX, OUTBOX / 16),
             waiting: VecDeque::new(),
+            attempt: Vec::new(),
             deframer: deframer(),
             hub,
             epoch: Instant::now(),
@@ -140,7 +143,15 @@ impl Session {
         }
         let now = self.now();
         if self.client.poll_timeout().is_some_and(|due| due <= now) {
-            self.call(|client, now, out| client.handle_timeout(now, out))?;
+            let before = attempt(&self.client);
+            self.client.handle_timeout(now, &mut self.outbox);
+            let attempt = attempt(&self.client);
+            // Its name may lead elsewhere by now, and it may have another address. What the attempt says goes there: an
+            // answer would not find a socket that is closed for another.
+            if attempt != before && attempt >= 2 && !self.link.is_stream() && !self.link.is_fresh() {
+                self.link.open(&mut self.poller)?;
+            }
+            self.deliver()?;
         }
         Ok(())
     }
@@ -168,11 +179,6 @@ impl Session {
             let Some(event) = self.client.poll_event() else { return Ok(None) };
             match &event {
                 Event::Connect => self.link.open(&mut self.poller)?,
-                // Its name may lead elsewhere by now, and it may have another address.
-                Event::State(State::Connecting { attempt: 2.., .. }) if !self.link.is_stream() => {
-                    self.link.open(&mut self.poller)?;
-                    return Ok(Some(event));
-                }
                 Event::Refused(why) => {
                     let why = why.clone();
                     self.vary(&why);
@@ -237,6 +243,9 @@ impl Session {
                 } else if goes_on {
                     // Another of its addresses is asked the same at once.
                     self.link.open(&mut self.poller)?;
+                    if attempt(&self.client) > 0 && !self.attempt.is_empty() {
+                        self.waiting.push_back(self.attempt.clone());
+                    }
                 } else {
                     self.client.unreachable(&why);
                     if !self.link.is_stream() && was_open {
@@ -251,7 +260,12 @@ impl Session {
     /// Sends what the machine has written.
     fn deliver(&mut self) -> io::Result<()> {
         let mut lost = None;
+        let is_attempt = attempt(&self.client) > 0;
         for frame in self.outbox.frames() {
+            if is_attempt && !self.link.is_stream() {
+                self.attempt.clear();
+                self.attempt.extend_from_slice(frame.payload);
+            }
             if self.link.is_stream() {
                 let mut line = frame.payload.to_vec();
                 line.push(b'\n');
@@ -278,6 +292,14 @@ impl Session {
 /// The present in milliseconds since 1970-01-01T00:00Z.
 fn unix_millis() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+/// Which attempt to reach the hub is made; 0 while it is there.
+fn attempt(client: &Client) -> u32 {
+    match client.state() {
+        State::Connecting { attempt, .. } => *attempt,
+        _ => 0,
+    }
 }
 
 fn deframer() -> Deframer {

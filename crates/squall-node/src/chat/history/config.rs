@@ -91,7 +91,7 @@ impl StoreConfig {
     }
 
     /// How many bytes the file may have in use, its index for `/find` included; the oldest messages of all rooms go
-    /// first. `None` for as many as the disk has. 1 GiB without this, some 7 million messages of 64 bytes (139 in the
+    /// first. `None` for as many as the disk has. 1 GiB without this, some 8 million messages of 64 bytes (134 in the
     /// file each, by the example `history_speed`); at least 1 MiB.
     /// The log beside it (`-wal`) adds up to 64 MiB while much is written.
     pub fn size(mut self, bytes: Option<u64>) -> Self {

@@ -199,7 +199,7 @@ impl Store {
             Place::Memory => None,
             Place::File(path) => {
                 // SQLite takes a name that begins with `file:` for a URI.
-                let path = std::path::absolute(path).map_err(|error| system(&error))?;
+                let path = one_name(&std::path::absolute(path).map_err(|error| system(&error))?);
                 let lock = lock(&path)?;
                 open_file(&config, &path)?.map(|file| (path, file, lock))
             }
@@ -239,6 +239,15 @@ impl Store {
         named("chat-recall").spawn(move || reader.run(questions, answer)).map_err(|error| system(&error))?;
         Ok((Box::new(front), StoreHandle { shared }))
     }
+}
+
+/// The name of a file that has several, by symbolic links: each would have a lock of its own. One that is not there yet
+/// has its directory's.
+fn one_name(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(directory)), Some(name)) => directory.join(name),
+        _ => path.into(),
+    })
 }
 
 /// Two nodes that write one file would give each other's numbers away. `None` where there can be no lock: there can

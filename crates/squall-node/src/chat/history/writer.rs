@@ -50,8 +50,11 @@ pub(super) struct Writer {
     pub(super) bans_unwritten: bool,
     /// The last batch was written in a small part of the time that it took to gather.
     relaxed: bool,
-    /// More than [`RUSH`] was said when the last batch was gathered.
+    /// More than [`RUSH`] was said a second when that was last counted.
     rush: bool,
+    /// Messages since `said_since`.
+    said: u32,
+    said_since: Instant,
     /// When the last step of indexing ended.
     last_index: Instant,
     /// Steps of indexing in a row that failed for no good reason.
@@ -91,6 +94,8 @@ impl Writer {
             bans_unwritten: false,
             relaxed: true,
             rush: false,
+            said: 0,
+            said_since: now,
             last_index: now,
             index_failures: 0,
         }
@@ -101,8 +106,7 @@ impl Writer {
         let end = End(Arc::clone(&self.shared));
         while self.gather() {
             let begun = Instant::now();
-            let rows = u32::try_from(self.batch.len()).unwrap_or(u32::MAX);
-            self.rush = Duration::from_secs(1) * rows > RUSH * begun.duration_since(self.last_write);
+            self.count_rush(begun);
             self.write();
             self.last_write = Instant::now();
             self.relaxed = begun.elapsed() * 4 < self.shared.config.period;
@@ -111,6 +115,17 @@ impl Writer {
         }
         let whole = self.finish();
         end.0.queue().ended = Some(whole);
+    }
+
+    /// Counts what is said over no less than [`REST`]: a few messages at once, which somebody has written at once, are
+    /// no rush.
+    fn count_rush(&mut self, now: Instant) {
+        self.said = self.said.saturating_add(u32::try_from(self.batch.len()).unwrap_or(u32::MAX));
+        let time = now.duration_since(self.said_since);
+        if time >= REST {
+            self.rush = Duration::from_secs(1) * self.said > RUSH * time;
+            (self.said, self.said_since) = (0, now);
+        }
     }
 
     /// Waits until a batch is to be written, and takes it; false at the end. Looks after the database meanwhile.

@@ -27,6 +27,15 @@ fn a_hub_that_is_silent_is_asked_again_with_growing_waits() {
     assert!(times.iter().all(|time| *time < Time::ZERO + Duration::from_secs(300)));
 }
 
+#[test]
+fn the_highest_number_can_be_asked_for() {
+    let mut client = Client::new(ClientConfig::default(), Some(hub()));
+    let mut out = Outbox::new();
+    client.handle_timeout(Time::ZERO, &mut out);
+    let line = format!("/last #{}", u64::MAX);
+    assert_eq!(client.type_line(Time::ZERO, &line, &mut out), Ok(None));
+}
+
 fn at(second: u64) -> Time {
     Time::ZERO + Duration::from_secs(second)
 }

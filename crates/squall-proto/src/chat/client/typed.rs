@@ -32,7 +32,8 @@ impl Client {
                 let count = match last {
                     Last::Count(count) => count,
                     Last::After(number) => {
-                        u32::try_from(self.log.lowest().saturating_sub(number + 1)).unwrap_or(u32::MAX)
+                        u32::try_from(self.log.lowest().saturating_sub(number.saturating_add(1)))
+                            .unwrap_or(u32::MAX)
                     }
                 };
                 if self.keeps_nothing {
@@ -49,7 +50,7 @@ impl Client {
                 }
             }
             Command::Numbers(_) | Command::Lines(_) | Command::Watch(_) => {
-                return Err(TypeError::Command("the client needs both and sees to them".to_string()));
+                return Err(TypeError::Command("the client sees to that by itself".to_string()));
             }
             command => {
                 let kind = match command {

@@ -51,8 +51,6 @@ impl Hub {
 
     /// Gives readers that are behind what they missed, and those that are no more their place back.
     pub(super) fn catch_up(&mut self, out: &mut Outbox) {
-        // However much is said, one of them goes on in each call.
-        self.relay.round = self.relay.round.max(1);
         for _ in 0..self.behind.len() {
             if !out.has_room() || self.relay.round == 0 {
                 return;

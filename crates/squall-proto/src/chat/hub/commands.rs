@@ -155,9 +155,9 @@ impl Hub {
         {
             self.relay.look_through(room.watchers.len());
             if on {
-                room.watchers.push(index);
+                room.watchers.insert(index);
             } else {
-                room.watchers.retain(|other| *other != index);
+                room.watchers.remove(&index);
             }
         }
     }

@@ -129,9 +129,10 @@ impl Hub {
         self.events.pop()
     }
 
-    /// Evicts who was silent for too long.
+    /// Evicts who was silent for too long. Where very many fell silent at once the others of them go in the next call.
     fn evict(&mut self, now: Time) {
-        while let Some(index) = self.wheel.expire(now) {
+        for _ in 0..EVICTIONS {
+            let Some(index) = self.wheel.expire(now) else { return };
             let Some(member) = self.members.get(index) else { continue };
             let deadline = member.liveness.deadline(&self.climate);
             let kept =
@@ -208,6 +209,8 @@ impl fmt::Debug for Hub {
 
 /// The default room.
 pub const LOBBY_NAME: &str = "lobby";
+/// Members that are looked at in one call because their deadline has passed.
+const EVICTIONS: usize = 1024;
 /// How late an eviction may be.
 const PRECISION: Duration = Duration::from_millis(100);
 

@@ -101,7 +101,7 @@ impl Hub {
             self.tell(number, &Line::Came(&label));
         }
         if watches && let Some(room) = self.rooms.get_mut(number) {
-            room.watchers.push(index);
+            room.watchers.insert(index);
         }
     }
 
@@ -166,6 +166,7 @@ impl Hub {
         if member.watches {
             self.relay.look_through(room.watchers.len());
             room.watchers.retain(|other| *other != index);
+            room.watchers.remove(&index);
         }
         if let Some((_, key)) = member.extra.as_ref().and_then(|extra| extra.name.as_ref()) {
             room.names.remove(key);

@@ -1,6 +1,6 @@
 //! Rooms, and where their members stand.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -92,7 +92,7 @@ pub(super) struct Room {
     pub(super) announcements: VecDeque<String>,
     /// Lines of presence, and who reads them.
     pub(super) presence: Packed,
-    pub(super) watchers: Vec<u32>,
+    pub(super) watchers: BTreeSet<u32>,
     pub(super) ring: Ring,
     /// Members by what their names are unique by.
     pub(super) names: BTreeMap<Key, u32>,
@@ -207,7 +207,7 @@ impl Room {
             said_bye: false,
             announcements: VecDeque::new(),
             presence: Packed::default(),
-            watchers: Vec::new(),
+            watchers: BTreeSet::new(),
             ring: Ring::default(),
             names: BTreeMap::new(),
         }

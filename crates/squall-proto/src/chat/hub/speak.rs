@@ -23,18 +23,18 @@ impl Hub {
         }
         // Programs that know no commands may end their datagrams so; but who ends a command so is a person.
         let typed = request.payload.ends_with(b"\n") && !origin.transport.is_stream();
-        let mut silent = true;
+        let (mut silent, mut comes) = (true, 0);
         for said in lines(request.payload) {
             silent = false;
             if member.is_none() {
                 // Of a connection there is nothing to be expected that was not opened, or was ended.
-                if origin.transport.is_stream() || !said.joins() {
+                if origin.transport.is_stream() || !said.joins() || comes == MOST_COMES {
                     self.stats.strangers += 1;
                     continue;
                 }
                 // Who is turned away is so for the whole datagram: looking again would find the same.
                 let Ok(index) = self.join(now, origin) else { return };
-                member = Some(index);
+                (member, comes) = (Some(index), comes + 1);
             }
             if let Some(index) = member {
                 if typed
@@ -256,6 +256,8 @@ impl Hub {
 
 /// What a message begins with.
 pub(super) const ACK: &str = "ack ";
+/// How often one datagram makes a member of its sender that has left in between: no rate holds for coming and going.
+const MOST_COMES: u32 = 8;
 /// Lines and bytes that wait of a sender that floods.
 const FLOODING: (usize, usize) = (64, 4096);
 /// How often the driver is told of a sender that floods.

@@ -89,11 +89,16 @@ pub enum CommandError {
 }
 
 impl<'a> Command<'a> {
-    /// Reads a clean line that begins with `/`.
+    /// Reads a clean line that begins with `/`; white space at its end is passed over.
     ///
     /// # Errors
     /// [`CommandError`] for a command that there is not, and for arguments that it does not take.
-    pub fn parse(line: Cow<'a, str>) -> Result<Self, CommandError> {
+    pub fn parse(mut line: Cow<'a, str>) -> Result<Self, CommandError> {
+        let end = line.trim_end().len();
+        match &mut line {
+            Cow::Borrowed(line) => *line = &line[..end],
+            Cow::Owned(line) => line.truncate(end),
+        }
         let word_end = line.find(char::is_whitespace).unwrap_or(line.len());
         let from = line.len() - line[word_end..].trim_start().len();
         let mut words = line[from..].split_whitespace();

@@ -100,6 +100,13 @@ fn commands_are_read_with_their_arguments() {
 }
 
 #[test]
+fn white_space_behind_a_command_is_passed_over() {
+    let after = Command::Who { room: Some(RoomName::new("lobby").unwrap()), after: Some("é".into()) };
+    assert_eq!(Command::parse("/who lobby é ".into()), Ok(after));
+    assert_eq!(Command::parse("/find a b \u{2003}".into()), Ok(Command::Find("a b".into())));
+}
+
+#[test]
 fn a_wrong_command_is_told_what_is_wrong() {
     for (line, told) in [
         ("/", "/: no such command; /help"),

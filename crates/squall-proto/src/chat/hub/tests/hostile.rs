@@ -96,3 +96,46 @@ fn readers_that_catch_up_and_who_asked_have_their_turn_in_a_busy_hub() {
     let told = bench.got(PORTS + 10).iter().filter(|line| line.starts_with("* said")).count();
     assert_eq!(told, 200);
 }
+
+#[test]
+fn a_list_of_many_members_costs_what_looking_at_them_does() {
+    let mut bench = Bench::new();
+    for member in 10..5000 {
+        bench.give(&origin(PORTS + member), b"");
+    }
+    for member in 10..110 {
+        bench.give(&origin(PORTS + member), "/who\n".repeat(5).as_bytes());
+    }
+    bench.hub.handle_timeout(bench.now, &mut bench.out);
+    let lists = bench.hub.stats().commands;
+    assert!((2..=16).contains(&lists), "{lists} in one call");
+    bench.settle();
+    assert_eq!(bench.hub.stats().commands, 500);
+}
+
+#[test]
+fn many_that_fall_silent_at_once_go_over_several_calls() {
+    let mut bench = Bench::new();
+    bench.open(1000).say(&[(1000, "/watch on")]);
+    for member in 10..5000 {
+        bench.give(&origin(PORTS + member), b"");
+    }
+    bench.settle();
+    bench.now += Duration::from_secs(7200);
+    bench.hub.handle_timeout(bench.now, &mut bench.out);
+    assert_eq!(bench.hub.stats().silent, 1024);
+    bench.flush();
+    bench.settle();
+    assert_eq!((bench.hub.stats().silent, bench.hub.stats().members), (4990, 1));
+}
+
+#[test]
+fn who_comes_and_goes_in_one_datagram_does_so_a_few_times() {
+    let mut bench = Bench::new();
+    bench.say(&[(2, "/watch on")]);
+    bench.give(&stranger(1), "^hb^\nquit\n".repeat(1000).as_bytes());
+    bench.settle();
+    let stats = bench.hub.stats();
+    assert_eq!((stats.came, stats.strangers), (1 + 8, 2 * (1000 - 8)));
+    assert_eq!(bench.got(2).len(), 1 + 2 * 8);
+}
