@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -216,7 +217,9 @@ class Wire(ChatCase):
         self.assertRegex(udp.recv(2000), rb"^\* rooms 1\n\* room kitchen members=1\b")
 
     def test_all_get_bye_bye_at_the_end(self):
-        for by in (signal.SIGINT, signal.SIGTERM):
+        # Whoever runs this may ignore it.
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
+        for by in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(by=by):
                 node = self.chat()
                 udp, tcp, unix, gram = self.udp(node.address()), self.over_tcp(node), self.over_unix(), self.over_unixgram()
@@ -552,6 +555,35 @@ class Operator(ChatCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(f"user {NOBODY} may give no orders", done.stderr)
         self.assertIsNone(node.process.poll())
+
+    def test_under_nohup_a_hangup_changes_nothing(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            node = self.chat()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        os.kill(node.pid, signal.SIGHUP)
+        self.member(node)
+        self.assertEqual(node.stop(), 0)
+
+    def test_a_node_outlives_whoever_reads_its_log(self):
+        control = os.path.join(self.directory(), "ctl.sock")
+        command = [SQUALL, "serve", "chat", "--on", "udp://127.0.0.1:0", "--history", "none", "--control", control]
+        node = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(node.communicate)
+        self.addCleanup(node.kill)
+        node.control = control
+        node.stdout.readline()
+        address = re.search(rb"udp://(\S+):(\d+)", node.stdout.readline())
+        until(lambda: b"reaches this node" in node.stderr.readline(), "the node runs")
+        node.stderr.close()
+        udp = self.udp((address[1].decode(), int(address[2])))
+        udp.send(b"hello")
+        self.assertEqual(udp.recv(2000), b"ack hello")
+        self.assertEqual(self.ctl(node, "kick", "~1")[0], 0)
+        # What the log tells of that it tells within a second; the end of the node, too.
+        self.assertEqual(self.ctl(node, "stop"), (0, "", ""))
+        self.assertEqual(node.wait(PATIENCE), 0)
 
     def test_orders_are_taken_again_after_descriptors_ran_out(self):
         node = self.chat()

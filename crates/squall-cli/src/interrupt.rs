@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::process;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
@@ -26,11 +26,14 @@ pub(crate) fn end_on_interrupt(tidy: impl FnOnce() + Send + 'static) -> io::Resu
     Ok(())
 }
 
-/// From now on SIGINT or SIGTERM calls `stop`, which is to end the program in good order, and a second one ends it
-/// at once.
+/// From now on SIGINT, SIGTERM or SIGHUP calls `stop`, which is to end the program in good order, and a second one ends
+/// it at once. SIGHUP does nothing where it was ignored before, as by nohup.
 pub(crate) fn stop_on_signal(stop: impl FnOnce() + Send + 'static) -> Result<(), Exit> {
     let failed = |problem: io::Error| Exit::Failed.with(format_args!("cannot catch signals: {problem}"));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    if !squall::socket::process::ignores(SIGHUP).map_err(failed)? {
+        signals.add_signal(SIGHUP).map_err(failed)?;
+    }
     let wait = move || {
         let mut came = signals.forever();
         if came.next().is_some() {

@@ -27,6 +27,21 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Whether this process was started to ignore a signal, as nohup(1) has it ignore SIGHUP
+/// ([sigaction(2)](https://man7.org/linux/man-pages/man2/sigaction.2.html)).
+///
+/// # Errors
+/// The system's: there is no such signal.
+pub fn ignores(signal: i32) -> io::Result<bool> {
+    // SAFETY: all zero is a valid sigaction, which the call overwrites.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the null pointer changes nothing; the other one is good for one sigaction.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(action.sa_sigaction == libc::SIG_IGN)
+}
+
 /// Keeps the calling thread on one processor, counted from 0
 /// ([sched_setaffinity(2)](https://man7.org/linux/man-pages/man2/sched_setaffinity.2.html)). Threads that it starts
 /// inherit this. For measuring; Linux only.

@@ -25,6 +25,8 @@ pub(super) fn start(form: LogForm, verbose: u8, console: &Arc<Console>) {
     let level = if verbose > 1 { tracing::Level::DEBUG } else { tracing::Level::INFO };
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
+        // It would tell of a log that cannot be written where it cannot be, and panic: a node outlives its terminal.
+        .log_internal_errors(false)
         .with_target(false)
         .with_thread_names(true)
         .with_ansi(io::stderr().is_terminal() && !no_color())

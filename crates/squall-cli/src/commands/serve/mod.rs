@@ -123,7 +123,7 @@ const EXAMPLES: &str = "Examples:
 
 Where chat runs on a terminal, it shows members and rates and takes orders: help tells which.
 
-Ends with 0 when asked to by SIGINT or SIGTERM; a second one ends it at once with 130. Other exit
+Ends with 0 when asked to by SIGINT, SIGTERM or SIGHUP; a second one ends it at once with 130. Other exit
 codes: 1 the system refused an address; 2 wrong usage; 69 a name server does not answer. docs/configuration.md describes the file.";
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
