@@ -165,7 +165,7 @@ fn orders_go_to_the_node_and_its_answers_come_back() {
     chat.ctl(&["say", "--room", "attic", "x"]).is(
         1,
         "",
-        "squall: nobody hears it: there is no room \"attic\", or it is empty or too long\n",
+        "squall: nobody hears it: there is no room \"attic\", or the text is empty or too long\n",
     );
     chat.ctl(&["kick", "~7"]).is(
         1,

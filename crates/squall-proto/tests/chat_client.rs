@@ -296,8 +296,8 @@ fn what_is_typed_is_done_and_its_answers_are_shown() {
     let notes = notes(&sim, ann);
     for begin in [
         "you are anna",
-        "who lobby members=1",
-        "member anna via=udp",
+        "1 in lobby",
+        "anna  udp  heard 0 s ago",
         "rooms 1",
         "room lobby members=1 number=2",
         "me anna room=lobby",

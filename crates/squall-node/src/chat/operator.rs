@@ -199,9 +199,9 @@ impl ChatRemote {
         let heard = self.hub.ask(move |chat, now, out| chat.hub.say(now, to.as_deref(), &text, out));
         match (heard.map_err(failure)?, room) {
             (0, Some(room)) => {
-                Err(format!("nobody hears it: there is no room {room:?}, or it is empty or too long"))
+                Err(format!("nobody hears it: there is no room {room:?}, or the text is empty or too long"))
             }
-            (0, None) => Err("nobody hears it: it is empty or too long".into()),
+            (0, None) => Err("nobody hears it: the text is empty or too long".into()),
             (rooms, _) => Ok(Done::rooms(rooms as u64)),
         }
     }

@@ -208,13 +208,24 @@ impl Node {
                     // The IPv6 wildcard takes IPv4 too, or the service has a socket for that beside it.
                     _ => "127.0.0.1".to_owned(),
                 };
+                if service == "chat" {
+                    // What is said there comes back at any time: a client that stays.
+                    return Some(match uri.transport() {
+                        Transport::Udp => format!(
+                            "squall chat {}",
+                            std::net::SocketAddr::new(host.parse().ok()?, address.port())
+                        ),
+                        _ => format!("nc {host} {}", address.port()),
+                    });
+                }
                 Some(
                     format!("echo {text} | nc {udp}-w1 {host} {}", address.port())
                         .replace("echo  |", "echo |"),
                 )
             }
             Transport::Unix if uri.unix()?.as_path().is_some() => {
-                Some(format!("echo {text} | nc -N -U {}", uri.unix()?))
+                let before = if service == "chat" { "nc".to_owned() } else { format!("echo {text} | nc -N") };
+                Some(format!("{before} -U {}", uri.unix()?))
             }
             _ => Some(format!("squall ask {uri} {}", if text.is_empty() { "\"\"" } else { text })),
         }

@@ -41,6 +41,8 @@ struct App {
     hub: String,
     goes_on: bool,
     is_changed: bool,
+    /// Questions of who is there and which rooms there are, until the lists have come, and how long they wait for them.
+    asked: Vec<(Order, Instant)>,
 }
 
 impl App {
@@ -56,6 +58,7 @@ impl App {
             hub,
             goes_on: true,
             is_changed: true,
+            asked: Vec::new(),
         }
     }
 
@@ -69,7 +72,8 @@ impl App {
     fn go_on(&mut self, happened: &Receiver<Happened>) -> io::Result<()> {
         let mut drawn = None::<Instant>;
         while self.goes_on {
-            let mut timeout = self.second();
+            let asked = self.asked.first().map(|(_, until)| until.saturating_duration_since(Instant::now()));
+            let mut timeout = self.second().into_iter().chain(asked).min();
             if self.is_changed {
                 // Whatever comes, no more frames than a screen can show.
                 let due = drawn.map_or(Duration::ZERO, |drawn| FRAME.saturating_sub(drawn.elapsed()));
@@ -89,6 +93,7 @@ impl App {
             while let Ok(happened) = happened.try_recv() {
                 self.heed(happened)?;
             }
+            self.answer_asked()?;
             // What counts seconds is drawn anew with each.
             self.is_changed |= self.second().is_some() && drawn.is_none_or(|drawn| drawn.elapsed() >= SECOND);
         }
@@ -158,13 +163,33 @@ impl App {
                 Ok(None) => {}
                 Ok(Some(Order::Leave)) => self.goes_on = false,
                 Ok(Some(Order::Help)) => help(true).into_iter().for_each(|line| self.tell(line, false)),
-                Ok(Some(order)) => match perform(&mut self.session, order)? {
-                    Answer::Lines(lines) => lines.into_iter().for_each(|line| self.tell(line, false)),
-                    Answer::Refused(why) => self.tell(why, true),
-                    Answer::Later => {}
-                },
+                Ok(Some(order @ (Order::Who(None) | Order::Rooms))) if self.asked.len() < ASKED => {
+                    // What is known may be half a minute old.
+                    self.session.call(|client, now, _| client.list(now))?;
+                    self.asked.push((order, Instant::now() + LISTS));
+                }
+                Ok(Some(order)) => self.perform(order)?,
                 Err(why) => self.tell(why, true),
             }
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, order: Order) -> io::Result<()> {
+        match perform(&mut self.session, order)? {
+            Answer::Lines(lines) => lines.into_iter().for_each(|line| self.tell(line, false)),
+            Answer::Refused(why) => self.tell(why, true),
+            Answer::Later => {}
+        }
+        Ok(())
+    }
+
+    /// Answers by the lists that have come; by what is known, if they do not come.
+    fn answer_asked(&mut self) -> io::Result<()> {
+        let is_listed = self.session.client.is_listed();
+        while self.asked.first().is_some_and(|(_, until)| is_listed || *until <= Instant::now()) {
+            let (order, _) = self.asked.remove(0);
+            self.perform(order)?;
         }
         Ok(())
     }
@@ -323,5 +348,8 @@ const AHEAD: usize = 256;
 /// The time between two frames, at least.
 const FRAME: Duration = Duration::from_millis(16);
 const SECOND: Duration = Duration::from_secs(1);
+/// How long the lists of members and rooms are waited for, and how many questions wait for them.
+const LISTS: Duration = Duration::from_secs(1);
+const ASKED: usize = 8;
 /// Rows that one step of the wheel scrolls by.
 const WHEEL: isize = 3;

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use squall::Outbox;
-use squall::chat::client::{Client, Entry, Event, How, State, Why};
+use squall::chat::client::{Entry, Event, How, State, Why};
 use squall::socket::Waker;
 
 use super::orders::Order;
@@ -70,6 +69,8 @@ enum Awaited {
     Roster,
     /// The lines of an answer that has no end of its own: nothing came for a while.
     Lines,
+    /// Messages, likewise.
+    Messages,
 }
 
 impl Lines {
@@ -133,13 +134,11 @@ impl Lines {
                 Order::Join(_) => Some((Awaited::Room, ANSWER)),
                 Order::Name(_) => Some((Awaited::Name, ANSWER)),
                 Order::Find(_) => Some((Awaited::Search, ANSWER)),
-                Order::Last(_) | Order::Who(Some(_)) => Some((Awaited::Lines, QUIET)),
+                Order::Last(_) => Some((Awaited::Messages, QUIET)),
+                Order::Who(Some(_)) => Some((Awaited::Lines, QUIET)),
                 Order::Who(None) | Order::Rooms if !is_held => {
                     // What is known may be half a minute old.
-                    let ask = |client: &mut Client, now, out: &mut Outbox| {
-                        ["/who", "/rooms"].map(|line| client.type_line(now, line, out).is_ok())
-                    };
-                    self.session.call(ask).map_err(system)?;
+                    self.session.call(|client, now, _| client.list(now)).map_err(system)?;
                     self.held = Some(line);
                     self.await_for(Awaited::Roster, ANSWER);
                     continue;
@@ -176,8 +175,8 @@ impl Lines {
                     }
                     How::Live | How::Missed | How::History => {
                         self.printer.message(room, message)?;
-                        if let Some((Awaited::Lines, _)) = self.awaited {
-                            self.await_for(Awaited::Lines, QUIET);
+                        if let Some((awaited @ (Awaited::Lines | Awaited::Messages), _)) = self.awaited {
+                            self.await_for(awaited, QUIET);
                         }
                     }
                     _ => {}
@@ -198,12 +197,16 @@ impl Lines {
                 self.progress = Instant::now();
             }
             Event::State(State::Online) => self.was_online = true,
-            Event::Roster if self.knows_members() => self.answered(Awaited::Roster),
+            Event::Roster if self.session.client.is_listed() => self.answered(Awaited::Roster),
             Event::Joined(_) => self.answered(Awaited::Room),
             Event::Named(_) => self.answered(Awaited::Name),
-            Event::Refused(_) => {
+            Event::Refused(why) => {
                 self.answered(Awaited::Room);
                 self.answered(Awaited::Name);
+                if why.starts_with("find: ") {
+                    self.answered(Awaited::Search);
+                    self.refused += 1;
+                }
             }
             Event::Found { words, messages } => {
                 let found = words::found(words, messages.as_deref(), &jiff::tz::TimeZone::system());
@@ -260,15 +263,6 @@ impl Lines {
         self.refused += 1;
         self.printer.trouble(why)?;
         Ok(())
-    }
-
-    fn knows_members(&self) -> bool {
-        // Of one that only came, no more than that is known.
-        let is_listed = self.session.client.members().any(|member| member.via.is_some());
-        let client = &self.session.client;
-        is_listed
-            && client.members().len() as u64 >= client.member_count().min(LISTED)
-            && client.rooms().len() > 0
     }
 
     fn await_for(&mut self, awaited: Awaited, time: Duration) {
@@ -346,8 +340,6 @@ const TRIES: u32 = 3;
 const REFUSED: u32 = 2;
 /// How long receipts are waited for when the input has ended and nothing comes.
 const RECEIPTS: Duration = Duration::from_secs(3);
-/// Members that the machine lists at least.
-const LISTED: u64 = 100;
 /// How long the answer to a command may take.
 const ANSWER: Duration = Duration::from_secs(3);
 /// After how long an answer is taken to be complete.

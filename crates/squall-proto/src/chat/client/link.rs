@@ -114,6 +114,11 @@ impl Probes {
         (self.heard, self.next) = (now, now);
     }
 
+    /// Forgets what was lost before the answer that came now: nobody was there to answer.
+    pub(super) fn forget_losses(&mut self) {
+        (self.fates, self.known) = (1, 1);
+    }
+
     /// The mean round trip.
     pub(super) fn round_trip(&self) -> Option<Duration> {
         self.round_trip

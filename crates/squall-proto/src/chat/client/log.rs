@@ -145,7 +145,7 @@ impl Log {
         if !self.take_from_missing(number) {
             return Put::Known;
         }
-        let place = self.place(number);
+        let place = self.place(number, entry.how == How::History);
         self.entries.insert(place, entry);
         self.trim();
         Put::Added
@@ -273,8 +273,9 @@ impl Log {
     }
 
     /// Where a message with this number belongs: behind the last with a smaller one. The newest goes to the end, but
-    /// before the client's own ones that have no receipt yet.
-    fn place(&self, number: u64) -> usize {
+    /// before the client's own ones that have no receipt yet. What was said before the client came stands above what it
+    /// was told since.
+    fn place(&self, number: u64, is_history: bool) -> usize {
         let mut place = self.entries.len();
         for (index, entry) in self.entries.iter().enumerate().rev() {
             match entry.number {
@@ -282,6 +283,7 @@ impl Log {
                 Some(its) if its < number => break,
                 Some(_) => place = index,
                 None if matches!(entry.how, How::Pending { .. }) => place = index,
+                None if is_history && entry.how == How::Note => place = index,
                 None => {}
             }
         }

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use core::time::Duration;
 
+use super::Client;
 use crate::chat::wire::{Command, Member, RoomName};
 use crate::{Time, Transport};
 
@@ -45,6 +46,8 @@ pub(super) struct Roster {
     listing: Option<Listing>,
     rooms_listing: Option<(u64, BTreeMap<String, Room>)>,
     limit: usize,
+    /// Whether a list was asked for that has not come, of members and of rooms.
+    awaited: (bool, bool),
 }
 
 #[derive(Debug)]
@@ -81,6 +84,12 @@ impl Roster {
     pub(super) fn ask(&mut self) {
         self.listing = None;
         self.rooms_listing = None;
+        self.awaited = (true, true);
+    }
+
+    /// Whether all that was asked for has come.
+    pub(super) fn is_complete(&self) -> bool {
+        self.awaited == (false, false)
     }
 
     /// A member of the list.
@@ -96,6 +105,7 @@ impl Roster {
         if listing.seen.len() as u64 >= listing.total || listing.seen.len() >= self.limit {
             self.members = core::mem::take(&mut listing.seen);
             self.listing = None;
+            self.awaited.0 = false;
         } else if self.members.len() < self.limit || self.members.contains_key(&name) {
             self.members.insert(name, neighbour);
         }
@@ -156,13 +166,29 @@ impl Roster {
         if listing.len() as u64 >= *rooms {
             self.rooms = core::mem::take(listing);
             self.rooms_listing = None;
+            self.awaited.1 = false;
         } else if self.rooms.len() < MAX_ROOMS || self.rooms.contains_key(name) {
             self.rooms.insert(room.name.clone(), room);
         }
         // A hub that lists more rooms than there can be is not believed.
         if self.rooms_listing.as_ref().is_some_and(|(_, listing)| listing.len() > MAX_ROOMS) {
             self.rooms_listing = None;
+            self.awaited.1 = false;
         }
+    }
+}
+
+impl Client {
+    /// Asks the hub at once who is in the room and which rooms there are; what is known of that may be half a minute
+    /// old. [`Event::Roster`](super::Event::Roster) tells that something came, [`is_listed`](Self::is_listed) that all has.
+    pub fn list(&mut self, now: Time) {
+        self.roster.ask();
+        self.roster_due = Some(now);
+    }
+
+    /// Whether the lists of members and rooms that were asked for last have come.
+    pub fn is_listed(&self) -> bool {
+        self.roster.is_complete()
     }
 }
 

@@ -114,4 +114,88 @@ fn what_comes_after_the_machine_slept_is_dated_by_the_new_calendar() {
     client.note(at(3), "after");
     let dates: Vec<u64> = client.messages().iter().map(|entry| entry.at).collect();
     assert_eq!(dates, [2000, 9_001_000]);
+/// A client that is known to its hub as `tom`, in the room `lobby`.
+fn online() -> Client {
+    let name = Name::new("tom").unwrap();
+    let mut client = Client::new(ClientConfig::default().name(Some(name)), Some(hub()));
+    let mut out = Outbox::new();
+    client.handle_timeout(Time::ZERO, &mut out);
+    let sent = core::str::from_utf8(out.frames().next().unwrap().payload).unwrap().to_string();
+    let token = sent.rsplit(' ').next().unwrap();
+    hear(
+        &mut client,
+        0,
+        &format!(
+            "* numbers on\n* watch on\n* name tom\n* renamed ~2 tom\n* me tom room=lobby number=0 member=2 via=udp \
+             peer=127.0.0.1:4000 idle=0.0 limit=300 hub=1 token={token}"
+        ),
+    );
+    assert_eq!(client.state(), &State::Online);
+    client
+}
+
+fn hear(client: &mut Client, second: u64, lines: &str) {
+    let request = crate::Request::new(at(second), lines.as_bytes(), hub());
+    client.handle_input(at(second), Input::Message(request), &mut Outbox::new());
+}
+
+fn notes(client: &Client) -> Vec<&str> {
+    client.messages().iter().map(|entry| entry.text.as_str()).collect()
+}
+
+#[test]
+fn what_a_hub_that_was_down_did_not_answer_is_no_loss() {
+    let mut client = online();
+    let mut out = Outbox::new();
+    while at(400) > client.poll_timeout().unwrap() {
+        out.clear();
+        client.handle_timeout(client.poll_timeout().unwrap(), &mut out);
+    }
+    assert!(client.loss().unwrap() > 0.5);
+    let sent = core::str::from_utf8(out.frames().last().unwrap().payload).unwrap().to_string();
+    let token = sent.rsplit(' ').next().unwrap();
+    let me = "* me ~1 room=lobby number=0 member=1 via=udp peer=127.0.0.1:4000 idle=0.0 limit=300";
+    hear(&mut client, 400, &format!("{me} hub=2 token={token}"));
+    assert_eq!(client.loss(), Some(0.0));
+}
+
+#[test]
+fn comings_and_goings_are_told_as_people_would() {
+    let mut client = online();
+    assert_eq!(notes(&client), ["you are tom", "you are in lobby"]);
+    hear(&mut client, 1, "* came ~3\n* renamed ~3 ann\n* came ~4");
+    hear(&mut client, 9, "* renamed ~4 bob\n* went ann joined garden\n* went bob quit");
+    client.rename(at(10), Name::new("tomas").unwrap());
+    hear(&mut client, 10, "* name tomas\n* renamed tom tomas");
+    let told = ["ann came", "~4 came", "~4 is now bob", "ann went to garden", "bob left", "you are tomas"];
+    assert_eq!(notes(&client)[2..], told);
+}
+
+#[test]
+fn what_was_said_before_stands_above_what_a_newcomer_is_told() {
+    let mut log = Log::new("lobby", 2, 2, 100);
+    let note = |id| Entry { number: None, how: How::Note, counts: false, ..live(0, id) };
+    log.put(note(90));
+    log.put(live(3, 91));
+    log.put(note(92));
+    for number in [2, 1] {
+        log.put(Entry { how: How::History, ..live(number, number) });
+    }
+    let ids: Vec<u64> = log.entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, [1, 2, 90, 91, 92]);
+}
+
+#[test]
+fn lists_that_are_asked_for_are_known_to_have_come_when_all_of_both_has() {
+    let mut client = online();
+    let mut out = Outbox::new();
+    client.list(at(1));
+    client.handle_timeout(at(1), &mut out);
+    assert!(out.frames().any(|frame| frame.payload.starts_with(b"/who\n/rooms")), "nothing was asked");
+    hear(&mut client, 1, "* who lobby members=2\n* member tom via=udp idle=0.0 limit=300");
+    hear(&mut client, 1, "* rooms 1\n* room lobby members=2 number=0");
+    assert!(!client.is_listed());
+    hear(&mut client, 1, "* member ann via=udp idle=0.0 limit=300");
+    assert!(client.is_listed());
+    assert_eq!(client.members().len(), 2);
 }

@@ -29,12 +29,12 @@ struct Asked {
     room: String,
 }
 
-/// An answer on its way out.
+/// Answers to a member on their way out, one after the other.
 #[derive(Debug)]
 struct Answer {
     member: MemberId,
-    packed: Packed,
-    /// Datagrams that are out.
+    parts: VecDeque<Packed>,
+    /// Datagrams of the first that are out.
     sent: usize,
 }
 
@@ -62,10 +62,10 @@ impl Recalls {
         answer: &mut Packed,
     ) {
         let Some(member) = member else { return };
-        let busy = self.asked.len() + self.answers.len() >= MAX_RECALLS
-            || self.asked.iter().any(|other| other.member == member)
-            || self.answers.iter().any(|other| other.member == member);
-        if busy {
+        let of_member = self.asked.iter().filter(|other| other.member == member).count()
+            + self.answers.iter().find(|other| other.member == member).map_or(0, |other| other.parts.len());
+        let waiting = self.asked.len() + self.answers.iter().map(|other| other.parts.len()).sum::<usize>();
+        if waiting >= MAX_RECALLS || of_member >= MAX_OF_MEMBER {
             return refuse(answer, asks, RecallError::Busy);
         }
         self.count += 1;
@@ -102,7 +102,11 @@ impl Recalls {
             }
         }
         packed.seal();
-        self.answers.push_back(Answer { member, packed, sent: 0 });
+        // What a member is told must not be mixed up with the answer before it.
+        match self.answers.iter_mut().find(|other| other.member == member) {
+            Some(answer) => answer.parts.push_back(packed),
+            None => self.answers.push_back(Answer { member, parts: VecDeque::from([packed]), sent: 0 }),
+        }
     }
 }
 
@@ -118,7 +122,7 @@ impl Hub {
     ) {
         self.now = self.now.max(now);
         if let Some(index) = self.recalls.asked.iter().position(|asked| asked.recall == recall) {
-            let asked = self.recalls.asked.swap_remove(index);
+            let asked = self.recalls.asked.remove(index);
             self.recalls.found(asked, outcome);
             self.answer_recalls(out);
         }
@@ -136,12 +140,18 @@ impl Hub {
                 answer.packed = lines;
             }
             let ends = answer.packed.ends();
+            let Some(packed) = answer.parts.front() else { continue };
+            let ends = packed.ends();
             let from = answer.sent.checked_sub(1).map_or(0, |before| ends[before]);
-            let datagram = &answer.packed.body()[from..ends[answer.sent]];
+            let datagram = &packed.body()[from..ends[answer.sent]];
             let sent = out.to_all(&mut core::iter::once(origin), datagram);
             self.stats.answers_dropped += u64::from(sent.is_err());
             answer.sent += 1;
-            if answer.sent < ends.len() {
+            if answer.sent == ends.len() {
+                answer.sent = 0;
+                answer.parts.pop_front();
+            }
+            if !answer.parts.is_empty() {
                 self.recalls.answers.push_back(answer);
             }
         }
@@ -156,5 +166,6 @@ fn refuse(answer: &mut Packed, asks: Asks, error: RecallError) {
     answer.write(&Line::Refused(&alloc::format!("{command}: {error}")));
 }
 
-/// Questions and answers that wait at most; a member has one.
+/// Questions and answers that wait at most, and those of one member: a few may come in one datagram.
 const MAX_RECALLS: usize = 256;
+const MAX_OF_MEMBER: usize = 4;

@@ -75,7 +75,8 @@ fn bar(area: Rect, sight: &Sight<'_>, palette: Palette, buffer: &mut Buffer) {
         return;
     }
     buffer.set_style(area, palette.bar());
-    let room = format!(" #{} ", tame(sight.room));
+    // Until a hub has answered, there is no room to name.
+    let room = if sight.room.is_empty() { String::new() } else { format!(" #{} ", tame(sight.room)) };
     let who = sight.name.map(|name| format!("{} ", tame(name))).unwrap_or_default();
     let hub = format!(" {} ", tame(sight.hub));
     let columns = usize::from(area.width);
@@ -107,7 +108,8 @@ fn side(area: Rect, sight: &Sight<'_>, palette: Palette, buffer: &mut Buffer) {
     let members_height = usize::from(area.height).saturating_sub(rooms_height);
 
     let all = sight.members.len() as u64 + sight.more_members;
-    let mut lines = vec![Line::styled(format!("{all} here"), palette.strong())];
+    let here = if sight.room.is_empty() { String::new() } else { format!("{all} here") };
+    let mut lines = vec![Line::styled(here, palette.strong())];
     let room_for = members_height.saturating_sub(1);
     let hidden = all.saturating_sub(room_for as u64);
     let shown = if hidden > 0 { room_for.saturating_sub(1) } else { room_for };
@@ -167,9 +169,13 @@ fn side(area: Rect, sight: &Sight<'_>, palette: Palette, buffer: &mut Buffer) {
 
 /// The line between what was said and what is being written, which tells how much is below the window.
 fn rule(layout: Layout, screen: &Screen, messages: &Messages<'_>, palette: Palette, buffer: &mut Buffer) {
-    let below = messages.below(usize::from(layout.messages.height), screen.scroll);
+    let height = usize::from(layout.messages.height);
+    let below = messages.below(height, screen.scroll);
     let text = match (screen.scroll, screen.unseen) {
         (Scroll::Bottom, _) => None,
+        _ if messages.is_at_end(height, screen.scroll) => None,
+        // The rest of the entry in the last row alone.
+        (Scroll::Held { .. }, 0) if below == 0 => Some((" ↓ more · Esc ".to_owned(), palette.strong())),
         (Scroll::Held { .. }, 0) => Some((format!(" ↓ {below} below · Esc "), palette.strong())),
         (Scroll::Held { .. }, unseen) => Some((format!(" ↓ {unseen} new · Esc "), palette.warning())),
     };

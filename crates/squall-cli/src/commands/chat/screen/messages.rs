@@ -64,6 +64,11 @@ impl Messages<'_> {
         last.map_or(0, |last| self.transcript.len() - 1 - last.index)
     }
 
+    /// Whether the window shows the end, wherever it is held.
+    pub(crate) fn is_at_end(&self, height: usize, scroll: Scroll) -> bool {
+        scroll.last_row(self, height) == Scroll::Bottom.last_row(self, height)
+    }
+
     fn lines(&self, index: usize) -> Vec<Line<'static>> {
         let entry = self.transcript.get(index);
         let mut lines = Vec::new();

@@ -78,6 +78,10 @@ impl Screen {
     /// Draws a frame.
     pub(crate) fn draw(&mut self, frame: &mut Frame<'_>, sight: &Sight<'_>) {
         self.layout = draw::draw(frame, self, sight);
+        if self.scroll != Scroll::Bottom && !self.layout.messages.is_empty() {
+            // In a larger window the end may be seen of what was scrolled back in.
+            self.scroll(0, sight);
+        }
         if self.is_looking() {
             self.unseen = 0;
         }

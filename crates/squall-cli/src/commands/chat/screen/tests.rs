@@ -239,6 +239,30 @@ fn what_comes_while_reading_further_up_is_counted_and_marked() {
 }
 
 #[test]
+fn a_window_that_shows_the_end_is_at_the_end_and_one_within_an_entry_says_that_there_is_more() {
+    let mut show = Show::new(20, 5);
+    show.transcript.0 = vec![said(1, 0, "alice", "one two three four five six seven eight nine ten")];
+    show.draw();
+    show.press(KeyCode::PageUp, KeyModifiers::NONE);
+    let shown = show.draw();
+    assert!(shown.contains("↓ more · Esc"), "{shown}");
+    show.terminal.backend_mut().resize(60, 16);
+    let shown = show.draw();
+    assert!(!shown.contains("Esc"), "{shown}");
+    show.transcript.0.extend((2..30).map(|id| said(id, 0, "alice", "word")));
+    assert!(!show.draw().contains("Esc"), "it does not follow what comes");
+}
+
+#[test]
+fn no_room_is_shown_before_one_is_known() {
+    let (transcript, mut show) = (Said(Vec::new()), Show::new(70, 8));
+    let Show { screen, terminal, .. } = &mut show;
+    terminal.draw(|frame| screen.draw(frame, &sight(&transcript))).unwrap();
+    let shown: String = terminal.backend().buffer().content.iter().map(|cell| cell.symbol()).collect();
+    assert!(!shown.contains('#') && !shown.contains("here"), "{shown}");
+}
+
+#[test]
 fn what_comes_while_the_user_looks_elsewhere_is_marked_and_calls_them_by_name() {
     let mut show = Show::new(40, 10);
     show.transcript.0 = vec![said(1, 0, "alice", "seen")];
