@@ -1,7 +1,7 @@
 //! What a hub's lines do to a client.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use core::time::Duration;
 
 use super::event::{Entry, Event, How, State, Why};
@@ -11,7 +11,7 @@ use super::recall::{Done, Extent, Purpose};
 use super::typed::NOTHING_KEPT;
 use super::{Client, Kind};
 use crate::chat::history::Recalled;
-use crate::chat::wire::{LAST_MAX, Line, Me, Member, Reason};
+use crate::chat::wire::{LAST_MAX, Line, Me};
 use crate::text::clean;
 use crate::{Origin, Outbox, Time};
 
@@ -76,18 +76,18 @@ impl Client {
                 if room == self.log.room {
                     self.roster.begin(room, members);
                 }
-                self.show(Kind::Who, &format!("{members} in {room}"), now);
+                self.show(Kind::Who, text, now);
             }
             Line::Member(member) => {
                 self.roster.member(now, &member);
                 self.tell_once(Event::Roster);
-                self.show(Kind::Who, &in_words(&member), now);
+                self.show(Kind::Who, text, now);
             }
             Line::More(name) => {
                 if let Some(command) = self.roster.more(name) {
                     self.send_commands(&[command], out);
                 }
-                self.show(Kind::Who, "and more", now);
+                self.show(Kind::Who, text, now);
             }
             Line::Me(me) => self.me(now, &me, text),
             Line::Last { room, messages, after, to } => {
@@ -103,10 +103,6 @@ impl Client {
             Line::Came(name) => self.came(now, name),
             Line::Went { name, reason } => self.went(now, name, &reason),
             Line::Renamed { old, new } => self.renamed(now, old, new),
-            Line::Renamed { old, new } => {
-                self.roster.renamed(old, new);
-                self.renamed(now, old, new);
-            }
             Line::Missed(lines) => {
                 self.tell(Event::TooSlow(lines));
                 self.look_for_gaps(now, GRACE);
@@ -242,7 +238,6 @@ impl Client {
             self.abandon_recall();
             (self.keeps_nothing, self.told_of_nothing) = (false, false);
             self.probes.forget_losses();
-            self.keeps_nothing = false;
             self.tell(Event::HubRestarted);
             self.notice(now, "the hub was started anew".to_string());
         }
@@ -324,50 +319,6 @@ impl Client {
         self.look_for_gaps(now, GRACE);
     }
 
-    fn renamed(&mut self, now: Time, old: &str, new: &str) {
-        let is_own = [old, new].map(Some).contains(&self.label.as_deref());
-        if self.label.as_deref() == Some(old) {
-            self.called(now, new);
-        }
-        self.tell(Event::Renamed(old.to_string(), new.to_string()));
-        if is_own {
-            // Who asked for it is told by the hub's answer.
-            if !self.is_curious(Kind::Name, now) {
-                self.notice(now, format!("you are {new}"));
-            }
-            return;
-        }
-        // Clients give their name in the datagram that they come with: that is one piece of news, not two.
-        let came = format!("{old} came");
-        let mut recent = self.log.entries.iter_mut().rev().take(RECENT);
-        let is_it = |entry: &&mut Entry| entry.how == How::Note && entry.text == came;
-        match recent.find(is_it).filter(|entry| now.since(entry.heard) < MAKES_KNOWN) {
-            Some(entry) => {
-                entry.text = format!("{new} came");
-                let id = entry.id;
-                self.tell(Event::Changed(id));
-            }
-            None => self.notice(now, format!("{old} is now {new}")),
-        }
-    }
-
-    fn went(&mut self, now: Time, name: &str, reason: &Reason<'_>) {
-        self.roster.went(name);
-        let reason = reason.to_string();
-        let how = match &*reason {
-            "quit" => "left".to_string(),
-            "silent" => "is gone: nothing was heard any more".to_string(),
-            "closed" => "is gone: the connection ended".to_string(),
-            "kicked" => "was sent away".to_string(),
-            other => match other.strip_prefix("joined ") {
-                Some(room) => format!("went to {room}"),
-                None => format!("is gone: {other}"),
-            },
-        };
-        self.notice(now, format!("{name} {how}"));
-        self.tell(Event::Went(name.to_string(), reason));
-    }
-
     fn refused(&mut self, now: Time, reason: &str) {
         let about = |command: &str| reason.strip_prefix(command).is_some_and(|rest| rest.starts_with(": "));
         if about("last") || about("find") {
@@ -403,8 +354,6 @@ impl Client {
             Purpose::Find(_) => {
                 self.tell(Event::Refused(reason.to_string()));
                 self.notice(now, reason.to_string());
-                // That is the answer.
-                return self.go_on(now);
             }
             Purpose::Reconcile { .. } => self.log.restart(self.last),
             Purpose::Fill { to, .. } => {
@@ -441,18 +390,6 @@ impl Client {
     }
 }
 
-/// A member of a list, for people.
-fn in_words(member: &Member<'_>) -> String {
-    let mut words = format!("{}  {}  heard {} s ago", member.name, member.via, member.idle.as_secs());
-    if let Some(loss) = member.loss {
-        words += &format!("  {:.1} % lost", loss * 100.0);
-    }
-    if let Some(limit) = member.limit {
-        words += &format!("  may be silent for {} s", limit.as_secs());
-    }
-    words
-}
-
 /// Whether numbers of messages are such as a hub can have come to: a message each nanosecond for a century.
 fn is_possible(line: &Line<'_>) -> bool {
     let number = match *line {
@@ -464,9 +401,6 @@ fn is_possible(line: &Line<'_>) -> bool {
     number < 1 << 62
 }
 
-/// How long after its coming a member's first name belongs to that, and among how many entries it is looked for.
-const MAKES_KNOWN: Duration = Duration::from_secs(2);
-const RECENT: usize = 16;
 /// How long what is missing may be only late.
 const GRACE: Duration = Duration::from_millis(300);
 /// How long a hub is left alone that has too many questions.

@@ -32,6 +32,8 @@ pub(super) struct Relay {
     /// How many batches were begun: a sender's texts in the present one are behind its commands' answers.
     fills: u64,
     stopping: bool,
+    /// The room that is being looked at.
+    visited: Option<u16>,
     /// A message in the form with numbers, while it is written.
     numbered: String,
     /// A line of a command, while it is carried out.
@@ -73,6 +75,7 @@ impl Relay {
             readers_first: false,
             fills: 0,
             stopping: false,
+            visited: None,
             numbered: String::new(),
             command: String::new(),
             line: Vec::new(),
@@ -137,6 +140,13 @@ impl Hub {
     pub(super) fn pump(&mut self, now: Time, out: &mut Outbox) {
         self.relay.round = self.relay.per_call;
         self.senders.shares.begin_turn();
+        if let Some(index) = self.relay.visited.take()
+            && let Some(room) = self.rooms.get_mut(index)
+        {
+            // Something panicked there, which its driver has told; the others in it are heard again.
+            room.active = false;
+            self.relay.wake(&mut self.rooms, index);
+        }
         // In turn, or those that read would wait for as long as others speak.
         self.relay.readers_first = !self.relay.readers_first;
         if self.relay.readers_first {
@@ -145,7 +155,9 @@ impl Hub {
         }
         while self.relay.round > 0 && self.has_room(out) {
             let Some(index) = self.relay.active.pop_front() else { break };
+            self.relay.visited = Some(index);
             let visit = self.visit(now, index, out);
+            self.relay.visited = None;
             self.relay.round = self.relay.round.saturating_sub(1);
             match visit {
                 Visit::Done => {

@@ -266,6 +266,9 @@ fn what_is_found_comes_with_line_feeds_to_who_asked_for_them() {
     assert!(raw.iter().all(|datagram| datagram.ends_with('\n')));
     let raw = bench.raw(2);
     assert!(raw.last().is_some_and(|last| last.starts_with("* last") && last.ends_with(": hi\n")), "{raw:?}");
+}
+
+#[test]
 fn a_member_may_ask_several_things_at_once_and_is_answered_one_after_the_other() {
     let mut bench = Bench::with_history(HubConfig::default(), Box::new(Kept::default()));
     bench.say(&[(1, "/find a\n/find b\n/find c\n/find d\n/find e")]);
