@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -255,6 +256,25 @@ class Wire(ChatCase):
             finally:
                 nc.kill()
                 nc.communicate()
+
+    @needs_nc
+    def test_who_types_a_command_into_nc_has_its_lines_ended_and_nobody_else(self):
+        node = self.chat()
+        udp = self.member(node)
+        host, port = node.address("chat")
+        nc = subprocess.Popen(["nc", "-u", host, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            talk = {b"/name bob\n": b"* name bob\n", b"hi\n": b"ack bob: hi\n", b"/lines off\n": b"* lines off"}
+            for typed, line in talk.items():
+                nc.stdin.write(typed)
+                nc.stdin.flush()
+                self.assertEqual(os.read(nc.stdout.fileno(), 2000), line)
+        finally:
+            nc.kill()
+            nc.communicate()
+        self.assertEqual(udp.recv(2000), b"ack bob: hi")
+        udp.send(b" hi \n")
+        self.assertEqual(udp.recv(2000), b"ack hi")
 
 
 def knock(address, node, to):
@@ -532,6 +552,21 @@ class Operator(ChatCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(f"user {NOBODY} may give no orders", done.stderr)
         self.assertIsNone(node.process.poll())
+
+    def test_orders_are_taken_again_after_descriptors_ran_out(self):
+        node = self.chat()
+        limits = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        # The wait for the first one has its descriptor already.
+        for _ in range(2):
+            operator = socket.socket(socket.AF_UNIX)
+            self.addCleanup(operator.close)
+            operator.settimeout(PATIENCE)
+            operator.connect(node.control)
+            operator.sendall(b'{"do":"node"}\n')
+        until(lambda: "no orders can be taken now" in node.log(), "the log says so")
+        resource.prlimit(node.pid, resource.RLIMIT_NOFILE, limits)
+        self.assertIn(f'"pid":{node.pid},'.encode(), operator.recv(2000))
 
     def test_a_stream_of_counts_ends_with_the_node(self):
         node = self.chat()

@@ -1,12 +1,15 @@
 """`squall chat` on a terminal, beside the node and beside an old client: what is on the screen."""
 
+import fcntl
 import os
 import re
 import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import unittest
 
 from harness import PATIENCE, SQUALL, TestCase, until
@@ -236,6 +239,32 @@ class Terminal(TestCase):
         pane.shows("^ready>$")
         pane.say("stty -a | grep -o '[-]*icanon'")
         pane.shows("^icanon")
+
+    def test_a_second_signal_ends_it_though_its_terminal_takes_nothing_any_more(self):
+        node = self.hub()
+        ours, theirs = os.openpty()
+        self.addCleanup(os.close, ours)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 200, 500, 0, 0))
+        command = [SQUALL, "chat", node.row("chat").uri, "--name", "alice"]
+        chat = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+        self.addCleanup(chat.wait)
+        self.addCleanup(chat.kill)
+        modes = termios.tcgetattr(theirs)
+        until(lambda: termios.tcgetattr(theirs)[3] != modes[3], "it has the terminal")
+        old = self.udp(node.address("chat"))
+        # Nobody reads what it draws, until the terminal takes no more.
+        waiting = []
+        def is_stuck():
+            old.send(os.urandom(300).hex().encode())
+            waiting.append(fcntl.ioctl(ours, termios.FIONREAD, bytes(4)))
+            return len(waiting) > 50 and len(set(waiting[-50:])) == 1
+        until(is_stuck, "its terminal is full")
+        chat.send_signal(signal.SIGTERM)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            chat.wait(0.5)
+        chat.send_signal(signal.SIGTERM)
+        self.assertEqual(chat.wait(PATIENCE), 130)
+        self.assertEqual(termios.tcgetattr(theirs)[3], modes[3])
 
     def test_ctrl_c_and_ctrl_d_leave_and_the_hub_knows(self):
         node = self.hub()

@@ -57,6 +57,11 @@ fn acts_on_a_terminal(character: char) -> bool {
     }
 }
 
+/// Whether whoever runs this wants no colours (<https://no-color.org>).
+pub(crate) fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

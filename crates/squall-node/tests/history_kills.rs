@@ -24,6 +24,8 @@ use squall_node::chat::history::{Place, Store, StoreConfig, Warning};
 const ROOMS: [&str; 3] = ["lobby", "kitchen", "harbour"];
 /// What tells a process that it is the child, and which file it writes.
 const CHILD: &str = "SQUALL_KILLS_FILE";
+/// Whether the child pauses between what it says.
+const SLOW: &str = "SQUALL_KILLS_SLOW";
 /// Small: the oldest are removed in most rounds.
 const SIZE: u64 = 3 << 20;
 const LONG: Duration = Duration::from_secs(60);
@@ -53,7 +55,9 @@ fn main() {
     let mut round = 0;
     // On a slow machine it takes more of them until there is anything to remove.
     while round < rounds || (round < 20 * rounds && (sums.removed == 0 || sums.most_indexed == 0)) {
-        kill_once(&path, round, Duration::from_micros(random.below(80_000)), &mut sums);
+        // In a rush nothing is indexed, and else a little ten times a second.
+        let longest = if is_slow(round) { 400_000 } else { 80_000 };
+        kill_once(&path, round, Duration::from_micros(random.below(longest)), &mut sums);
         round += 1;
     }
     println!(
@@ -83,9 +87,15 @@ struct Sums {
     last: HashMap<String, u64>,
 }
 
+/// Whether the child talks as people do.
+fn is_slow(round: u64) -> bool {
+    round % 2 == 1
+}
+
 fn kill_once(path: &Path, round: u64, after: Duration, sums: &mut Sums) {
     let mut child = Command::new(env::current_exe().expect("this program"))
         .env(CHILD, path)
+        .env(SLOW, is_slow(round).to_string())
         .stdout(Stdio::piped())
         .spawn()
         .expect("a child");
@@ -157,6 +167,7 @@ fn child(path: &Path) -> ! {
     let config = StoreConfig::new(Place::File(path.into())).size(Some(SIZE)).on_warning(warn);
     // A short period: more commits to be met.
     let config = config.period(Duration::from_millis(3));
+    let pause = env::var(SLOW).is_ok_and(|slow| slow == "true");
     let (mut history, handle) = Store::open(config, |_, _| {}).unwrap_or_else(|error| {
         println!("trouble {error}");
         std::process::exit(1);
@@ -188,6 +199,9 @@ fn child(path: &Path) -> ! {
             if stats.kept - stats.written > 4_000 {
                 thread::sleep(Duration::from_millis(1));
                 continue;
+            }
+            if pause {
+                thread::sleep(Duration::from_millis(30));
             }
             for _ in 0..200 {
                 turn += 1;

@@ -49,6 +49,11 @@ fn texts(sim: &Sim, host: Host<Client>) -> Vec<String> {
     said.map(|entry| format!("{}: {}", entry.name, entry.text)).collect()
 }
 
+fn notes(sim: &Sim, host: Host<Client>) -> Vec<String> {
+    let notes = sim.machine(host).messages().iter().filter(|entry| entry.how == How::Note);
+    notes.map(|entry| entry.text.clone()).collect()
+}
+
 fn weather(text: &str) -> Weather {
     text.parse().expect("it is weather")
 }
@@ -288,15 +293,8 @@ fn what_is_typed_is_done_and_its_answers_are_shown() {
         sim.run_for(SECOND);
     }
     assert_eq!(texts(&sim, ann), ["ann: hello", "ann: /shrug"]);
-    let notes: Vec<_> = sim
-        .machine(ann)
-        .messages()
-        .iter()
-        .filter(|entry| entry.how == How::Note)
-        .map(|entry| &*entry.text)
-        .collect();
+    let notes = notes(&sim, ann);
     for begin in [
-        "you are in lobby",
         "you are anna",
         "1 in lobby",
         "anna  udp  heard 0 s ago",

@@ -118,13 +118,13 @@ impl Obey for Operator {
 impl ChatRemote {
     /// Tells the members, some at a time, so that the hub does not wait for whoever reads.
     fn members(&self, room: Option<&str>, tell: &mut dyn FnMut(Answer) -> io::Result<()>) -> io::Result<()> {
-        let (mut count, mut told) = (0, 0);
+        let (mut count, mut next) = (0, 0);
         loop {
             let wanted = room.map(str::to_owned);
             let page = self.hub.ask(move |chat, now, _| {
                 let known =
                     wanted.as_ref().is_none_or(|room| chat.hub.rooms().any(|view| view.name == *room));
-                let page: Vec<MemberView> = chat.hub.members(now).skip(told).take(PAGE).collect();
+                let page: Vec<(u32, MemberView)> = chat.hub.members_from(now, next).take(PAGE).collect();
                 (known, page)
             });
             let (known, page) = match page {
@@ -134,9 +134,10 @@ impl ChatRemote {
             if !known && count == 0 {
                 return tell(Answer::Error("there is no such room".into()));
             }
-            told += page.len();
             let last = page.len() < PAGE;
-            for member in page.iter().filter(|member| room.is_none_or(|room| member.room == room)) {
+            next = page.last().map_or(next, |(place, _)| place + 1);
+            let wanted = page.iter().filter(|(_, member)| room.is_none_or(|room| member.room == room));
+            for (_, member) in wanted {
                 tell(Answer::Member(row(member)))?;
                 count += 1;
             }
@@ -174,7 +175,7 @@ impl ChatRemote {
         let network = parse_network(text)?;
         let kept = self.store.unban(&network.to_string());
         let held = self.hub.ask(move |chat, _, _| chat.hub.unban(network)).map_err(failure)?;
-        if held || kept { Ok(Done::bans(1)) } else { Err(format!("{network} is not banned; see ban --list")) }
+        if held || kept { Ok(Done::bans(1)) } else { Err(format!("{network} is not banned")) }
     }
 
     fn bans(&self, tell: &mut dyn FnMut(Answer) -> io::Result<()>) -> io::Result<()> {

@@ -118,6 +118,7 @@ pub(super) fn history_counts(stats: &history::Stats) -> Vec<(&'static str, u64)>
         ("written", stats.written),
         ("batches", stats.batches),
         ("indexed", stats.indexed),
+        ("swept", stats.swept),
         ("expired", stats.expired),
         ("trimmed", stats.trimmed),
         ("lost", stats.lost),

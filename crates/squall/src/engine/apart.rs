@@ -48,9 +48,9 @@ impl Aparts {
         self.due
     }
 
-    /// Whether the peer `origin` of the endpoint `token` is one of them, and stays.
+    /// Whether the peer `origin` of the endpoint `token` is one of them at the address that it was heard at, and stays.
     pub(crate) fn contains(&self, token: usize, origin: &Origin) -> bool {
-        self.all.iter().any(|apart| apart.token == token && apart.origin.peer == origin.peer && !apart.over)
+        self.all.iter().any(|apart| apart.token == token && apart.origin == *origin && !apart.over)
     }
 
     /// Whether another can be opened now. Where as many as may are open, the quietest makes room, unless all of
@@ -142,3 +142,31 @@ const AT_LEAST: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// The receive buffer asked for: some eighty small datagrams.
 pub(crate) const BUFFER: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use squall_proto::{Peer, Transport};
+    use squall_socket::{Family, Kind};
+
+    use super::*;
+
+    #[test]
+    fn a_peer_is_apart_at_the_address_that_it_was_heard_at() {
+        let at = |local: &str| Origin {
+            peer: Peer::Ip("127.0.0.1:4000".parse().unwrap()),
+            local: Some(local.parse::<SocketAddr>().unwrap()),
+            transport: Transport::Udp,
+            validated: true,
+        };
+        let socket = Socket::open(Family::V4, Kind::Datagram).unwrap();
+        let mut apart = Aparts::new();
+        apart.push(Time::ZERO, 0, at("127.0.0.1:9999"), socket);
+        assert!(apart.contains(0, &at("127.0.0.1:9999")));
+        assert!(!apart.contains(1, &at("127.0.0.1:9999")), "another endpoint");
+        assert!(!apart.contains(0, &at("127.0.0.2:9999")), "what it sends there comes to the common socket");
+        apart.all[0].over = true;
+        assert!(!apart.contains(0, &at("127.0.0.1:9999")), "it is about to end");
+    }
+}

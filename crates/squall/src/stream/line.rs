@@ -84,6 +84,11 @@ impl Line {
         self.lock().closing
     }
 
+    /// Whether the protocol was told to write no more, and will be told when it may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lock().full
+    }
+
     /// For the task: takes what waits to be written into `bytes`, which is empty, and tells whether the
     /// connection is to end after it.
     pub(crate) fn take(&self, bytes: &mut Vec<u8>) -> bool {
@@ -151,7 +156,10 @@ mod tests {
         assert_eq!(bytes.len(), 3 * (FULL / 2 + 1));
         assert!(!line.written(FULL), "half a queue and more waits");
         assert!(line.written(bytes.len() - FULL));
+        assert!(!line.is_full());
         assert_eq!(line.put(b"x"), Put::Taken);
+        assert_eq!(line.put(&vec![b'x'; FULL]), Put::Filled);
+        assert!(line.is_full(), "what was told of it before holds no more");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The client without a terminal: lines in, lines out.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
@@ -14,6 +13,7 @@ use squall::socket::Waker;
 use super::orders::Order;
 use super::perform::{Answer, perform};
 use super::print::Printer;
+use super::receipts::Receipts;
 use super::session::Session;
 use super::words;
 use crate::exit::Exit;
@@ -34,7 +34,7 @@ pub(super) fn run(session: Session, printer: Printer, stay: bool) -> Result<Exit
         was_online: false,
         awaited: None,
         progress: Instant::now(),
-        told: BTreeMap::new(),
+        receipts: Receipts::default(),
         refused: 0,
     };
     let exit = lines.run(&signals);
@@ -55,8 +55,7 @@ struct Lines {
     awaited: Option<(Awaited, Instant)>,
     /// When something last happened that brought the end nearer.
     progress: Instant,
-    /// Own messages whose end was told, and whether that was that they have no receipt, which may yet come.
-    told: BTreeMap<u64, bool>,
+    receipts: Receipts,
     refused: u64,
 }
 
@@ -191,17 +190,9 @@ impl Lines {
                     How::Delivered(_) | How::Refused(_) => false,
                     _ => return Ok(()),
                 };
-                // By the time that it is told of, a message may have changed more than once.
-                let before = self.told.remove(id);
-                if is_missing || before.is_none_or(|was_missing| was_missing) {
-                    if before != Some(is_missing) {
-                        self.printer.receipt(room, message)?;
-                    }
+                if self.receipts.note(*id, is_missing) {
+                    self.printer.receipt(room, message)?;
                     self.refused += u64::from(matches!(message.how, How::Refused(_)));
-                }
-                self.told.insert(*id, is_missing);
-                if self.told.len() > TOLD {
-                    self.told.pop_first();
                 }
                 self.progress = Instant::now();
             }
@@ -260,8 +251,7 @@ impl Lines {
 
     /// How it ends, with a word about what has no receipt.
     fn exit(&self) -> Exit {
-        let missing = self.told.values().filter(|is_missing| **is_missing).count() as u64
-            + self.session.client.pending() as u64;
+        let missing = self.receipts.missing() + self.session.client.pending() as u64;
         if missing > 0 {
             let messages = if missing == 1 { "message has" } else { "messages have" };
             return Exit::NoAnswer.with(format_args!("{missing} {messages} no receipt"));
@@ -348,8 +338,6 @@ const AT_ONCE: usize = 32;
 /// the system says that nobody is there.
 const TRIES: u32 = 3;
 const REFUSED: u32 = 2;
-/// Own messages whose end is remembered.
-const TOLD: usize = 4096;
 /// How long receipts are waited for when the input has ended and nothing comes.
 const RECEIPTS: Duration = Duration::from_secs(3);
 /// How long the answer to a command may take.

@@ -36,7 +36,8 @@ struct Opened {
     socket: Socket,
     /// How many addresses the hub has.
     addresses: usize,
-    /// Whether anything came.
+    /// Whether anything was sent, and came.
+    has_sent: bool,
     has_heard: bool,
 }
 
@@ -65,6 +66,15 @@ impl Link {
 
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))
+    }
+
+    /// Whether nothing was sent since it was opened, or is being opened.
+    pub(super) fn is_fresh(&self) -> bool {
+        match &self.state {
+            State::Closed => false,
+            State::Opening(_) => true,
+            State::Open(opened) => !opened.has_sent,
+        }
     }
 
     /// Whether bytes wait that the socket did not take.
@@ -120,6 +130,7 @@ impl Link {
     pub(super) fn send(&mut self, bytes: &[u8]) -> Option<Event> {
         let is_stream = self.is_stream();
         let State::Open(opened) = &mut self.state else { return None };
+        opened.has_sent = true;
         if is_stream {
             if self.unsent.len() + bytes.len() > UNSENT {
                 return Some(Event::Lost("the hub reads nothing any more".to_owned()));
@@ -196,7 +207,7 @@ fn connect(uri: &Uri, family: IpFamily, turn: usize) -> Result<Opened, String> {
     for place in 0..if is_stream { count } else { 1 } {
         let address = addresses[(turn + place) % count];
         match connect_to(address, is_stream) {
-            Ok(socket) => return Ok(Opened { socket, addresses: count, has_heard: false }),
+            Ok(socket) => return Ok(Opened { socket, addresses: count, has_sent: false, has_heard: false }),
             Err(error) => failure = in_words(&error),
         }
     }

@@ -7,12 +7,14 @@ mod link;
 mod orders;
 mod perform;
 mod print;
+mod receipts;
 mod screen;
 mod session;
 mod terminal;
 mod words;
 
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 
 use clap::Args;
 use squall::chat::client::ClientConfig;
@@ -126,8 +128,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
 /// Whether nobody but this machine is asked.
 fn is_loopback(uri: &Uri) -> bool {
     let text = uri.to_string();
-    let host = text.split_once("://").map_or("", |(_, host)| host);
-    uri.unix().is_some() || ["127.", "localhost:", "[::1]:"].iter().any(|local| host.starts_with(local))
+    let place = text.split_once("://").and_then(|(_, place)| place.rsplit_once(':'));
+    let host = place.map_or("", |(host, _)| host.trim_matches(['[', ']']));
+    let is_local = |ip: IpAddr| ip.to_canonical().is_loopback();
+    uri.unix().is_some() || host == "localhost" || host.parse().is_ok_and(is_local)
 }
 
 impl Arguments {
@@ -162,3 +166,27 @@ impl Arguments {
 
 /// Messages from before that are shown on a terminal.
 const HISTORY: u32 = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_its_addresses_and_not_by_what_begins_like_one() {
+        for (hub, is_local) in [
+            ("127.0.0.1", true),
+            ("tcp://127.8.9.10:1", true),
+            ("[::1]", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("localhost", true),
+            ("unix:/run/chat.sock", true),
+            ("127.example.org", false),
+            ("localhost.example.org", false),
+            ("192.0.2.1", false),
+            ("[2001:db8::1]", false),
+        ] {
+            let uri = Uri::parse(hub, Transport::Udp, Some(9999)).unwrap();
+            assert_eq!(is_loopback(&uri), is_local, "{hub}");
+        }
+    }
+}

@@ -67,7 +67,7 @@ impl Order {
             "me" => Order::Me,
             "help" => Order::Help,
             "quit" | "exit" => Order::Leave,
-            "numbers" | "watch" => return Err(format!("/{word}: this client does that by itself")),
+            "numbers" | "lines" | "watch" => return Err(format!("/{word}: this client does that by itself")),
             _ => {
                 return Err(format!(
                     "/{word}: no such command; /help tells which there are, // sends a slash"

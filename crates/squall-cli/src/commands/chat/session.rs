@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use squall::chat::client::{Client, ClientConfig, Event, State};
 use squall::chat::wire::Name;
 use squall::framing::{Deframer, Framing};
@@ -22,6 +23,8 @@ pub(super) struct Session {
     outbox: Outbox,
     /// Datagrams that wait for the link to be opened.
     waiting: VecDeque<Vec<u8>>,
+    /// The datagram of the last attempt, for each of the hub's addresses.
+    attempt: Vec<u8>,
     deframer: Deframer,
     hub: Origin,
     epoch: Instant,
@@ -41,8 +44,7 @@ impl Session {
         let transport = uri.transport();
         // The link decides who the hub is; to the machine it is one peer, wherever its name leads.
         let hub = Origin { peer: Peer::Conn(0), local: None, transport, validated: true };
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let config = config.epoch_millis(since_1970.as_millis() as u64).seed(squall::seed());
+        let config = config.epoch_millis(unix_millis()).seed(squall::seed());
         let mut session = Self {
             client: Client::new(config, (!transport.is_stream()).then_some(hub)),
             link: Link::new(uri, family, waker.clone(), LINK),
@@ -51,6 +53,7 @@ impl Session {
             ready: Vec::new(),
             outbox: Outbox::with_limits(OUTBOX, OUTBOX / 16),
             waiting: VecDeque::new(),
+            attempt: Vec::new(),
             deframer: deframer(),
             hub,
             epoch: Instant::now(),
@@ -105,6 +108,8 @@ impl Session {
     /// # Errors
     /// The system's, where there can be no new link.
     pub(super) fn turn(&mut self) -> io::Result<()> {
+        // The session's clock stands still while the machine sleeps.
+        self.client.set_calendar(self.now(), unix_millis());
         if let Some(event) = self.link.look(&mut self.poller) {
             self.linked(event)?;
         }
@@ -138,7 +143,15 @@ impl Session {
         }
         let now = self.now();
         if self.client.poll_timeout().is_some_and(|due| due <= now) {
-            self.call(|client, now, out| client.handle_timeout(now, out))?;
+            let before = attempt(&self.client);
+            self.client.handle_timeout(now, &mut self.outbox);
+            let attempt = attempt(&self.client);
+            // Its name may lead elsewhere by now, and it may have another address. What the attempt says goes there: an
+            // answer would not find a socket that is closed for another.
+            if attempt != before && attempt >= 2 && !self.link.is_stream() && !self.link.is_fresh() {
+                self.link.open(&mut self.poller)?;
+            }
+            self.deliver()?;
         }
         Ok(())
     }
@@ -166,11 +179,6 @@ impl Session {
             let Some(event) = self.client.poll_event() else { return Ok(None) };
             match &event {
                 Event::Connect => self.link.open(&mut self.poller)?,
-                // Its name may lead elsewhere by now, and it may have another address.
-                Event::State(State::Connecting { attempt: 2.., .. }) if !self.link.is_stream() => {
-                    self.link.open(&mut self.poller)?;
-                    return Ok(Some(event));
-                }
                 Event::Refused(why) => {
                     let why = why.clone();
                     self.vary(&why);
@@ -235,6 +243,9 @@ impl Session {
                 } else if goes_on {
                     // Another of its addresses is asked the same at once.
                     self.link.open(&mut self.poller)?;
+                    if attempt(&self.client) > 0 && !self.attempt.is_empty() {
+                        self.waiting.push_back(self.attempt.clone());
+                    }
                 } else {
                     self.client.unreachable(&why);
                     if !self.link.is_stream() && was_open {
@@ -249,7 +260,12 @@ impl Session {
     /// Sends what the machine has written.
     fn deliver(&mut self) -> io::Result<()> {
         let mut lost = None;
+        let is_attempt = attempt(&self.client) > 0;
         for frame in self.outbox.frames() {
+            if is_attempt && !self.link.is_stream() {
+                self.attempt.clear();
+                self.attempt.extend_from_slice(frame.payload);
+            }
             if self.link.is_stream() {
                 let mut line = frame.payload.to_vec();
                 line.push(b'\n');
@@ -270,6 +286,19 @@ impl Session {
             Some(event) => self.linked(event),
             None => Ok(()),
         }
+    }
+}
+
+/// The present in milliseconds since 1970-01-01T00:00Z.
+fn unix_millis() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+/// Which attempt to reach the hub is made; 0 while it is there.
+fn attempt(client: &Client) -> u32 {
+    match client.state() {
+        State::Connecting { attempt, .. } => *attempt,
+        _ => 0,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 use std::panic;
+use std::process;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
 
 use ratatui::Terminal;
@@ -21,6 +22,8 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use squall::socket::Waker;
+
+use crate::exit::Exit;
 
 /// What a terminal shows its user through, until it is dropped.
 pub(super) struct Screenful {
@@ -97,7 +100,8 @@ pub(super) enum Happened {
     Continued,
 }
 
-/// Tells what is typed and which signals come, each by a thread of its own.
+/// Tells what is typed and which signals come, each by a thread of its own. A second signal to end ends the program at
+/// once.
 ///
 /// # Errors
 /// The system's.
@@ -105,16 +109,21 @@ pub(super) fn listen(tell: &SyncSender<Happened>, waker: &Waker) -> io::Result<(
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
     let (to, wake) = (tell.clone(), waker.clone());
     let wait = move || {
+        let mut is_to_end = false;
         for signal in signals.forever() {
             let happened = match signal {
                 SIGTSTP => Happened::Stop,
                 SIGCONT => Happened::Continued,
+                // Whoever should end is stuck in a terminal that takes nothing any more.
+                _ if std::mem::replace(&mut is_to_end, true) => end_at_once(),
                 _ => Happened::End,
             };
-            if to.send(happened).is_err() {
-                return;
+            match to.try_send(happened) {
+                Ok(()) => wake.wake(),
+                Err(TrySendError::Full(Happened::End)) => end_at_once(),
+                Err(TrySendError::Full(_)) => {}
+                Err(TrySendError::Disconnected(_)) => return,
             }
-            wake.wake();
         }
     };
     thread::Builder::new().name("squall-signals".into()).spawn(wait)?;
@@ -160,6 +169,12 @@ fn give_back() {
         );
         let _ = disable_raw_mode();
     }
+}
+
+/// Ends without a word to the terminal but for its modes, which can always be set.
+fn end_at_once() -> ! {
+    let _ = disable_raw_mode();
+    process::exit(Exit::Interrupted.code().into())
 }
 
 /// A panic's message is to be read, and the shell to be used.

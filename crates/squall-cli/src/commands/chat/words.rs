@@ -66,9 +66,8 @@ pub(super) fn neighbour(neighbour: &Neighbour, now: Time) -> String {
 /// Whether a member was heard of within the time that it usually takes.
 pub(super) fn is_present(neighbour: &Neighbour, now: Time) -> bool {
     // A stream lives as long as its connection, and somebody without heartbeats as long as the hub keeps them.
-    let (Some(every), Some(limit)) = (neighbour.every, neighbour.limit) else { return true };
+    let (Some(every), Some(_)) = (neighbour.every, neighbour.limit) else { return true };
     // The list is asked for only now and then; what is older than it says nothing.
-    let _ = limit;
     now.since(neighbour.heard) < every * 3 + LIST
 }
 

@@ -69,7 +69,11 @@ impl Console {
 
     /// Shows what the node does now.
     pub(super) fn tick(&self) {
-        let Some(operator) = self.lock().operator.clone() else { return };
+        let operator = {
+            let state = self.lock();
+            state.operator.clone().filter(|_| state.live)
+        };
+        let Some(operator) = operator else { return };
         // Asked without the lock: the log must not wait for the hub.
         let Some(now) = operator.stats() else { return };
         let mut state = self.lock();

@@ -9,6 +9,7 @@ use squall::{Peer, Refusal, Request, Verdict, text::sanitize};
 use tracing::{error, info};
 
 use super::console::Console;
+use crate::output::no_color;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogForm {
@@ -76,9 +77,4 @@ fn said(service: &str, payload: &[u8]) -> String {
         Ok(message) if is_coap(service) => sanitize(message.to_string().as_bytes()).max_len(1000).to_string(),
         _ => format!("\"{}\"", sanitize(payload).quoted().max_len(200)),
     }
-}
-
-/// Whether whoever runs this wants no colours (<https://no-color.org>).
-fn no_color() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

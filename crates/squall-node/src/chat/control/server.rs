@@ -4,12 +4,13 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use squall::socket::unix::SocketFile;
 use squall::socket::{Socket, process};
+use tracing::warn;
 
 use super::place::Listener;
 use super::{Answer, Done, Order};
@@ -33,6 +34,7 @@ pub(crate) struct ControlServer {
     // Dropped before the socket, as its documentation wants.
     file: Option<SocketFile>,
     path: PathBuf,
+    has_ended: Arc<AtomicBool>,
 }
 
 impl ControlServer {
@@ -43,10 +45,11 @@ impl ControlServer {
     pub(crate) fn start(listener: Listener, operator: Arc<dyn Obey>) -> io::Result<Self> {
         let Listener { socket, file } = listener;
         let (socket, path) = (Arc::new(socket), file.path().to_owned());
-        let accepting = Arc::clone(&socket);
-        let accept = move || accept(&accepting, &operator);
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let (accepting, ended) = (Arc::clone(&socket), Arc::clone(&has_ended));
+        let accept = move || accept(&accepting, &ended, &operator);
         thread::Builder::new().name("squall-control".into()).spawn(accept)?;
-        Ok(Self { socket, file: Some(file), path })
+        Ok(Self { socket, file: Some(file), path, has_ended })
     }
 
     /// Where it takes them.
@@ -58,14 +61,30 @@ impl ControlServer {
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.file = None;
+        self.has_ended.store(true, Ordering::Release);
         // Ends the wait for connections; where it does not, the process's end will.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
-fn accept(socket: &Socket, operator: &Arc<dyn Obey>) {
+fn accept(socket: &Socket, has_ended: &AtomicBool, operator: &Arc<dyn Obey>) {
     let busy = Arc::new(AtomicUsize::new(0));
-    while let Ok((connection, _)) = socket.accept() {
+    let mut is_told = false;
+    loop {
+        let connection = match socket.accept() {
+            Ok((connection, _)) => connection,
+            Err(_) if has_ended.load(Ordering::Acquire) => return,
+            Err(problem) => {
+                // Without descriptors the next would fail as well, for as long as none is closed: it is tried again,
+                // and told once.
+                if !std::mem::replace(&mut is_told, true) {
+                    warn!("no orders can be taken now: {problem}");
+                }
+                thread::sleep(PAUSE);
+                continue;
+            }
+        };
+        is_told = false;
         if let Err(reason) = admit(&connection) {
             let _ = send(&connection, &Answer::Error(reason));
             continue;
@@ -78,7 +97,7 @@ fn accept(socket: &Socket, operator: &Arc<dyn Obey>) {
         let (operator, own) = (Arc::clone(operator), Arc::clone(&busy));
         let converse = move || {
             // Whoever has gone needs no answer.
-            let _ = converse(&connection, &*operator);
+            let _ = converse(&connection, &*operator, PATIENCE);
             own.fetch_sub(1, Ordering::Relaxed);
         };
         if thread::Builder::new().name("squall-operator".into()).spawn(converse).is_err() {
@@ -103,8 +122,9 @@ fn admit(connection: &Socket) -> Result<(), String> {
     }
 }
 
-fn converse(connection: &Socket, operator: &dyn Obey) -> io::Result<()> {
-    connection.set_read_timeout(Some(PATIENCE))?;
+/// Obeys until the operator goes, or is silent for longer than `patience`.
+pub(super) fn converse(connection: &Socket, operator: &dyn Obey, patience: Duration) -> io::Result<()> {
+    connection.set_read_timeout(Some(patience))?;
     let mut lines = BufReader::new(connection);
     let mut line = Vec::new();
     loop {
@@ -124,9 +144,9 @@ fn converse(connection: &Socket, operator: &dyn Obey) -> io::Result<()> {
             Ok(Order::Stop) => {
                 send(connection, &Answer::Done(Done::default()))?;
                 operator.stop();
-                // The connection ends with the process, so that the peer knows when it is over.
-                let _ = lines.read(&mut [0]);
-                return Ok(());
+                // The connection ends with the process, however long that takes, so that the peer knows when it is over.
+                connection.set_read_timeout(None)?;
+                return io::copy(&mut lines, &mut io::sink()).map(drop);
             }
             Ok(order) => {
                 let mut out = io::BufWriter::with_capacity(BUFFER, connection);
@@ -154,4 +174,6 @@ const LONGEST: u64 = 64 * 1024;
 const CONNECTIONS: usize = 8;
 /// How long an operator may be silent, or not read.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// When a connection is accepted anew that could not be.
+const PAUSE: Duration = Duration::from_millis(100);
 const BUFFER: usize = 64 * 1024;

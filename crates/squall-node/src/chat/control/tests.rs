@@ -4,6 +4,10 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use squall::socket::{Kind, Socket};
 
 use super::*;
 
@@ -62,7 +66,7 @@ fn orders_are_answered_one_after_the_other() {
     assert_eq!(refused.to_string(), "Bans");
     client.give(&Order::Stop, |_| Ok(())).unwrap();
     // The connection stays open until the process ends, or the operator goes.
-    assert!(!client.wait_for_end(std::time::Duration::from_millis(1)));
+    assert!(!client.wait_for_end(Duration::from_millis(1)));
     assert!(fake.stopped.load(Ordering::SeqCst));
 }
 
@@ -98,4 +102,22 @@ fn a_node_that_has_ended_is_absent() {
     let error = Client::connect(&path).unwrap_err();
     assert!(error.is_absence(), "{error}");
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn who_stopped_a_node_is_told_when_it_has_ended_however_long_that_takes() {
+    let (ours, theirs) = Socket::pair(Kind::Stream).unwrap();
+    let patience = Duration::from_millis(10);
+    let node = thread::spawn(move || server::converse(&theirs, &Fake::default(), patience));
+    (&ours).write_all(b"{\"do\":\"stop\"}\n").unwrap();
+    ours.set_read_timeout(Some(patience * 20)).unwrap();
+    let mut lines = BufReader::new(&ours);
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert_eq!(line, "{\"done\":{}}\n");
+    // No end of the connection, though the node's patience was over long ago.
+    line.clear();
+    assert!(lines.read_line(&mut line).is_err(), "the connection ended");
+    ours.shutdown(std::net::Shutdown::Both).unwrap();
+    node.join().unwrap().unwrap();
 }

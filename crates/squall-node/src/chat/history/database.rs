@@ -100,6 +100,24 @@ pub(super) fn is_damage_of_index(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|failure| failure.extended_code == rusqlite::ffi::SQLITE_CORRUPT_VTAB)
 }
 
+/// Whether an error is the disk's, the memory's or another program's, which may be over after a while.
+pub(super) fn is_of_system(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::OutOfMemory
+        )
+    )
+}
+
 /// A room as the database has it.
 #[derive(Debug)]
 pub(super) struct Room {
@@ -121,6 +139,8 @@ pub(super) struct Database {
     pub(super) unindexed: BTreeSet<u32>,
     /// About how many messages that are.
     pub(super) backlog: u64,
+    /// From which key on the index may have messages that are gone; `None` where it has none.
+    pub(super) sweep: Option<i64>,
     /// A number that is as high as any that was given in a room that is no longer known.
     pub(super) floor: u64,
     /// Whether it is in memory: then it has no index.
@@ -204,6 +224,8 @@ impl Database {
             rooms: HashMap::new(),
             unindexed: BTreeSet::new(),
             backlog: 0,
+            // What the last node has not come to.
+            sweep: (!is_new).then_some(0),
             floor: 0,
             in_memory,
         };
@@ -350,13 +372,14 @@ impl Database {
         Ok((pages * number("page_size")?).max(0).cast_unsigned())
     }
 
-    /// Makes the index anew, where it is what is damaged.
+    /// Begins the index anew.
     pub(super) fn forget_index(&mut self) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch("DROP TABLE words")?;
         transaction.execute_batch(INDEX)?;
         transaction.execute("UPDATE rooms SET indexed = 0", [])?;
         transaction.commit()?;
+        (self.sweep, self.backlog) = (None, 0);
         for (id, room) in &mut self.rooms {
             room.indexed = 0;
             if let Some((first, _)) = room.first {

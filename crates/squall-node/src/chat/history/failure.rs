@@ -6,7 +6,7 @@ use std::time::Instant;
 use rusqlite::config::DbConfig;
 
 use super::Warning;
-use super::database::{Database, is_damage, is_damage_of_index};
+use super::database::{Database, is_damage, is_damage_of_index, is_of_system};
 use super::set_aside::set_aside;
 use super::shared::add;
 use super::writer::Writer;
@@ -21,6 +21,19 @@ impl Writer {
             self.replace(error.to_string());
         } else {
             self.stop_writing(error.to_string());
+        }
+    }
+
+    /// The same where it was met at work on the index. What is neither damage nor the disk would come again at each
+    /// attempt: the index goes the second time, and where the new one is no better, nothing more is indexed.
+    pub(super) fn index_failed(&mut self, error: &rusqlite::Error) {
+        if is_damage_of_index(error) || is_damage(error) || is_of_system(error) {
+            return self.failed(error);
+        }
+        add(&self.shared.counts.failures, 1);
+        self.index_failures += 1;
+        if self.index_failures == 2 && self.file.as_mut().is_some_and(|file| file.forget_index().is_ok()) {
+            self.shared.warn(&Warning::IndexAnew { error: error.to_string() });
         }
     }
 

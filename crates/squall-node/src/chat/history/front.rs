@@ -8,10 +8,7 @@ use squall::chat::{History, Message, Query, Recall, RecallError, Recalled};
 
 use super::database::{LAST_NUMBER, MOST_ROOMS};
 use super::search::Asked;
-use super::shared::{Shared, add};
-
-/// Rows after which the writer is woken before the period is over.
-const ENOUGH: usize = 8_192;
+use super::shared::{ENOUGH, Shared, add};
 
 /// A [`History`] whose messages are written by another thread.
 pub(super) struct Front {

@@ -13,8 +13,9 @@
 //! - **A file that cannot be written** (a full disk) leaves messages in memory, up to [`StoreConfig::memory`], where they
 //!   are found too; every 10 s it is tried again. **A damaged file** is set aside, and a new one begun. Both are told by
 //!   a [`Warning`].
-//! - **The index** for [`Query::Find`](squall::chat::Query) is brought up to date between batches, while there is little to do; what it does not have
-//!   yet is searched message by message.
+//! - **The index** for [`Query::Find`](squall::chat::Query) is brought up to date between batches, a step of some
+//!   milliseconds each 100 ms while people talk, not at all in a rush, and without a rest when nobody says anything; what
+//!   it does not have yet is searched message by message. What is removed leaves the index later, by the same rule.
 
 mod batch;
 mod config;
@@ -130,6 +131,9 @@ pub struct Stats {
     pub batches: u64,
     /// Messages that were put into the index.
     pub indexed: u64,
+    /// Messages that were removed before and were taken out of the index, one by one: not those of an index that had
+    /// no others and was dropped.
+    pub swept: u64,
     /// Messages that became too old.
     pub expired: u64,
     /// Messages that went for want of room.
@@ -195,7 +199,7 @@ impl Store {
             Place::Memory => None,
             Place::File(path) => {
                 // SQLite takes a name that begins with `file:` for a URI.
-                let path = std::path::absolute(path).map_err(|error| system(&error))?;
+                let path = one_name(&std::path::absolute(path).map_err(|error| system(&error))?);
                 let lock = lock(&path)?;
                 open_file(&config, &path)?.map(|file| (path, file, lock))
             }
@@ -235,6 +239,15 @@ impl Store {
         named("chat-recall").spawn(move || reader.run(questions, answer)).map_err(|error| system(&error))?;
         Ok((Box::new(front), StoreHandle { shared }))
     }
+}
+
+/// The name of a file that has several, by symbolic links: each would have a lock of its own. One that is not there yet
+/// has its directory's.
+fn one_name(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(directory)), Some(name)) => directory.join(name),
+        _ => path.into(),
+    })
 }
 
 /// Two nodes that write one file would give each other's numbers away. `None` where there can be no lock: there can

@@ -15,7 +15,7 @@ use super::database::is_damage;
 use super::search::Asked;
 use super::shared::{Shared, add};
 
-/// Instructions of SQLite's between two looks at the clock: some 10 µs.
+/// Instructions of SQLite's between two looks at the clock.
 const INSTRUCTIONS: i32 = 1_000;
 /// A search that takes longer than this would have gone faster with a complete index.
 const SLOW: Duration = Duration::from_millis(50);

@@ -10,6 +10,9 @@ use super::config::StoreConfig;
 use super::database::Database;
 use super::{Stats, Warning};
 
+/// Messages after which a batch is not gathered any longer.
+pub(super) const ENOUGH: usize = 8_192;
+
 /// One of it for each store.
 pub(super) struct Shared {
     pub(super) config: StoreConfig,
@@ -56,6 +59,11 @@ impl Queue {
     pub(super) fn has_work(&self) -> bool {
         !self.batch.is_empty() || self.bans_changed || self.damaged.is_some()
     }
+
+    /// Whether what there is to write is not gathered any longer.
+    pub(super) fn is_pressing(&self) -> bool {
+        self.urgent || self.closed || self.damaged.is_some() || self.batch.len() >= ENOUGH
+    }
 }
 
 /// The figures of [`Stats`], as they are counted.
@@ -67,6 +75,7 @@ pub(super) struct Counts {
     pub(super) written: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) indexed: AtomicU64,
+    pub(super) swept: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) trimmed: AtomicU64,
     pub(super) lost: AtomicU64,
@@ -181,6 +190,7 @@ impl Shared {
             written: get(&counts.written),
             batches: get(&counts.batches),
             indexed: get(&counts.indexed),
+            swept: get(&counts.swept),
             expired: get(&counts.expired),
             trimmed: get(&counts.trimmed),
             lost: get(&counts.lost),

@@ -7,10 +7,10 @@ use rusqlite::{TransactionBehavior, params};
 use squall::chat::Message;
 
 use super::batch::Batch;
-use super::database::{Database, LAST_NUMBER, Room, key, number_of, room_of};
+use super::database::{Database, LAST_NUMBER, MOST_ROOMS, Room, key, number_of, room_of};
 use super::words;
 
-/// The most rows of one step: about 10 ms.
+/// The most rows of one step.
 const ROWS: usize = 2_000;
 /// How long indexing goes on in one step.
 const STEP: Duration = Duration::from_millis(15);
@@ -112,7 +112,6 @@ impl Database {
         {
             let mut select = transaction
                 .prepare("SELECT id, at FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3")?;
-            let mut unindex = transaction.prepare("DELETE FROM words WHERE rowid = ?1")?;
             let mut found = select.query(params![key(id, 0), key(id, LAST_NUMBER), ROWS as i64 + 1])?;
             while let Some(row) = found.next()? {
                 let (message, at): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -121,9 +120,6 @@ impl Database {
                 if rows > 0 && (at >= before || rows as usize == ROWS) {
                     next = Some((number, at));
                     break;
-                }
-                if !self.in_memory && number <= room.indexed {
-                    unindex.execute([message])?;
                 }
                 (rows, last) = (rows + 1, number);
             }
@@ -134,8 +130,54 @@ impl Database {
         transaction
             .execute("UPDATE rooms SET last = ?2 WHERE id = ?1", params![id, room.last.cast_signed()])?;
         transaction.commit()?;
+        if !self.in_memory && room.indexed > 0 {
+            // It may be past this room.
+            self.sweep = Some(self.sweep.unwrap_or(i64::MAX).min(key(id, 0)));
+        }
         room.first = next;
         Ok(Removed { rows, emptied: next.is_none().then_some((id, room.last)) })
+    }
+
+    /// Takes messages that are gone out of the index, at most for a step's time; says how many. Where it has no others,
+    /// a new one is begun. Until then a search
+    /// passes over them: they are in no other table. It is apart from [`Self::remove`] because it is so much dearer.
+    pub(super) fn sweep(&mut self) -> rusqlite::Result<u64> {
+        let Some(mut from) = self.sweep else { return Ok(0) };
+        let is_of_use = |room: &Room| room.first.is_some_and(|(first, _)| first <= room.indexed);
+        if !self.rooms.values().any(is_of_use) {
+            self.forget_index()?;
+            return Ok(0);
+        }
+        let begun = Instant::now();
+        let mut done = 0;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let end = {
+            // What is in the index, by FTS5: <https://sqlite.org/fts5.html#the_docsize_table_docsize_>
+            let mut next = transaction.prepare("SELECT min(id) FROM words_docsize WHERE id >= ?1")?;
+            let mut unindex = transaction.prepare("DELETE FROM words WHERE rowid = ?1")?;
+            loop {
+                if begun.elapsed() > STEP {
+                    break Some(from);
+                }
+                let Some(entry) = next.query_row([from], |row| row.get::<_, Option<i64>>(0))? else {
+                    break None;
+                };
+                let room = room_of(entry);
+                let first = self.rooms.get(&room).and_then(|room| room.first);
+                if first.is_none_or(|(first, _)| number_of(entry) < first) {
+                    unindex.execute([entry])?;
+                    done += 1;
+                    from = entry + 1;
+                } else if room + 1 < MOST_ROOMS {
+                    from = key(room + 1, 0);
+                } else {
+                    break None;
+                }
+            }
+        };
+        transaction.commit()?;
+        self.sweep = end;
+        Ok(done)
     }
 
     /// Gives free pages back to the file system; says whether there is more to give.

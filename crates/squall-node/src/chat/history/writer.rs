@@ -12,14 +12,19 @@ use super::shared::{Shared, add};
 use super::upkeep::Removed;
 use crate::data::LockFile;
 
-/// Rows after which a batch is not gathered any longer.
-const ENOUGH: usize = 8_192;
 /// The longest that what was written stays away from the disk while there is little to do.
 const LONGEST_UNSAFE: Duration = Duration::from_secs(5);
 /// How long nothing is said before what was written is brought to the disk at once.
 const QUIET: Duration = Duration::from_secs(1);
 /// So many messages are searched one by one without being noticed; the index is brought up to date beyond that.
 const UNINDEXED: u64 = 2_000;
+/// Messages a second beyond which nothing is indexed until there is a pause: indexing a message costs several times what
+/// writing it does, on a processor that the hub may need.
+const RUSH: u32 = 10_000;
+/// How long indexing rests between two steps while people talk; after as long a silence it goes on without a rest.
+const REST: Duration = Duration::from_millis(100);
+/// Failures of the index in a row, for other reasons than damage and the system's, after which it is left as it is.
+const MOST_INDEX_FAILURES: u32 = 4;
 /// How often what has become too old is looked for.
 const AGE_CHECK: Duration = Duration::from_secs(60);
 
@@ -45,6 +50,15 @@ pub(super) struct Writer {
     pub(super) bans_unwritten: bool,
     /// The last batch was written in a small part of the time that it took to gather.
     relaxed: bool,
+    /// More than [`RUSH`] was said a second when that was last counted.
+    rush: bool,
+    /// Messages since `said_since`.
+    said: u32,
+    said_since: Instant,
+    /// When the last step of indexing ended.
+    last_index: Instant,
+    /// Steps of indexing in a row that failed for no good reason.
+    pub(super) index_failures: u32,
 }
 
 /// When there is something to do again.
@@ -79,6 +93,11 @@ impl Writer {
             may_shrink: true,
             bans_unwritten: false,
             relaxed: true,
+            rush: false,
+            said: 0,
+            said_since: now,
+            last_index: now,
+            index_failures: 0,
         }
     }
 
@@ -87,6 +106,7 @@ impl Writer {
         let end = End(Arc::clone(&self.shared));
         while self.gather() {
             let begun = Instant::now();
+            self.count_rush(begun);
             self.write();
             self.last_write = Instant::now();
             self.relaxed = begun.elapsed() * 4 < self.shared.config.period;
@@ -95,6 +115,17 @@ impl Writer {
         }
         let whole = self.finish();
         end.0.queue().ended = Some(whole);
+    }
+
+    /// Counts what is said over no less than [`REST`]: a few messages at once, which somebody has written at once, are
+    /// no rush.
+    fn count_rush(&mut self, now: Instant) {
+        self.said = self.said.saturating_add(u32::try_from(self.batch.len()).unwrap_or(u32::MAX));
+        let time = now.duration_since(self.said_since);
+        if time >= REST {
+            self.rush = Duration::from_secs(1) * self.said > RUSH * time;
+            (self.said, self.said_since) = (0, now);
+        }
     }
 
     /// Waits until a batch is to be written, and takes it; false at the end. Looks after the database meanwhile.
@@ -106,15 +137,15 @@ impl Writer {
             self.index_soon |= std::mem::take(&mut queue.index_soon);
             if queue.has_work() {
                 let waited = since.get_or_insert_with(Instant::now).elapsed();
-                let is_time = waited >= shared.config.period || queue.batch.len() >= ENOUGH;
-                if is_time || queue.urgent || queue.closed || queue.damaged.is_some() {
+                if waited >= shared.config.period || queue.is_pressing() {
                     break;
                 }
                 if self.relaxed {
                     drop(queue);
                     let next = self.upkeep();
                     queue = shared.queue();
-                    if matches!(next, Next::Now) {
+                    // What became pressing while nobody looked has woken nobody.
+                    if matches!(next, Next::Now) || queue.is_pressing() {
                         continue;
                     }
                 }
@@ -244,11 +275,12 @@ impl Writer {
 
     /// What cannot wait for a pause.
     fn after_batch(&mut self) {
+        // Who asks and talks all the time leaves no other moment.
+        if self.index_soon && self.next_index() <= Instant::now() {
+            self.work_on_index();
+        }
         let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return };
         let result = (|| {
-            if self.index_soon && !self.relaxed {
-                add(&self.shared.counts.indexed, file.index()?);
-            }
             let mut rows = self.batch.len() as u64;
             let limit = self.shared.config.size.unwrap_or(u64::MAX);
             loop {
@@ -267,6 +299,12 @@ impl Writer {
         if let Err(error) = result {
             self.failed(&error);
         }
+    }
+
+    /// When the index may be worked on: that can wait, and the hub cannot.
+    fn next_index(&self) -> Instant {
+        let silent = self.last_write + REST;
+        if self.rush && !self.index_soon { silent } else { silent.min(self.last_index + REST) }
     }
 
     /// Does one short thing of what the database needs, or says when there will be one.
@@ -295,6 +333,7 @@ impl Writer {
     }
 
     fn upkeep_of_file(&mut self, now: Instant) -> rusqlite::Result<Next> {
+        let (next_index, may_index) = (self.next_index(), self.index_failures < MOST_INDEX_FAILURES);
         let Some(file) = &mut self.file else { return Ok(Next::Never) };
         let shared = &self.shared;
         let mut next: Option<Instant> = None;
@@ -314,7 +353,8 @@ impl Writer {
         }
         let size = file.size()?;
         shared.counts.bytes.store(size, Ordering::Relaxed);
-        if shared.config.size.is_some_and(|limit| size > limit) {
+        // While the index has messages that are gone, it may be they that are too much.
+        if (file.sweep.is_none() || !may_index) && shared.config.size.is_some_and(|limit| size > limit) {
             let removed = file.trim()?;
             shared.trimmed(removed);
             self.may_shrink = true;
@@ -341,9 +381,12 @@ impl Writer {
             }
         }
         self.indexing |= self.index_soon || file.backlog >= UNINDEXED;
-        if self.indexing && file.backlog > 0 {
-            add(&shared.counts.indexed, file.index()?);
-            self.unsafe_since.get_or_insert(now);
+        if may_index && (file.sweep.is_some() || (self.indexing && file.backlog > 0)) {
+            if next_index > now {
+                wait(next_index);
+                return Ok(next.map_or(Next::Never, Next::At));
+            }
+            self.work_on_index();
             return Ok(Next::Now);
         }
         (self.indexing, self.index_soon) = (false, false);
@@ -352,6 +395,25 @@ impl Writer {
             return Ok(Next::Now);
         }
         Ok(next.map_or(Next::Never, Next::At))
+    }
+
+    /// One step of it: what is gone first.
+    fn work_on_index(&mut self) {
+        let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return };
+        if self.index_failures >= MOST_INDEX_FAILURES {
+            return;
+        }
+        let counts = &self.shared.counts;
+        let result = match file.sweep {
+            Some(_) => file.sweep().map(|rows| add(&counts.swept, rows)),
+            None => file.index().map(|rows| add(&counts.indexed, rows)),
+        };
+        self.last_index = Instant::now();
+        self.unsafe_since.get_or_insert(self.last_index);
+        match result {
+            Ok(()) => self.index_failures = 0,
+            Err(error) => self.index_failed(&error),
+        }
     }
 
     fn upkeep_of_memory(&mut self, now: Instant) -> Next {
@@ -420,4 +482,28 @@ impl Shared {
 fn millis_before(age: Duration) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Place, StoreConfig};
+    use super::*;
+
+    #[test]
+    fn the_index_waits_for_a_silence_in_a_rush_and_rests_between_steps_else() {
+        let shared = Shared::new(StoreConfig::new(Place::Memory), None, Default::default());
+        let mut writer = Writer::new(shared, None);
+        let begun = writer.last_index;
+        let wrote = begun + Duration::from_secs(5);
+        writer.last_write = wrote;
+        assert_eq!(writer.next_index(), begun + REST);
+        writer.rush = true;
+        assert_eq!(writer.next_index(), wrote + REST);
+        // Somebody searches, and waits for it.
+        writer.index_soon = true;
+        assert_eq!(writer.next_index(), begun + REST);
+        // Silence since: no rest.
+        writer.last_index = wrote + REST * 2;
+        assert_eq!(writer.next_index(), wrote + REST);
+    }
 }

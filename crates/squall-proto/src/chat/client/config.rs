@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use super::Client;
+use crate::Time;
 use crate::chat::wire::{Name, RoomName};
 
 /// How a [`Client`](super::Client) behaves.
@@ -122,5 +124,18 @@ impl Default for ClientConfig {
             epoch_millis: 0,
             seed: 0,
         }
+    }
+}
+
+impl Client {
+    /// Sets the calendar by which messages are dated as they come: `unix_millis` since 1970-01-01T00:00Z are `now`. A
+    /// driver whose clock stands still while the machine sleeps tells it now and then.
+    pub fn set_calendar(&mut self, now: Time, unix_millis: u64) {
+        self.config.epoch_millis = unix_millis.saturating_sub(now.as_nanos() / 1_000_000);
+    }
+
+    /// Milliseconds since 1970.
+    pub(super) fn wall(&self, now: Time) -> u64 {
+        self.config.epoch_millis.saturating_add(now.as_nanos() / 1_000_000)
     }
 }

@@ -69,17 +69,17 @@ pub enum Event {
     Joined(String),
     /// The members or the rooms that are known have changed.
     Roster,
-    /// A member came into the room.
+    /// A member came into the room. One without a name is waited for a moment, so that it is told with its name.
     Came(String),
     /// A member went, and why: `quit`, `silent`, `joined ROOM`, …
     Went(String, String),
-    /// A member has another name now: the old one and the new one.
+    /// Another member has another name now: the old one and the new one.
     Renamed(String, String),
     /// The hub refuses something, in its words.
     Refused(String),
     /// The hub was started anew; who was in it comes back.
     HubRestarted,
-    /// The hub keeps no messages: what is missed is lost.
+    /// Messages were missed, and the hub keeps none: told once for each of its runs.
     NothingKept,
     /// This reader was too slow: the hub dropped so many lines of its own accord.
     TooSlow(u64),

@@ -46,6 +46,8 @@ pub(super) struct Probes {
     unanswered: u32,
     pub(super) heard: Time,
     pub(super) next: Time,
+    /// When the last one left.
+    sent: Time,
     round_trip: Option<Duration>,
 }
 
@@ -58,6 +60,7 @@ impl Probes {
             unanswered: 0,
             heard: now,
             next: now,
+            sent: now,
             round_trip: None,
         }
     }
@@ -71,6 +74,7 @@ impl Probes {
         }
         let token = random.next_u64();
         self.open.push_back((token, now));
+        self.sent = now;
         // The wait for this one's answer doubles with each before it that has none.
         let wait = self.patience() * (1 << self.unanswered.min(3));
         self.unanswered = self.unanswered.saturating_add(1);
@@ -95,6 +99,12 @@ impl Probes {
         (self.unanswered, self.heard) = (0, now);
         self.next = now + jittered(config.interval, random);
         Some(sent)
+    }
+
+    /// There is a sign that the hub is gone: it is asked soon. What is asked in vain counts as ever, so that a hub that is
+    /// there is not lost by a forged sign.
+    pub(super) fn hurry(&mut self) {
+        self.next = self.next.min(self.sent + HURRY);
     }
 
     /// Forgets what is open, since the hub was lost.
@@ -164,6 +174,8 @@ fn mask(bits: u32) -> u64 {
 const MAX_OPEN: usize = 16;
 /// What an answer takes at most, where round trips are short.
 const SLOW: Duration = Duration::from_secs(1);
+/// The time between two probes of a hub that is said to be gone.
+const HURRY: Duration = Duration::from_millis(500);
 const SLOWEST: Duration = Duration::from_secs(10);
 /// Probes in a row that may be without an answer before the hub counts as quiet, and as lost: with a quarter of all
 /// datagrams lost either way it happens once in 12 probes, and once in 700.

@@ -19,6 +19,7 @@
 //! In its list each message of the room is there once, in the hub's order, from where the list begins: as long as the
 //! hub has a history and keeps its count. A hub that was started anew is asked whether it counts on.
 
+mod comings;
 mod config;
 mod event;
 mod link;
@@ -29,6 +30,7 @@ mod roster;
 mod say;
 mod setup;
 mod timeouts;
+mod typed;
 
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -40,14 +42,16 @@ pub use config::ClientConfig;
 pub use event::{Counts, Entry, Event, How, State, Why};
 pub use roster::{Neighbour, Room};
 pub use say::SayError;
+pub use typed::TypeError;
 
+use self::comings::Newcomers;
 use self::link::{Attempts, Probes};
 use self::log::Log;
 use self::recall::Recalls;
 use self::roster::Roster;
 use self::say::Sayings;
 use self::setup::Setup;
-use crate::chat::wire::{Command, Name, RoomName, Said, lines};
+use crate::chat::wire::{Command, Name, RoomName};
 use crate::random::SplitMix64;
 use crate::{Input, Origin, Outbox, Protocol, Time};
 
@@ -95,8 +99,11 @@ pub struct Client {
     last: u64,
     recalls: Recalls,
     keeps_nothing: bool,
+    /// Whether the user knows it.
+    told_of_nothing: bool,
     roster: Roster,
     roster_due: Option<Time>,
+    newcomers: Newcomers,
     sayings: Sayings,
     /// What the user asked, so that its answers are shown, and until when.
     curious: VecDeque<(Kind, Time)>,
@@ -118,6 +125,7 @@ enum Kind {
     Rooms,
     Me,
     Name,
+    Last,
 }
 
 impl Client {
@@ -145,8 +153,10 @@ impl Client {
             last: 0,
             recalls: Recalls::default(),
             keeps_nothing: false,
+            told_of_nothing: false,
             roster: Roster::new(config.members),
             roster_due: None,
+            newcomers: Newcomers::default(),
             sayings: Sayings::default(),
             curious: VecDeque::new(),
             events: VecDeque::new(),
@@ -164,11 +174,15 @@ impl Client {
     }
 
     /// The system says that the hub cannot be reached: a stream cannot be opened, or a datagram was refused
-    /// (ICMP). The next attempt is made when it is due. While the hub answers, it is not believed.
+    /// (ICMP). The next attempt is made when it is due. A hub that answered is asked at once whether it still does:
+    /// anybody can forge an ICMP message.
     pub fn unreachable(&mut self, why: &str) {
         self.connecting = false;
-        if let State::Connecting { attempt, next, .. } = self.state {
-            self.set_state(State::Connecting { attempt, next, why: Why::Unreachable(why.to_string()) });
+        match self.state {
+            State::Connecting { attempt, next, .. } => {
+                self.set_state(State::Connecting { attempt, next, why: Why::Unreachable(why.to_string()) });
+            }
+            _ => self.probes.hurry(),
         }
     }
 
@@ -197,57 +211,6 @@ impl Client {
     pub fn want_older(&mut self, now: Time, messages: u32) {
         self.log.want_older(u64::from(messages));
         self.look_for_gaps(now, Duration::ZERO);
-    }
-
-    /// Does what was typed: `/name`, `/join`, `/last` and `/find` as the methods of those names, other commands
-    /// as they are, with their answers as [notes](How::Note); `quit` leaves; anything else, and what begins with
-    /// `//`, is said. `Ok(None)` for what is no message.
-    ///
-    /// # Errors
-    /// As [`say`](Self::say); a wrong command is told as [`TypeError::Command`].
-    pub fn type_line(&mut self, now: Time, line: &str, out: &mut Outbox) -> Result<Option<u64>, TypeError> {
-        let command = match lines(line.as_bytes()).next() {
-            Some(Said::Command(command)) => command,
-            Some(Said::Wrong(error)) => return Err(TypeError::Command(error.to_string())),
-            Some(Said::Quit) => {
-                self.leave(now, out);
-                return Ok(None);
-            }
-            Some(Said::Text { text, .. }) => return Ok(Some(self.say(now, &text, out)?)),
-            _ => return Ok(Some(self.say(now, line, out)?)),
-        };
-        match command {
-            Command::Name(Some(name)) => self.rename(now, name),
-            Command::Join(room) => self.join(now, room),
-            Command::Last(crate::chat::wire::Last::Count(count)) => self.want_older(now, count),
-            Command::Last(crate::chat::wire::Last::After(number)) => {
-                let count = self.log.lowest().saturating_sub(number + 1);
-                self.want_older(now, u32::try_from(count).unwrap_or(u32::MAX));
-            }
-            Command::Find(words) => {
-                if !self.find(now, &words) {
-                    return Err(TypeError::Busy);
-                }
-            }
-            Command::Numbers(_) | Command::Watch(_) => {
-                return Err(TypeError::Command("the client needs both and sees to them".to_string()));
-            }
-            command => {
-                let kind = match command {
-                    Command::Who { .. } => Kind::Who,
-                    Command::Rooms => Kind::Rooms,
-                    Command::Name(_) => Kind::Name,
-                    _ => Kind::Me,
-                };
-                self.ask_about(kind, now);
-                if kind == Kind::Who || kind == Kind::Rooms {
-                    self.roster.ask();
-                }
-                self.send(&command.to_string(), out);
-            }
-        }
-        self.handle_timeout(now, out);
-        Ok(None)
     }
 
     /// Puts a notice of the user's own program into the list.
@@ -343,21 +306,6 @@ impl Client {
     }
 }
 
-/// Why what was typed does nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TypeError {
-    /// It cannot be said.
-    #[error(transparent)]
-    Say(#[from] SayError),
-    /// It is a command that means nothing; why.
-    #[error("{0}")]
-    Command(String),
-    /// Too many searches wait.
-    #[error("find: four searches wait already")]
-    Busy,
-}
-
 /// What all parts use.
 impl Client {
     /// Adds an entry to the list.
@@ -368,11 +316,6 @@ impl Client {
         self.log.put(Entry { id, number, at, name, text, how, counts: number.is_some(), heard: now });
         self.tell(Event::Message(id));
         id
-    }
-
-    /// Milliseconds since 1970.
-    fn wall(&self, now: Time) -> u64 {
-        self.config.epoch_millis + now.as_nanos() / 1_000_000
     }
 
     fn tell(&mut self, event: Event) {

@@ -8,9 +8,10 @@ use super::event::{Entry, Event, How, State, Why};
 use super::link::jittered;
 use super::log::{Log, Put};
 use super::recall::{Done, Extent, Purpose};
+use super::typed::NOTHING_KEPT;
 use super::{Client, Kind};
 use crate::chat::history::Recalled;
-use crate::chat::wire::{LAST_MAX, Line, Me, Member, Reason};
+use crate::chat::wire::{LAST_MAX, Line, Me, Member};
 use crate::text::clean;
 use crate::{Origin, Outbox, Time};
 
@@ -97,17 +98,11 @@ impl Client {
             }
             Line::Said { number, at, name, text } => self.recalled(now, number, at, name, text),
             Line::Numbers(on) => self.setup.numbers(on, now),
+            Line::Lines(_) => {}
             Line::Watch(on) => self.setup.watch(on, now),
-            Line::Came(name) => {
-                self.roster.came(now, name);
-                self.tell(Event::Came(name.to_string()));
-                self.notice(now, format!("{name} came"));
-            }
+            Line::Came(name) => self.came(now, name),
             Line::Went { name, reason } => self.went(now, name, &reason),
-            Line::Renamed { old, new } => {
-                self.roster.renamed(old, new);
-                self.renamed(now, old, new);
-            }
+            Line::Renamed { old, new } => self.renamed(now, old, new),
             Line::Missed(lines) => {
                 self.tell(Event::TooSlow(lines));
                 self.look_for_gaps(now, GRACE);
@@ -138,6 +133,7 @@ impl Client {
         if let Some(own) = self.claim(name, text) {
             self.deliver(own, number, name, now);
         } else {
+            self.heard_of(now, name);
             self.add(now, Some(number), name.to_string(), text.to_string(), How::Live);
         }
         self.look_for_gaps(now, GRACE);
@@ -241,7 +237,7 @@ impl Client {
             }
             self.abandon_recall();
             self.probes.forget_losses();
-            self.keeps_nothing = false;
+            (self.keeps_nothing, self.told_of_nothing) = (false, false);
             self.tell(Event::HubRestarted);
             self.notice(now, "the hub was started anew".to_string());
         }
@@ -261,8 +257,11 @@ impl Client {
     }
 
     /// The hub calls this client so.
-    fn called(&mut self, now: Time, label: &str) {
-        self.setup.is_called(label, now);
+    pub(super) fn called(&mut self, now: Time, label: &str) {
+        if self.setup.is_called(label, now) && !self.is_curious(Kind::Name, now) {
+            self.notice(now, format!("you are {label}"));
+        }
+        self.is_no_newcomer(label);
         if self.label.as_deref() != Some(label) {
             self.label = Some(label.to_string());
             self.tell(Event::Named(label.to_string()));
@@ -303,11 +302,14 @@ impl Client {
                     self.log.put(entry);
                 });
             }
-            self.joined = true;
+            let is_first = !core::mem::replace(&mut self.joined, true);
             self.roster.clear_members();
+            self.newcomers.clear();
             self.roster_due = Some(now);
             self.tell(Event::Joined(room.to_string()));
-            self.notice(now, format!("you are in {room}"));
+            if !is_first {
+                self.notice(now, format!("you are in {room}"));
+            }
         }
         self.last = number;
         if self.log.doubtful.is_some() {
@@ -315,50 +317,6 @@ impl Client {
         }
         self.log.last_is(number);
         self.look_for_gaps(now, GRACE);
-    }
-
-    fn renamed(&mut self, now: Time, old: &str, new: &str) {
-        let is_own = [old, new].map(Some).contains(&self.label.as_deref());
-        if self.label.as_deref() == Some(old) {
-            self.called(now, new);
-        }
-        self.tell(Event::Renamed(old.to_string(), new.to_string()));
-        if is_own {
-            // Who asked for it is told by the hub's answer.
-            if !self.is_curious(Kind::Name, now) {
-                self.notice(now, format!("you are {new}"));
-            }
-            return;
-        }
-        // Clients give their name in the datagram that they come with: that is one piece of news, not two.
-        let came = format!("{old} came");
-        let mut recent = self.log.entries.iter_mut().rev().take(RECENT);
-        let is_it = |entry: &&mut Entry| entry.how == How::Note && entry.text == came;
-        match recent.find(is_it).filter(|entry| now.since(entry.heard) < MAKES_KNOWN) {
-            Some(entry) => {
-                entry.text = format!("{new} came");
-                let id = entry.id;
-                self.tell(Event::Changed(id));
-            }
-            None => self.notice(now, format!("{old} is now {new}")),
-        }
-    }
-
-    fn went(&mut self, now: Time, name: &str, reason: &Reason<'_>) {
-        self.roster.went(name);
-        let reason = reason.to_string();
-        let how = match &*reason {
-            "quit" => "left".to_string(),
-            "silent" => "is gone: nothing was heard any more".to_string(),
-            "closed" => "is gone: the connection ended".to_string(),
-            "kicked" => "was sent away".to_string(),
-            other => match other.strip_prefix("joined ") {
-                Some(room) => format!("went to {room}"),
-                None => format!("is gone: {other}"),
-            },
-        };
-        self.notice(now, format!("{name} {how}"));
-        self.tell(Event::Went(name.to_string(), reason));
     }
 
     fn refused(&mut self, now: Time, reason: &str) {
@@ -391,6 +349,7 @@ impl Client {
             self.recalls.ready = Some(now + BUSY);
             return;
         }
+        let mut missed = 0;
         match &done.purpose {
             Purpose::Find(_) => {
                 self.tell(Event::Refused(reason.to_string()));
@@ -400,14 +359,19 @@ impl Client {
             }
             Purpose::Reconcile { .. } => self.log.restart(self.last),
             Purpose::Fill { to, .. } => {
-                let lost = self.log.give_up(1, *to);
-                self.lost(now, lost);
+                missed = self.log.give_up(1, *to);
+                self.lost(now, missed);
             }
         }
-        if !self.keeps_nothing && reason.ends_with("nothing is kept here") {
+        if reason.ends_with("nothing is kept here") {
             self.keeps_nothing = true;
-            self.tell(Event::NothingKept);
-            self.notice(now, "this hub keeps no messages: what is missed is lost".to_string());
+            // Nobody needs to know of it who misses nothing.
+            if missed > 0 && !core::mem::replace(&mut self.told_of_nothing, true) {
+                self.tell(Event::NothingKept);
+                self.notice(now, format!("{NOTHING_KEPT}: what is missed is lost"));
+            } else if missed == 0 && self.is_curious(Kind::Last, now) {
+                self.notice(now, NOTHING_KEPT.to_string());
+            }
         }
         self.not_found(done);
         self.go_on(now);
@@ -451,9 +415,6 @@ fn is_possible(line: &Line<'_>) -> bool {
     number < 1 << 62
 }
 
-/// How long after its coming a member's first name belongs to that, and among how many entries it is looked for.
-const MAKES_KNOWN: Duration = Duration::from_secs(2);
-const RECENT: usize = 16;
 /// How long what is missing may be only late.
 const GRACE: Duration = Duration::from_millis(300);
 /// How long a hub is left alone that has too many questions.

@@ -140,7 +140,10 @@ impl Roster {
     pub(super) fn renamed(&mut self, old: &str, new: &str) {
         if let Some(mut neighbour) = self.members.remove(old) {
             neighbour.name = new.to_string();
-            self.members.insert(new.to_string(), neighbour);
+            if self.members.insert(new.to_string(), neighbour).is_some() {
+                // It was counted before, and came back as another member.
+                self.total = self.total.saturating_sub(1);
+            }
         }
     }
 

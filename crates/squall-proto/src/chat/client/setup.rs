@@ -108,14 +108,17 @@ impl Setup {
         self.settle(now);
     }
 
-    /// The hub calls this client so.
-    pub(super) fn is_called(&mut self, label: &str, now: Time) {
+    /// The hub calls this client so. Whether the user knows that it was refused this name before.
+    pub(super) fn is_called(&mut self, label: &str, now: Time) -> bool {
+        let mut was_refused = false;
         if self.name.as_ref().is_some_and(|name| name.as_str() == label) {
             self.named = Settled::Confirmed;
+            was_refused = core::mem::take(&mut self.told);
         } else if self.named == Settled::Confirmed {
             self.named = Settled::Open;
         }
         self.settle(now);
+        was_refused
     }
 
     /// The hub has this client in a room.

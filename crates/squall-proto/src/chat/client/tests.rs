@@ -27,6 +27,15 @@ fn a_hub_that_is_silent_is_asked_again_with_growing_waits() {
     assert!(times.iter().all(|time| *time < Time::ZERO + Duration::from_secs(300)));
 }
 
+#[test]
+fn the_highest_number_can_be_asked_for() {
+    let mut client = Client::new(ClientConfig::default(), Some(hub()));
+    let mut out = Outbox::new();
+    client.handle_timeout(Time::ZERO, &mut out);
+    let line = format!("/last #{}", u64::MAX);
+    assert_eq!(client.type_line(Time::ZERO, &line, &mut out), Ok(None));
+}
+
 fn at(second: u64) -> Time {
     Time::ZERO + Duration::from_secs(second)
 }
@@ -122,10 +131,6 @@ fn hear(client: &mut Client, second: u64, lines: &str) {
     client.handle_input(at(second), Input::Message(request), &mut Outbox::new());
 }
 
-fn notes(client: &Client) -> Vec<&str> {
-    client.messages().iter().map(|entry| entry.text.as_str()).collect()
-}
-
 #[test]
 fn what_a_hub_that_was_down_did_not_answer_is_no_loss() {
     let mut client = online();
@@ -140,18 +145,6 @@ fn what_a_hub_that_was_down_did_not_answer_is_no_loss() {
     let me = "* me ~1 room=lobby number=0 member=1 via=udp peer=127.0.0.1:4000 idle=0.0 limit=300";
     hear(&mut client, 400, &format!("{me} hub=2 token={token}"));
     assert_eq!(client.loss(), Some(0.0));
-}
-
-#[test]
-fn comings_and_goings_are_told_as_people_would() {
-    let mut client = online();
-    assert_eq!(notes(&client), ["you are tom", "you are in lobby"]);
-    hear(&mut client, 1, "* came ~3\n* renamed ~3 ann\n* came ~4");
-    hear(&mut client, 9, "* renamed ~4 bob\n* went ann joined garden\n* went bob quit");
-    client.rename(at(10), Name::new("tomas").unwrap());
-    hear(&mut client, 10, "* name tomas\n* renamed tom tomas");
-    let told = ["ann came", "~4 came", "~4 is now bob", "ann went to garden", "bob left", "you are tomas"];
-    assert_eq!(notes(&client)[2..], told);
 }
 
 #[test]
@@ -181,4 +174,14 @@ fn lists_that_are_asked_for_are_known_to_have_come_when_all_of_both_has() {
     hear(&mut client, 1, "* member ann via=udp idle=0.0 limit=300");
     assert!(client.is_listed());
     assert_eq!(client.members().len(), 2);
+}
+
+#[test]
+fn what_comes_after_the_machine_slept_is_dated_by_the_new_calendar() {
+    let mut client = Client::new(ClientConfig::default().epoch_millis(1000), Some(hub()));
+    client.note(at(1), "before");
+    client.set_calendar(at(2), 9_000_000);
+    client.note(at(3), "after");
+    let dates: Vec<u64> = client.messages().iter().map(|entry| entry.at).collect();
+    assert_eq!(dates, [2000, 9_001_000]);
 }

@@ -22,11 +22,13 @@ impl Client {
                 self.recalls.poll_timeout().into_iter().chain(self.roster_due).min(),
             ],
         };
-        state.into_iter().flatten().chain(self.sayings_timeout()).min()
+        let beside = self.sayings_timeout().into_iter().chain(self.newcomers.poll_timeout());
+        state.into_iter().flatten().chain(beside).min()
     }
 
     pub(super) fn on_timeout(&mut self, now: Time, out: &mut Outbox) {
         self.expire_receipts(now);
+        self.tell_newcomers(now);
         match self.state {
             State::Gone(_) => return,
             State::Connecting { .. } => self.attempt(now, out),

@@ -104,8 +104,7 @@ impl Hub {
         let (room, numbers) = (member.room, member.numbers);
         member.extra_mut().catches_up = false;
         if let Some(origin) = self.rooms.take(&mut self.members, index) {
-            let row = if numbers { Row::NumberedStream } else { Row::Stream };
-            self.rooms.put(&mut self.members, index, origin, room, row);
+            self.rooms.put(&mut self.members, index, origin, room, Row::of_streams(numbers));
         }
     }
 

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use core::ops::Bound;
 
 use super::Hub;
-use super::members::Member;
+use super::members::{Lines, Member};
 use super::presence::label;
 use super::recall::Asks;
 use super::rooms::Row;
@@ -38,6 +38,7 @@ impl Hub {
                 Err(taken) => self.answer.write(&Line::Refused(&taken.to_string())),
             },
             Command::Rooms => {
+                self.relay.look_through(self.rooms.len());
                 self.answer.write(&Line::Rooms(self.rooms.len() as u64));
                 for (_, room) in self.rooms.iter() {
                     let (name, members) = (room.name.as_str(), room.len() as u64);
@@ -74,6 +75,10 @@ impl Hub {
                 self.set_numbers(index, on);
                 self.answer.write(&Line::Numbers(on));
             }
+            Command::Lines(on) => match self.set_lines(index, on) {
+                Ok(()) => self.answer.write(&Line::Lines(on)),
+                Err(reason) => self.answer.write(&Line::Refused(reason)),
+            },
             Command::Watch(on) => {
                 self.set_watch(index, on);
                 self.answer.write(&Line::Watch(on));
@@ -101,12 +106,39 @@ impl Hub {
     fn set_numbers(&mut self, index: u32, on: bool) {
         let Some(member) = self.members.get_mut(index) else { return };
         member.numbers = on;
+        self.line_up(index);
+    }
+
+    /// A connection's lines have their ends, whatever it wants.
+    fn set_lines(&mut self, index: u32, on: bool) -> Result<(), &'static str> {
+        let Some(member) = self.members.get_mut(index) else { return Ok(()) };
+        if self.rooms.origin(member).transport.is_stream() {
+            return if on { Ok(()) } else { Err("lines: each line of a connection has its end") };
+        }
+        member.lines = if on { Lines::On } else { Lines::Off };
+        self.line_up(index);
+        Ok(())
+    }
+
+    /// The datagrams of a member that ended its command with a line feed end with one from now on.
+    pub(super) fn begin_lines(&mut self, index: u32) {
+        if let Some(member) = self.members.get_mut(index)
+            && member.lines == Lines::Typed
+        {
+            member.lines = Lines::On;
+            self.line_up(index);
+        }
+    }
+
+    /// Puts a member into the row of what it asked for.
+    fn line_up(&mut self, index: u32) {
+        let Some(member) = self.members.get(index) else { return };
         let (room, old) = (member.room, member.row);
         let new = match old {
-            Row::Plain | Row::Numbered if on => Row::Numbered,
-            Row::Plain | Row::Numbered => Row::Plain,
-            Row::Stream | Row::NumberedStream if on => Row::NumberedStream,
-            Row::Stream | Row::NumberedStream => Row::Stream,
+            Row::Plain | Row::Numbered | Row::Lines | Row::NumberedLines => {
+                Row::of_datagrams(member.numbers, member.lines == Lines::On)
+            }
+            Row::Stream | Row::NumberedStream => Row::of_streams(member.numbers),
             Row::Behind | Row::Gone => return,
         };
         if new != old
@@ -121,10 +153,11 @@ impl Hub {
         if core::mem::replace(&mut member.watches, on) != on
             && let Some(room) = self.rooms.get_mut(member.room)
         {
+            self.relay.look_through(room.watchers.len());
             if on {
-                room.watchers.push(index);
+                room.watchers.insert(index);
             } else {
-                room.watchers.retain(|other| *other != index);
+                room.watchers.remove(&index);
             }
         }
     }
@@ -155,6 +188,7 @@ impl Hub {
                 (left, last) = (left - 1, Some(member));
             }
         }
+        self.relay.look_through(room.len());
         // The least of all that come after, and one more to know that there are more.
         let mut least = BinaryHeap::new();
         for index in room.members() {
@@ -206,7 +240,7 @@ impl Hub {
     }
 }
 
-const HELP: [&str; 10] = [
+const HELP: [&str; 11] = [
     "TEXT goes to all in your room; //TEXT says /TEXT; quit leaves",
     "/name NAME: what you are called",
     "/join ROOM: go to another room",
@@ -216,6 +250,7 @@ const HELP: [&str; 10] = [
     "/last [N] or /last #NUMBER: what was said",
     "/find WORDS: what was said with all of these words",
     "/numbers on|off: messages with their numbers and names",
+    "/lines on|off: each datagram ends with a line feed, for nc -u",
     "/watch on|off: who comes and goes",
 ];
 /// Members told at once.

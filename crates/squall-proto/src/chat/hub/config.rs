@@ -96,7 +96,7 @@ impl HubConfig {
     }
 
     /// How much of one sender may wait: default 1024 lines, 64 KiB; at least 64 lines and 4 KiB. A sender that fills this
-    /// is flooding.
+    /// is flooding, unless nobody else speaks: then its lines are shed and nothing more.
     pub fn queue(mut self, lines: usize, bytes: usize) -> Self {
         (self.queue_lines, self.queue_bytes) = (lines.max(64), bytes.max(4096));
         self

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use hashbrown::HashTable;
 
 use super::rooms::{Rooms, Row};
+use super::share::Share;
 use crate::chat::Liveness;
 use crate::chat::wire::{Key, Name};
 use crate::guard::hash;
@@ -27,6 +28,20 @@ pub(super) struct Member {
     pub(super) row: Row,
     pub(super) numbers: bool,
     pub(super) watches: bool,
+    pub(super) lines: Lines,
+}
+
+/// Whether a member's datagrams end with line feeds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// They do not, and nothing was said of it.
+    #[default]
+    Unsaid,
+    /// They do from its next answer on: it ended a command with a line feed, as a person does.
+    Typed,
+    On,
+    /// They do not, because it said so.
+    Off,
 }
 
 /// What is known of members that say something.
@@ -35,6 +50,8 @@ pub(super) struct Extra {
     pub(super) name: Option<(Name, Key)>,
     /// Its queue, while it has one.
     pub(super) sender: Option<u32>,
+    /// What it said in the present turn.
+    pub(super) share: Share,
     /// When what it said will have been paid for.
     pub(super) paid: Time,
     /// When it was last told to slow down.
@@ -115,6 +132,7 @@ impl Members {
             row: Row::Gone,
             numbers: false,
             watches: false,
+            lines: Lines::Unsaid,
         };
         let index = match self.free.pop() {
             Some(index) => {
@@ -166,7 +184,13 @@ impl Members {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Member)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| Some((index as u32, slot.as_ref()?)))
+        self.iter_from(0)
+    }
+
+    /// Those from `first` on.
+    pub(super) fn iter_from(&self, first: u32) -> impl Iterator<Item = (u32, &Member)> {
+        let slots = self.slots.get(first as usize..).unwrap_or_default();
+        (first..).zip(slots).filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
     }
 
     fn hash(&self, origin: &Origin) -> u32 {

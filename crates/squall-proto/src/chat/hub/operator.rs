@@ -113,7 +113,14 @@ impl Hub {
 
     /// All members, in no order.
     pub fn members(&self, now: Time) -> impl Iterator<Item = MemberView> {
-        self.members.iter().map(move |(_, member)| self.member_view(now, member))
+        self.members_from(now, 0).map(|(_, member)| member)
+    }
+
+    /// The members at the places from `first` on, each with its place, which it keeps as long as it is there: who lists
+    /// many asks for some at a time, the next time for those behind the last place, and misses nobody who stays. Costs
+    /// only what is taken of it.
+    pub fn members_from(&self, now: Time, first: u32) -> impl Iterator<Item = (u32, MemberView)> {
+        self.members.iter_from(first).map(move |(place, member)| (place, self.member_view(now, member)))
     }
 
     /// All rooms, by name.

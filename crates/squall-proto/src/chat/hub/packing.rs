@@ -49,6 +49,25 @@ impl Packed {
         }
     }
 
+    /// Makes this the lines of `other` with a line feed behind each, so that the datagrams end with one. A line
+    /// that fills a datagram by itself has it at the beginning of the next.
+    pub(super) fn end_lines_of(&mut self, other: &Packed) {
+        self.clear();
+        for line in other.lines() {
+            if self.open && self.body.len() - self.begin + line.len() + 1 > MAX_MEMBER_DATAGRAM {
+                self.seal();
+            }
+            self.body.extend_from_slice(line);
+            self.open = true;
+            if line.len() >= MAX_MEMBER_DATAGRAM {
+                self.seal();
+                self.open = true;
+            }
+            self.body.push(b'\n');
+        }
+        self.seal();
+    }
+
     /// How many datagrams there are.
     pub(super) fn datagrams(&self) -> usize {
         self.ends.len() + usize::from(self.open)

@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::events::{Event, Refused, Who};
-use super::members::Member;
+use super::members::{Lines, Member};
 use super::remembered::Settings;
 use super::rooms::{LOBBY, Row};
 use crate::chat::wire::{Line, Name, Reason, RoomName};
@@ -72,16 +72,16 @@ impl Hub {
 
     /// Gives a member that sends datagrams its place, with what is remembered of it as far as that can be had.
     fn settle(&mut self, index: u32, origin: Origin, settings: Option<Settings>) {
-        let Some(Settings { name, room, numbers, watches }) = settings else {
+        let Some(Settings { name, room, numbers, watches, lines }) = settings else {
             return self.rooms.put(&mut self.members, index, origin, LOBBY, Row::Plain);
         };
         let room = self.rooms.open(room, |name| self.history.last_number(name)).unwrap_or(LOBBY);
-        let row = if numbers { Row::Numbered } else { Row::Plain };
+        let row = Row::of_datagrams(numbers, lines == Lines::On);
         self.rooms.put(&mut self.members, index, origin, room, row);
         let (Some(member), Some(place)) = (self.members.get_mut(index), self.rooms.get_mut(room)) else {
             return;
         };
-        (member.numbers, member.watches) = (numbers, watches);
+        (member.numbers, member.watches, member.lines) = (numbers, watches, lines);
         if let Some(name) = name {
             let key = name.key();
             if !place.names.contains_key(&key) {
@@ -101,7 +101,7 @@ impl Hub {
             self.tell(number, &Line::Came(&label));
         }
         if watches && let Some(room) = self.rooms.get_mut(number) {
-            room.watchers.push(index);
+            room.watchers.insert(index);
         }
     }
 
@@ -142,9 +142,8 @@ impl Hub {
     fn remember(&mut self, now: Time, index: u32, origin: Origin) {
         let Some(member) = self.members.get(index) else { return };
         let hash = member.hash();
-        if (!member.is_named() && member.room == LOBBY && !member.numbers && !member.watches)
-            || self.config.remembered.is_zero()
-        {
+        let set = member.numbers || member.watches || member.lines != Lines::Unsaid;
+        if !(set || member.is_named() || member.room != LOBBY) || self.config.remembered.is_zero() {
             return;
         }
         if let Some(room) = self.rooms.get(member.room) {
@@ -153,6 +152,7 @@ impl Hub {
                 room: room.name.clone(),
                 numbers: member.numbers,
                 watches: member.watches,
+                lines: member.lines,
             };
             self.remembered.put(origin, hash, now + self.config.remembered, settings);
         }
@@ -164,7 +164,9 @@ impl Hub {
         let (number, label) = (member.room, label(member));
         let room = self.rooms.get_mut(number)?;
         if member.watches {
+            self.relay.look_through(room.watchers.len());
             room.watchers.retain(|other| *other != index);
+            room.watchers.remove(&index);
         }
         if let Some((_, key)) = member.extra.as_ref().and_then(|extra| extra.name.as_ref()) {
             room.names.remove(key);

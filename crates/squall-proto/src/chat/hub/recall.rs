@@ -134,7 +134,12 @@ impl Hub {
             let Some(mut answer) = self.recalls.answers.pop_front() else { return };
             let Some(member) = self.members.by_id(answer.member) else { continue };
             let origin = *self.rooms.origin(member);
-            let Some(packed) = answer.parts.front() else { continue };
+            let Some(packed) = answer.parts.front_mut() else { continue };
+            if answer.sent == 0 && member.row.has_line_ends() {
+                let mut lines = Packed::default();
+                lines.end_lines_of(packed);
+                *packed = lines;
+            }
             let ends = packed.ends();
             let from = answer.sent.checked_sub(1).map_or(0, |before| ends[before]);
             let datagram = &packed.body()[from..ends[answer.sent]];

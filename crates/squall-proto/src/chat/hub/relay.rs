@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use super::members::MemberId;
+use super::packing::Packed;
 use super::rooms::{Batch, LIVE, Room, Rooms, Row};
 use super::speak::ACK;
 use super::turns::Kind;
@@ -20,9 +21,14 @@ pub(super) struct Relay {
     active: VecDeque<u16>,
     /// Memory for batches.
     spare: Vec<Batch>,
-    /// What may be done in one call, in members written to, and what of it is left.
+    /// What may be done in one call, in datagrams written, and what of it is left.
     pub(super) per_call: usize,
     pub(super) round: usize,
+    /// Senders of a room that said their share of this turn, and rooms in which all did.
+    held: Vec<u32>,
+    held_rooms: Vec<u16>,
+    /// Whether answers of the history, and readers that are behind, come before rooms in this call.
+    readers_first: bool,
     /// How many batches were begun: a sender's texts in the present one are behind its commands' answers.
     fills: u64,
     stopping: bool,
@@ -32,6 +38,8 @@ pub(super) struct Relay {
     command: String,
     /// A line of a ring, while it is written.
     pub(super) line: Vec<u8>,
+    /// An answer whose datagrams end with line feeds, while it is written.
+    pub(super) lines: Packed,
 }
 
 /// How a room was left.
@@ -39,8 +47,10 @@ pub(super) struct Relay {
 enum Visit {
     /// It has nothing more to do.
     Done,
-    /// It goes on at its next turn.
+    /// It goes on when the others were looked at.
     More,
+    /// It goes on in the next call: each of its senders said its share.
+    Held,
     /// The outbox has no room.
     Blocked,
 }
@@ -58,11 +68,15 @@ impl Relay {
             spare: Vec::new(),
             per_call: PER_CALL,
             round: 0,
+            held: Vec::new(),
+            held_rooms: Vec::new(),
+            readers_first: false,
             fills: 0,
             stopping: false,
             numbered: String::new(),
             command: String::new(),
             line: Vec::new(),
+            lines: Packed::default(),
         }
     }
 
@@ -78,6 +92,11 @@ impl Relay {
             room.active = true;
             self.active.push_back(index);
         }
+    }
+
+    /// Counts what a command looks through in what may be done in this call.
+    pub(super) fn look_through(&mut self, elements: usize) {
+        self.round = self.round.saturating_sub(elements / LOOKS);
     }
 
     /// Puts a sender behind the others of its room.
@@ -117,6 +136,13 @@ impl Hub {
     /// Writes what waits, as far as the outbox and the round go.
     pub(super) fn pump(&mut self, now: Time, out: &mut Outbox) {
         self.relay.round = self.relay.per_call;
+        self.senders.shares.begin_turn();
+        // In turn, or those that read would wait for as long as others speak.
+        self.relay.readers_first = !self.relay.readers_first;
+        if self.relay.readers_first {
+            self.answer_recalls(out);
+            self.catch_up(out);
+        }
         while self.relay.round > 0 && self.has_room(out) {
             let Some(index) = self.relay.active.pop_front() else { break };
             let visit = self.visit(now, index, out);
@@ -129,14 +155,18 @@ impl Hub {
                     self.rooms.close_if_empty(index);
                 }
                 Visit::More => self.relay.active.push_back(index),
+                Visit::Held => self.relay.held_rooms.push(index),
                 Visit::Blocked => {
                     self.relay.active.push_front(index);
                     break;
                 }
             }
         }
-        self.answer_recalls(out);
-        self.catch_up(out);
+        self.relay.active.extend(self.relay.held_rooms.drain(..));
+        if !self.relay.readers_first {
+            self.answer_recalls(out);
+            self.catch_up(out);
+        }
     }
 
     /// At the end nothing is held back for others.
@@ -159,8 +189,12 @@ impl Hub {
         self.tell_watchers(index, out);
         let Some(room) = self.rooms.get(index) else { return Visit::Done };
         if !room.batch.as_ref().is_some_and(|batch| batch.under_way) {
-            self.fill(now, index, out);
+            let held = !self.fill(now, index, out);
             self.begin(index);
+            let waits = |room: &Room| room.batch.is_none() && !room.turns.is_empty();
+            if held && self.rooms.get(index).is_some_and(waits) {
+                return Visit::Held;
+            }
         }
         let Some(room) = self.rooms.get(index) else { return Visit::Done };
         if room.batch.as_ref().is_some_and(|batch| batch.under_way) {
@@ -174,28 +208,54 @@ impl Hub {
         if waits || (self.relay.stopping && !room.said_bye) { Visit::More } else { Visit::Done }
     }
 
-    /// Takes lines of the room's senders in turn, until a batch is full or must end.
-    fn fill(&mut self, now: Time, index: u16, out: &mut Outbox) {
+    /// Makes a batch of what the room's senders say; whether it took a line, or nobody was held back.
+    fn fill(&mut self, now: Time, index: u16, out: &mut Outbox) -> bool {
         self.relay.fills += 1;
         self.announce(now, index);
+        let taken = self.take_lines(now, index, out);
+        let held = !self.relay.held.is_empty();
+        if let Some(room) = self.rooms.get_mut(index) {
+            // They are the first in the next turn. A room that is being looked at does not go.
+            self.relay.held.drain(..).rev().for_each(|sender| room.turns.push_front(sender));
+            if self.relay.stopping && room.batch.is_none() && !room.said_bye && room.turns.is_empty() {
+                room.said_bye = true;
+                let batch = room.batch.insert(self.relay.spare.pop().unwrap_or_default());
+                for packed in [&mut batch.plain, &mut batch.numbered] {
+                    packed.write(&Line::Bye);
+                }
+                batch.with_numbers = true;
+            }
+        }
+        taken > 0 || !held
+    }
+
+    /// Takes lines of the room's senders in turn, until a batch is full or must end; how many.
+    fn take_lines(&mut self, now: Time, index: u16, out: &mut Outbox) -> usize {
+        let mut taken = 0;
         loop {
             let has_room = self.has_room(out);
-            let Some(room) = self.rooms.get_mut(index) else { return };
+            let Some(room) = self.rooms.get_mut(index) else { return taken };
             let full = |batch: &Batch| batch.plain.datagrams() >= MAX_DATAGRAMS;
             if room.batch.as_ref().is_some_and(full) || self.relay.round == 0 {
-                return;
+                return taken;
             }
-            let Some(sender) = room.turns.pop_front() else { break };
-            let Some(queue) = self.senders.turn(sender) else { continue };
+            let Some(sender) = room.turns.pop_front() else { return taken };
+            let Some(id) = self.senders.turn(sender) else { continue };
+            let share = self.members.get_mut(id.index).map(|member| &mut member.extra_mut().share);
+            let (Some(share), Some((queue, shares))) = (share, self.senders.look(sender, now)) else {
+                continue;
+            };
             let Some((kind, line)) = queue.first() else { continue };
-            if !queue.may_speak() {
+            if !self.relay.stopping && queue.flood.is_none() && shares.is_used_up(now, id.number, *share) {
+                queue.in_turns = true;
+                self.relay.held.push(sender);
                 continue;
             }
             let said = match kind {
                 Kind::Text => {
                     queue.spoke = self.relay.fills;
-                    let flooding = queue.pay();
-                    self.senders.others += u64::from(!flooding);
+                    self.senders.take(sender, now, share, true);
+                    taken += 1;
                     self.speak(now, index, sender)
                 }
                 _ => {
@@ -207,43 +267,31 @@ impl Hub {
                     if first || !has_room {
                         queue.in_turns = true;
                         room.turns.push_front(sender);
-                        return;
+                        return taken;
                     }
-                    queue.pay();
+                    self.senders.take(sender, now, share, false);
+                    taken += 1;
                     self.relay.round = self.relay.round.saturating_sub(COMMAND);
                     self.obey(now, sender, kind, out);
                     continue;
                 }
             };
-            let member = self.senders.get(sender).member;
             if let Err(unfit) = said {
-                self.unfit(member, &unfit, out);
+                self.unfit(id, &unfit, out);
+                // It is not written to anybody, which would bound what one call does.
+                self.relay.round = self.relay.round.saturating_sub(COMMAND);
             }
             self.senders.pop(sender);
-            self.next_turn(sender, member);
-        }
-        if self.relay.stopping
-            && let Some(room) = self.rooms.get_mut(index)
-            && room.batch.is_none()
-            && !room.said_bye
-        {
-            room.said_bye = true;
-            let batch = room.batch.insert(self.relay.spare.pop().unwrap_or_default());
-            for packed in [&mut batch.plain, &mut batch.numbered] {
-                packed.write(&Line::Bye);
-            }
-            batch.with_numbers = true;
+            self.next_turn(now, sender, id);
         }
     }
 
     /// Puts a sender behind the others if it has more to say, or forgets its queue.
-    fn next_turn(&mut self, sender: u32, id: MemberId) {
+    fn next_turn(&mut self, now: Time, sender: u32, id: MemberId) {
         let Some(member) = self.members.by_id(id) else { return };
-        let queue = self.senders.get_mut(sender);
-        if queue.waiting().0 == 0 {
+        if self.senders.get(sender).waiting().0 == 0 {
             self.close_queue(id.index);
-        } else if queue.may_speak() && !queue.in_turns {
-            queue.in_turns = true;
+        } else if self.senders.stand_up(sender, now) {
             let room = member.room;
             self.relay.take_turn(&mut self.rooms, room, sender);
         }
@@ -300,6 +348,9 @@ impl Hub {
         line.clear();
         line.push_str(queue.first().map_or("", |(_, line)| line));
         self.senders.pop(sender);
+        if matches!(kind, Kind::Command | Kind::Wrong) {
+            self.begin_lines(id.index);
+        }
         match kind {
             Kind::Text => {}
             Kind::Command => match Command::parse(line.as_str().into()) {
@@ -313,7 +364,7 @@ impl Hub {
         self.relay.command = line;
         // A member that left has no queue any more, or it is another one's.
         if self.senders.get(sender).member == id {
-            self.next_turn(sender, id);
+            self.next_turn(now, sender, id);
         }
     }
 
@@ -325,10 +376,10 @@ impl Hub {
         if !more || origin.transport.is_stream() {
             return self.quit(now, id.index, out);
         }
-        if let Some(extra) = &mut member.extra {
-            // It takes its queue along.
-            extra.sender = None;
-        }
+        let extra = member.extra_mut();
+        // It takes its queue along, and what it said of its share.
+        extra.sender = None;
+        let share = extra.share;
         self.leave(now, id.index, Reason::Quit);
         let came = self.join(now, &origin).ok();
         let heir = came.and_then(|index| Some((self.members.id(index)?, self.members.get_mut(index)?)));
@@ -337,8 +388,9 @@ impl Hub {
                 let queue = self.senders.get_mut(sender);
                 queue.member = id;
                 queue.call(member);
-                member.extra_mut().sender = Some(sender);
-                self.next_turn(sender, id);
+                let extra = member.extra_mut();
+                (extra.sender, extra.share) = (Some(sender), share);
+                self.next_turn(now, sender, id);
             }
             None => self.senders.close(sender),
         }
@@ -354,9 +406,8 @@ impl Hub {
         if batch.plain.is_empty() {
             return;
         }
-        batch.plain.seal();
-        batch.numbered.seal();
-        batch.under_way = true;
+        let rows = &room.rows;
+        batch.seal(|row| rows[row as usize].len() > 0);
         if !someone_behind {
             room.ring.clear();
         }
@@ -366,8 +417,7 @@ impl Hub {
         }
         let with_numbers = batch.with_numbers;
         for row in LIVE {
-            let numbered = matches!(row, Row::Numbered | Row::NumberedStream);
-            if with_numbers || !numbered {
+            if with_numbers || !row.has_numbers() {
                 let stand = room.row_mut(row);
                 stand.waiting = stand.len();
             }
@@ -379,21 +429,21 @@ impl Hub {
         let Some(room) = self.rooms.get_mut(index) else { return Visit::Done };
         let Some(batch) = &room.batch else { return Visit::Done };
         for row in LIVE {
-            let numbered = matches!(row, Row::Numbered | Row::NumberedStream);
-            let packed = if numbered { &batch.numbered } else { &batch.plain };
+            let packed = batch.form(row);
             let stand = &mut room.rows[row as usize];
             while stand.waiting > 0 {
-                let fit = out.frames_left() / packed.ends().len().max(1);
-                let count = stand.waiting.min(fit).min(self.relay.round);
                 if self.relay.round == 0 {
                     return Visit::More;
                 }
+                let frames = packed.ends().len().max(1);
+                let fit = (out.frames_left() / frames).min(self.relay.round.div_ceil(frames));
+                let count = stand.waiting.min(fit);
                 let from = stand.waiting - count;
                 let mut peers = stand.origins[from..stand.waiting].iter().copied();
                 if count > 0 && out.to_all_rows(&mut peers, packed.body(), packed.ends()).is_ok() {
                     stand.waiting = from;
                     self.stats.deliveries += count as u64 * batch.messages;
-                    self.relay.round -= count;
+                    self.relay.round = self.relay.round.saturating_sub(count * frames);
                 } else if out.is_empty() {
                     // It will never fit this outbox.
                     stand.waiting = 0;
@@ -417,13 +467,22 @@ impl Hub {
         }
         room.presence.seal();
         let (members, rows) = (&self.members, &room.rows);
-        let mut watchers = room.watchers.iter().filter_map(|index| {
-            let member = members.get(*index)?;
-            let live = !matches!(member.row, Row::Behind | Row::Gone);
-            live.then(|| rows[member.row as usize].origins[member.place as usize])
-        });
-        let sent = out.to_all_rows(&mut watchers, room.presence.body(), room.presence.ends());
+        let watchers = |with_line_ends: bool| {
+            room.watchers.iter().filter_map(move |index| {
+                let member = members.get(*index)?;
+                let live = !matches!(member.row, Row::Behind | Row::Gone);
+                (live && member.row.has_line_ends() == with_line_ends)
+                    .then(|| rows[member.row as usize].origins[member.place as usize])
+            })
+        };
+        let sent = out.to_all_rows(&mut watchers(false), room.presence.body(), room.presence.ends());
         self.stats.presence_dropped += u64::from(sent.is_err());
+        if watchers(true).next().is_some() {
+            let lines = &mut self.relay.lines;
+            lines.end_lines_of(&room.presence);
+            let sent = out.to_all_rows(&mut watchers(true), lines.body(), lines.ends());
+            self.stats.presence_dropped += u64::from(sent.is_err());
+        }
         self.relay.round = self.relay.round.saturating_sub(room.watchers.len()).max(1);
         room.presence.clear();
     }
@@ -442,9 +501,11 @@ pub(super) fn epoch_millis(config: &HubConfig, now: Time) -> u64 {
     config.epoch_millis.saturating_add(now.as_nanos() / 1_000_000)
 }
 
-/// Members that are written to in one call.
+/// Datagrams that are written in one call, and as many as one member gets of a batch.
 const PER_CALL: usize = 1024;
 /// What a command costs of it.
 pub(super) const COMMAND: usize = 16;
+/// Members that can be looked at in the time that one datagram takes to write.
+const LOOKS: usize = 64;
 /// Datagrams of one batch: they go to each member as one segmented send where they are of one size.
 pub(super) const MAX_DATAGRAMS: usize = 32;

@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 
 use hashbrown::HashTable;
 
+use super::members::Lines;
 use crate::chat::wire::{Name, RoomName};
 use crate::{Origin, Time};
 
@@ -14,6 +15,7 @@ pub(super) struct Settings {
     pub(super) room: RoomName,
     pub(super) numbers: bool,
     pub(super) watches: bool,
+    pub(super) lines: Lines,
 }
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Rooms, and where their members stand.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -18,6 +18,10 @@ pub(super) enum Row {
     Plain,
     /// Datagrams with numbers.
     Numbered,
+    /// Datagrams that end with a line feed.
+    Lines,
+    /// Datagrams with numbers that end with a line feed.
+    NumberedLines,
     /// A stream.
     Stream,
     /// A stream that wants numbers.
@@ -29,8 +33,35 @@ pub(super) enum Row {
 }
 
 /// The rows that messages are written to as they come.
-pub(super) const LIVE: [Row; 4] = [Row::Plain, Row::Numbered, Row::Stream, Row::NumberedStream];
-const ROWS: usize = 6;
+pub(super) const LIVE: [Row; 6] =
+    [Row::Plain, Row::Numbered, Row::Lines, Row::NumberedLines, Row::Stream, Row::NumberedStream];
+const ROWS: usize = 8;
+
+impl Row {
+    /// The row of a member that sends datagrams.
+    pub(super) fn of_datagrams(numbers: bool, lines: bool) -> Self {
+        match (numbers, lines) {
+            (false, false) => Row::Plain,
+            (true, false) => Row::Numbered,
+            (false, true) => Row::Lines,
+            (true, true) => Row::NumberedLines,
+        }
+    }
+
+    /// The row of a connection that is not behind.
+    pub(super) fn of_streams(numbers: bool) -> Self {
+        if numbers { Row::NumberedStream } else { Row::Stream }
+    }
+
+    pub(super) fn has_numbers(self) -> bool {
+        matches!(self, Row::Numbered | Row::NumberedLines | Row::NumberedStream)
+    }
+
+    /// Whether its datagrams end with line feeds.
+    pub(super) fn has_line_ends(self) -> bool {
+        matches!(self, Row::Lines | Row::NumberedLines)
+    }
+}
 
 /// Members that are written alike.
 #[derive(Debug, Default)]
@@ -61,7 +92,7 @@ pub(super) struct Room {
     pub(super) announcements: VecDeque<String>,
     /// Lines of presence, and who reads them.
     pub(super) presence: Packed,
-    pub(super) watchers: Vec<u32>,
+    pub(super) watchers: BTreeSet<u32>,
     pub(super) ring: Ring,
     /// Members by what their names are unique by.
     pub(super) names: BTreeMap<Key, u32>,
@@ -72,7 +103,10 @@ pub(super) struct Room {
 pub(super) struct Batch {
     pub(super) plain: Packed,
     pub(super) numbered: Packed,
-    /// Whether the second form is made.
+    /// The same with line feeds at the ends, made of those once they are complete, if there is anyone who reads them.
+    lines: Packed,
+    numbered_lines: Packed,
+    /// Whether the forms with numbers are made.
     pub(super) with_numbers: bool,
     pub(super) messages: u64,
     /// Whether it is being written to members, and takes nothing more.
@@ -82,10 +116,35 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// Ends it: it takes nothing more. `is_read` tells whether anybody stands in a row.
+    pub(super) fn seal(&mut self, is_read: impl Fn(Row) -> bool) {
+        self.plain.seal();
+        self.numbered.seal();
+        if is_read(Row::Lines) {
+            self.lines.end_lines_of(&self.plain);
+        }
+        if is_read(Row::NumberedLines) {
+            self.numbered_lines.end_lines_of(&self.numbered);
+        }
+        self.under_way = true;
+    }
+
+    /// What is written to a row.
+    pub(super) fn form(&self, row: Row) -> &Packed {
+        match row {
+            Row::Numbered | Row::NumberedStream => &self.numbered,
+            Row::Lines => &self.lines,
+            Row::NumberedLines => &self.numbered_lines,
+            _ => &self.plain,
+        }
+    }
+
     /// Forgets all and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.plain.clear();
         self.numbered.clear();
+        self.lines.clear();
+        self.numbered_lines.clear();
         (self.with_numbers, self.messages, self.under_way) = (false, 0, false);
     }
 }
@@ -148,7 +207,7 @@ impl Room {
             said_bye: false,
             announcements: VecDeque::new(),
             presence: Packed::default(),
-            watchers: Vec::new(),
+            watchers: BTreeSet::new(),
             ring: Ring::default(),
             names: BTreeMap::new(),
         }
@@ -173,7 +232,7 @@ impl Room {
 
     /// Whether somebody is given numbers, or may be later.
     pub(super) fn wants_numbers(&self) -> bool {
-        self.row(Row::Numbered).len() > 0 || self.has_streams()
+        [Row::Numbered, Row::NumberedLines].iter().any(|row| self.row(*row).len() > 0) || self.has_streams()
     }
 
     pub(super) fn has_streams(&self) -> bool {

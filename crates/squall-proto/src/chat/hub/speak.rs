@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::Hub;
 use super::events::Event;
 use super::limits::Over;
+use super::members::Lines;
 use super::turns::Kind;
 use crate::chat::wire::{Line, MAX_MEMBER_DATAGRAM, Reason, Said, Shape, lines};
 use crate::{Origin, Outbox, Request, Time};
@@ -20,18 +21,29 @@ impl Hub {
         if let Some(member) = member.and_then(|index| self.members.get_mut(index)) {
             member.liveness.heard(now);
         }
-        let mut silent = true;
+        // Programs that know no commands may end their datagrams so; but who ends a command so is a person.
+        let typed = request.payload.ends_with(b"\n") && !origin.transport.is_stream();
+        let (mut silent, mut comes) = (true, 0);
         for said in lines(request.payload) {
             silent = false;
             if member.is_none() {
                 // Of a connection there is nothing to be expected that was not opened, or was ended.
-                if origin.transport.is_stream() || !said.joins() {
+                if origin.transport.is_stream() || !said.joins() || comes == MOST_COMES {
                     self.stats.strangers += 1;
                     continue;
                 }
-                member = self.join(now, origin).ok();
+                // Who is turned away is so for the whole datagram: looking again would find the same.
+                let Ok(index) = self.join(now, origin) else { return };
+                (member, comes) = (Some(index), comes + 1);
             }
             if let Some(index) = member {
+                if typed
+                    && matches!(said, Said::Command(_) | Said::Wrong(_))
+                    && let Some(member) = self.members.get_mut(index)
+                    && member.lines == Lines::Unsaid
+                {
+                    member.lines = Lines::Typed;
+                }
                 member = self.said(now, origin, index, said, out).then_some(index);
             }
         }
@@ -54,9 +66,12 @@ impl Hub {
             Said::Quit => {
                 let sender = self.members.get(index).and_then(|member| member.sender());
                 match sender {
-                    // What it said before comes first.
+                    // What it said before comes first. It leaves once, however often it says so: these lines have no limit
+                    // of their own.
                     Some(sender) if self.senders.get(sender).waiting().0 > 0 => {
-                        self.senders.push(sender, Kind::Quit, "");
+                        if self.senders.get(sender).last() != Some(Kind::Quit) {
+                            self.senders.push(sender, Kind::Quit, "");
+                        }
                     }
                     _ => {
                         self.quit(now, index, out);
@@ -116,8 +131,10 @@ impl Hub {
         let queue = self.senders.get(sender);
         let (lines, bytes) = queue.waiting();
         let (max_lines, max_bytes) = match queue.flood {
-            Some(_) => (FLOODING.0.min(self.config.queue_lines), FLOODING.1.min(self.config.queue_bytes)),
-            None => (self.config.queue_lines, self.config.queue_bytes),
+            Some(_) if !self.senders.is_alone(sender, now) => {
+                (FLOODING.0.min(self.config.queue_lines), FLOODING.1.min(self.config.queue_bytes))
+            }
+            _ => (self.config.queue_lines, self.config.queue_bytes),
         };
         if lines >= max_lines || bytes + line.len() > max_bytes {
             return self.overflow(now, origin, index, sender, out);
@@ -132,15 +149,17 @@ impl Hub {
             return;
         }
         self.senders.push(sender, kind, line);
-        let queue = self.senders.get_mut(sender);
-        if !queue.in_turns && queue.may_speak() {
-            queue.in_turns = true;
+        if self.senders.stand_up(sender, now) {
             self.relay.take_turn(&mut self.rooms, room, sender);
         }
     }
 
-    /// A sender says more than is relayed.
+    /// A sender says more than is relayed: it floods, unless nobody else speaks.
     fn overflow(&mut self, now: Time, origin: &Origin, index: u32, sender: u32, out: &mut Outbox) {
+        if self.senders.is_alone(sender, now) {
+            self.stats.shed += 1;
+            return self.slow_down(now, origin, index, None, out);
+        }
         self.stats.flooded += 1;
         let apart = !origin.transport.is_stream();
         match &mut self.senders.get_mut(sender).flood {
@@ -197,10 +216,17 @@ impl Hub {
         self.send_answer(origin, out);
     }
 
-    /// Sends what was written to `answer` to one.
+    /// Sends what was written to `answer` to one, a member or not.
     pub(super) fn send_answer(&mut self, origin: &Origin, out: &mut Outbox) {
         self.answer.seal();
-        let sent = out.to_all_rows(&mut core::iter::once(*origin), self.answer.body(), self.answer.ends());
+        let member = self.members.find(&self.rooms, origin).and_then(|index| self.members.get(index));
+        let answer = if member.is_some_and(|member| member.row.has_line_ends()) {
+            self.relay.lines.end_lines_of(&self.answer);
+            &self.relay.lines
+        } else {
+            &self.answer
+        };
+        let sent = out.to_all_rows(&mut core::iter::once(*origin), answer.body(), answer.ends());
         self.stats.answers_dropped += u64::from(sent.is_err());
         self.answer.clear();
     }
@@ -230,6 +256,8 @@ impl Hub {
 
 /// What a message begins with.
 pub(super) const ACK: &str = "ack ";
+/// How often one datagram makes a member of its sender that has left in between: no rate holds for coming and going.
+const MOST_COMES: u32 = 8;
 /// Lines and bytes that wait of a sender that floods.
 const FLOODING: (usize, usize) = (64, 4096);
 /// How often the driver is told of a sender that floods.

@@ -34,7 +34,8 @@ pub struct HubStats {
     pub prefix_full: u64,
     /// Newcomers turned away because they are banned.
     pub banned: u64,
-    /// Datagrams of addresses that are no members and become none: `quit`, and what a hub sends.
+    /// Messages of addresses that are no members and become none: `quit`, what a hub sends, and those of a datagram
+    /// whose sender came and went too often in it.
     pub strangers: u64,
     /// Texts dropped because another hub sent them.
     pub loops: u64,
@@ -48,7 +49,7 @@ pub struct HubStats {
     pub floods: u64,
     /// Messages of flooding members that were dropped.
     pub flooded: u64,
-    /// Messages dropped because all senders' queues were full.
+    /// Messages dropped because all senders' queues were full, or that of one who spoke alone.
     pub shed: u64,
     /// Lines that slow readers of streams missed.
     pub missed: u64,

@@ -7,6 +7,7 @@ use core::fmt::Write as _;
 use core::time::Duration;
 
 use super::members::{Member, MemberId};
+use super::share::{Share, Shares};
 use crate::Time;
 
 /// What a line is.
@@ -47,10 +48,12 @@ pub(super) struct Flood {
     /// What the others had said when it was last given credit.
     seen: u64,
     given: Time,
-    /// When its queue was last not empty.
+    /// When it last had more to say than it may.
     busy: Time,
     /// When the driver was last told.
     pub(super) isolated: Time,
+    /// Lines that it said without credit since it was last given some.
+    free: u64,
 }
 
 /// The queues of all senders.
@@ -60,6 +63,8 @@ pub(super) struct Senders {
     free: Vec<u32>,
     /// Bytes that wait.
     pub(super) bytes: usize,
+    /// What each says of what all say.
+    pub(super) shares: Shares,
     /// Those that flood.
     pub(super) flooders: Vec<u32>,
     /// Messages of senders that do not flood.
@@ -110,15 +115,34 @@ impl Senders {
         }
     }
 
-    /// The turn of a queue has come: `None` if it was forgotten meanwhile.
-    pub(super) fn turn(&mut self, index: u32) -> Option<&mut Sender> {
+    /// The turn of a queue has come: whose it is, `None` if it was forgotten meanwhile.
+    pub(super) fn turn(&mut self, index: u32) -> Option<MemberId> {
         let sender = &mut self.slots[index as usize];
         sender.in_turns = false;
         if sender.member.number == NOBODY {
             self.free.push(index);
             return None;
         }
-        Some(sender)
+        Some(sender.member)
+    }
+
+    /// A queue that may speak, beside what all say.
+    pub(super) fn look(&mut self, index: u32, now: Time) -> Option<(&mut Sender, &Shares)> {
+        let sender = &mut self.slots[index as usize];
+        sender.may_speak(&self.shares, now).then_some((sender, &self.shares))
+    }
+
+    /// A line of a queue is relayed or carried out: its sender's part of what is said grows.
+    pub(super) fn take(&mut self, index: u32, now: Time, share: &mut Share, text: bool) {
+        let sender = &mut self.slots[index as usize];
+        if sender.flood.is_some() {
+            return sender.pay(&self.shares, now);
+        }
+        self.shares.take(share);
+        if text {
+            self.shares.said(now, sender.member.number);
+            self.others += 1;
+        }
     }
 
     pub(super) fn get(&self, index: u32) -> &Sender {
@@ -127,6 +151,19 @@ impl Senders {
 
     pub(super) fn get_mut(&mut self, index: u32) -> &mut Sender {
         &mut self.slots[index as usize]
+    }
+
+    /// Whether a sender is to be put among the turns of its room: it has something to say, may, and is not there.
+    pub(super) fn stand_up(&mut self, index: u32, now: Time) -> bool {
+        let sender = &mut self.slots[index as usize];
+        let stands_up = !sender.in_turns && sender.may_speak(&self.shares, now);
+        sender.in_turns |= stands_up;
+        stands_up
+    }
+
+    /// Whether nobody but this sender has spoken for a while.
+    pub(super) fn is_alone(&self, index: u32, now: Time) -> bool {
+        self.slots[index as usize].is_alone(&self.shares, now)
     }
 
     /// Adds a line behind the others.
@@ -158,7 +195,7 @@ impl Senders {
     pub(super) fn flood(&mut self, index: u32, now: Time) {
         let seen = self.others;
         let sender = &mut self.slots[index as usize];
-        sender.flood = Some(Flood { credit: WHOLE, seen, given: now, busy: now, isolated: now });
+        sender.flood = Some(Flood { credit: WHOLE, seen, given: now, busy: now, isolated: now, free: 0 });
         self.flooders.push(index);
         self.tick = Some(self.tick.unwrap_or(now + TICK));
     }
@@ -174,7 +211,7 @@ impl Senders {
         if self.tick.is_none_or(|tick| tick > now) {
             return;
         }
-        let (slots, others) = (&mut self.slots, self.others);
+        let (slots, others, shares) = (&mut self.slots, self.others, &self.shares);
         self.flooders.retain(|index| {
             let sender = &mut slots[*index as usize];
             let idle = sender.lines.is_empty();
@@ -184,14 +221,14 @@ impl Senders {
             let grant =
                 said.max(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX).saturating_mul(WHOLE) / 50);
             flood.credit = (flood.credit + grant).min(grant + LEAST * WHOLE);
-            if !idle {
+            if !idle || core::mem::take(&mut flood.free) > FREE {
                 flood.busy = now;
             } else if now.since(flood.busy) >= CALM {
                 sender.flood = None;
                 over(sender);
                 return false;
             }
-            if !idle && !sender.in_turns && sender.may_speak() {
+            if !idle && !sender.in_turns && sender.may_speak(shares, now) {
                 sender.in_turns = true;
                 ready(sender, *index);
             }
@@ -207,7 +244,7 @@ impl Senders {
         for sender in &self.slots {
             let lines: usize = sender.lines.iter().map(|(_, len)| usize::from(*len)).sum();
             assert_eq!(sender.text.len() - sender.head, lines);
-            let waits = sender.flood.is_some_and(|flood| flood.credit < WHOLE);
+            let waits = sender.flood.is_some();
             assert!(sender.lines.is_empty() || sender.in_turns || waits, "a line waits for its turn");
         }
         let flooding = self.slots.iter().filter(|sender| sender.flood.is_some()).count();
@@ -227,6 +264,11 @@ impl Sender {
         Some((kind, &self.text[self.head..self.head + usize::from(len)]))
     }
 
+    /// What the last line is.
+    pub(super) fn last(&self) -> Option<Kind> {
+        self.lines.back().map(|(kind, _)| *kind)
+    }
+
     /// Calls the sender by its member's name.
     pub(super) fn call(&mut self, member: &Member) {
         self.label.clear();
@@ -238,14 +280,25 @@ impl Sender {
         }
     }
 
-    /// Whether it does not flood, or has credit left.
-    pub(super) fn may_speak(&self) -> bool {
-        self.flood.is_none_or(|flood| flood.credit >= WHOLE)
+    /// Whether it does not flood, has credit left, or floods nobody.
+    pub(super) fn may_speak(&self, shares: &Shares, now: Time) -> bool {
+        self.flood.is_none_or(|flood| flood.credit >= WHOLE) || self.is_alone(shares, now)
     }
 
-    /// Pays for a message; whether it had to.
-    pub(super) fn pay(&mut self) -> bool {
-        self.flood.as_mut().map(|flood| flood.credit -= WHOLE).is_some()
+    /// Whether nobody else has spoken for a while: what it says is at nobody's cost.
+    fn is_alone(&self, shares: &Shares, now: Time) -> bool {
+        !shares.others_speak(now, self.member.number, ALONE)
+    }
+
+    /// A flooding sender pays for a line, if it is at others' cost.
+    pub(super) fn pay(&mut self, shares: &Shares, now: Time) {
+        let alone = self.is_alone(shares, now);
+        match &mut self.flood {
+            Some(flood) if alone => flood.free += 1,
+            // It was looked at before whether it may.
+            Some(flood) => flood.credit = flood.credit.saturating_sub(WHOLE),
+            None => {}
+        }
     }
 }
 
@@ -257,6 +310,10 @@ const WHOLE: u64 = 20;
 const LEAST: u64 = 1;
 /// How often flooding senders are given credit.
 pub(super) const TICK: Duration = Duration::from_millis(50);
+/// Lines that a flooding sender may say between two of these times, while nobody else speaks, and be thought calm.
+const FREE: u64 = 2;
+/// After how long without others' texts a sender is alone.
+const ALONE: Duration = Duration::from_secs(1);
 /// How long a queue must have been empty for its sender to flood no more.
 const CALM: Duration = Duration::from_secs(1);
 /// Bytes of memory that a queue keeps for the next sender.

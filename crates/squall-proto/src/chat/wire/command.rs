@@ -33,6 +33,8 @@ pub enum Command<'a> {
     Find(Cow<'a, str>),
     /// `/numbers on`, `/numbers off`: whether messages come with their numbers.
     Numbers(bool),
+    /// `/lines on`, `/lines off`: whether each datagram ends with a line feed.
+    Lines(bool),
     /// `/watch on`, `/watch off`: whether comings and goings are told.
     Watch(bool),
 }
@@ -87,11 +89,16 @@ pub enum CommandError {
 }
 
 impl<'a> Command<'a> {
-    /// Reads a clean line that begins with `/`.
+    /// Reads a clean line that begins with `/`; white space at its end is passed over.
     ///
     /// # Errors
     /// [`CommandError`] for a command that there is not, and for arguments that it does not take.
-    pub fn parse(line: Cow<'a, str>) -> Result<Self, CommandError> {
+    pub fn parse(mut line: Cow<'a, str>) -> Result<Self, CommandError> {
+        let end = line.trim_end().len();
+        match &mut line {
+            Cow::Borrowed(line) => *line = &line[..end],
+            Cow::Owned(line) => line.truncate(end),
+        }
         let word_end = line.find(char::is_whitespace).unwrap_or(line.len());
         let from = line.len() - line[word_end..].trim_start().len();
         let mut words = line[from..].split_whitespace();
@@ -127,6 +134,9 @@ impl<'a> Command<'a> {
             ("/numbers", Some("on"), None) => Command::Numbers(true),
             ("/numbers", Some("off"), None) => Command::Numbers(false),
             ("/numbers", ..) => return usage("numbers", "/numbers on or /numbers off"),
+            ("/lines", Some("on"), None) => Command::Lines(true),
+            ("/lines", Some("off"), None) => Command::Lines(false),
+            ("/lines", ..) => return usage("lines", "/lines on or /lines off"),
             ("/watch", Some("on"), None) => Command::Watch(true),
             ("/watch", Some("off"), None) => Command::Watch(false),
             ("/watch", ..) => return usage("watch", "/watch on or /watch off"),
@@ -193,6 +203,7 @@ impl fmt::Display for Command<'_> {
             Command::Last(Last::After(number)) => write!(f, "/last #{number}"),
             Command::Find(words) => write!(f, "/find {words}"),
             Command::Numbers(numbers) => write!(f, "/numbers {}", on(numbers)),
+            Command::Lines(lines) => write!(f, "/lines {}", on(lines)),
             Command::Watch(watch) => write!(f, "/watch {}", on(watch)),
         }
     }

@@ -95,6 +95,8 @@ pub enum Line<'a> {
     },
     /// `* numbers on`, `* numbers off`
     Numbers(bool),
+    /// `* lines on`, `* lines off`
+    Lines(bool),
     /// `* watch on`, `* watch off`
     Watch(bool),
     /// `* came NAME`
@@ -211,6 +213,7 @@ impl Line<'_> {
                 write!(f, " {name}: {text}")
             }
             Line::Numbers(on) => write!(f, "* numbers {}", switch(*on)),
+            Line::Lines(on) => write!(f, "* lines {}", switch(*on)),
             Line::Watch(on) => write!(f, "* watch {}", switch(*on)),
             Line::Came(name) => write!(f, "* came {name}"),
             Line::Went { name, reason } => write!(f, "* went {name} {reason}"),

@@ -58,6 +58,7 @@ fn known(line: &str) -> Option<Line<'_>> {
         },
         "found" => Line::Found { room: first, messages: field(rest, "messages").and_then(decimal)? },
         "numbers" => Line::Numbers(switch(first)?),
+        "lines" => Line::Lines(switch(first)?),
         "watch" => Line::Watch(switch(first)?),
         "came" => Line::Came(first),
         "went" => Line::Went { name: first, reason: reason(rest.split_once(first)?.1.trim())? },

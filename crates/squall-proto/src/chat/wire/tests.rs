@@ -90,12 +90,20 @@ fn commands_are_read_with_their_arguments() {
         ("/find  a  b ", Command::Find("a  b".into())),
         ("/find a\u{7}b", Command::Find("ab".into())),
         ("/numbers on", Command::Numbers(true)),
+        ("/lines on", Command::Lines(true)),
         ("/watch off", Command::Watch(false)),
     ] {
         assert_eq!(said(line.as_bytes()), [Said::Command(command.clone())], "{line}");
         let sent = command.to_string();
         assert_eq!(said(sent.as_bytes()), [Said::Command(command)], "{sent}");
     }
+}
+
+#[test]
+fn white_space_behind_a_command_is_passed_over() {
+    let after = Command::Who { room: Some(RoomName::new("lobby").unwrap()), after: Some("é".into()) };
+    assert_eq!(Command::parse("/who lobby é ".into()), Ok(after));
+    assert_eq!(Command::parse("/find a b \u{2003}".into()), Ok(Command::Find("a b".into())));
 }
 
 #[test]
@@ -118,6 +126,7 @@ fn a_wrong_command_is_told_what_is_wrong() {
         ("/last #18446744073709551616", "last: the use is /last N, from 1 to 200, or /last #NUMBER"),
         ("/find", "find: the use is /find WORDS"),
         ("/numbers", "numbers: the use is /numbers on or /numbers off"),
+        ("/lines ON", "lines: the use is /lines on or /lines off"),
         ("/watch maybe", "watch: the use is /watch on or /watch off"),
     ] {
         let [Said::Wrong(error)] = &said(line.as_bytes())[..] else { panic!("{line}") };
@@ -239,6 +248,7 @@ fn the_lines_of_a_hub_are_these() {
             "* said #3 2026-11-20T18:00:02Z bob: hi  you",
         ),
         (Line::Numbers(true), "* numbers on"),
+        (Line::Lines(false), "* lines off"),
         (Line::Watch(false), "* watch off"),
         (Line::Came("~9"), "* came ~9"),
         (Line::Went { name: "bob", reason: Reason::Silent }, "* went bob silent"),
@@ -323,6 +333,7 @@ fn any_line<'a>(
         18 => Line::Renamed { old: name, new: room },
         19 => Line::Missed(one),
         20 => Line::Refused(text),
+        21 => Line::Lines(some),
         _ => Line::Bye,
     }
 }
@@ -330,7 +341,7 @@ fn any_line<'a>(
 proptest! {
     #[test]
     fn every_line_reads_as_it_was_written(
-        kind in 0u8..22,
+        kind in 0u8..23,
         names in ["[a-zA-Z0-9_.é-]{1,32}", "~[0-9]{1,19}", "[a-zA-Z0-9_.-]{1,32}"],
         tilde: bool,
         text in "[^#\\s\\p{C}]([^\\p{C}]{0,60}[^\\s\\p{C}])?",

@@ -67,7 +67,9 @@ impl Shard {
                 return Some(line);
             }
             Told::Writable(line) => {
-                if connections.is_open(&line) {
+                // One that has filled up again meanwhile tells once more: a protocol that went on now would never be told
+                // that it is full.
+                if connections.is_open(&line) && !line.is_full() {
                     self.input(index, now, Input::Writable(line.origin));
                 }
             }

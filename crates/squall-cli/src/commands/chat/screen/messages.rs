@@ -43,7 +43,7 @@ impl Messages<'_> {
     /// Draws the window that `scroll` says; the last row is at the bottom.
     pub(crate) fn draw(&self, area: Rect, scroll: Scroll, buffer: &mut Buffer) {
         let height = usize::from(area.height);
-        let Some(last) = scroll.last_row(self, height) else { return };
+        let Some(last) = scroll.last_row(self, height).filter(|_| height > 0) else { return };
         let (first, above) = up(self, last, height.saturating_sub(1));
         let mut y = area.bottom().saturating_sub(above as u16 + 1);
         for index in first.index..=last.index {

@@ -2,6 +2,8 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::output::no_color;
+
 /// How things look.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Palette {
@@ -13,10 +15,9 @@ impl Palette {
         Self { has_colour }
     }
 
-    /// As the environment wants it (<https://no-color.org>).
+    /// As the environment wants it.
     pub(crate) fn of_environment() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self::new(!refused)
+        Self::new(!no_color())
     }
 
     /// A name's own colour, the same in every run.

@@ -392,3 +392,8 @@ fn names_keep_their_colours_and_have_none_where_none_is_wanted() {
     assert_eq!(Palette::new(true).name("alice"), Palette::new(true).name("alice"));
     assert_ne!(Palette::new(true).name("alice"), Palette::new(true).name("bob"));
 }
+
+#[test]
+fn a_terminal_of_one_row_has_room_for_what_is_being_written_alone() {
+    assert_eq!(Show::conversation(40, 1).draw().trim_end(), ">");
+}

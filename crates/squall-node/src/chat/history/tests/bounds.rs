@@ -84,6 +84,40 @@ fn what_is_too_old_goes_and_the_numbers_go_on() {
 }
 
 #[test]
+fn what_is_gone_leaves_the_index_when_there_is_time_for_it() {
+    let (_folder, path) = folder();
+    let in_index = || {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.query_row("SELECT count(*) FROM words_docsize", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let mut bench = Bench::open(file(&path).age(None));
+    let old = now() - 100 * DAY;
+    for number in 1..=3_000 {
+        let at = if number <= 2_500 { old } else { now() };
+        bench.history().keep(&Message { room: "lobby", number, at, name: "ann", text: "some words" });
+        bench.history().keep(&Message { room: "kitchen", number, at: old, name: "ann", text: "words" });
+    }
+    bench.until(|stats| stats.indexed == 6_000);
+    assert!(bench.close());
+    assert_eq!(in_index(), 6_000);
+
+    let mut bench = Bench::open(file(&path));
+    bench.until(|stats| stats.expired == 5_500 && stats.swept == 5_500);
+    assert_eq!(bench.find("lobby", "words").len(), 100);
+    assert_eq!(bench.find("kitchen", "words"), []);
+    assert!(bench.close());
+    assert_eq!(in_index(), 500);
+
+    // Without any that are left there is a new one.
+    let bench = Bench::open(file(&path).age(Some(Duration::ZERO)));
+    bench.until(|stats| stats.expired == 500);
+    assert!(bench.close());
+    let bench = Bench::open(file(&path));
+    bench.until(|_| in_index() == 0);
+    assert_eq!((bench.handle.stats().swept, bench.warnings()), (0, Vec::new()));
+}
+
+#[test]
 fn rooms_are_bounded_and_one_whose_messages_are_gone_makes_room() {
     let (_folder, path) = folder();
     let mut bench = Bench::open(file(&path).age(None));

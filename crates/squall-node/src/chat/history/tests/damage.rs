@@ -110,6 +110,24 @@ fn a_damaged_index_is_made_anew_and_no_message_is_lost() {
 }
 
 #[test]
+fn an_index_that_takes_nothing_is_made_anew() {
+    let (_folder, path) = folder();
+    written(&path);
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON words_docsize BEGIN SELECT RAISE(ABORT, 'no'); END";
+    Connection::open(&path).unwrap().execute_batch(refuse).unwrap();
+    let mut bench = Bench::open(file(&path));
+    for number in 5_001..=8_000 {
+        bench.say("lobby", number, "more words");
+    }
+    bench.until(|stats| stats.indexed == 8_000);
+    assert!(matches!(&bench.warnings()[..], [Warning::IndexAnew { .. }]), "{:?}", bench.warnings());
+    let stats = bench.handle.stats();
+    assert_eq!((stats.failures, stats.written, stats.memory_only), (2, 3_000, false));
+    assert_eq!(bench.find("lobby", "4711").len(), 1);
+    assert!(bench.close());
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_means_memory_and_is_told() {
     let (folder, path) = folder();
     fs::create_dir(&path).unwrap();

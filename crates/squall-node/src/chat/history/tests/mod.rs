@@ -242,6 +242,9 @@ fn a_file_is_one_nodes_and_a_name_is_no_uri() {
     let bench = Bench::open(file(&path));
     let Err(StoreError::InUse(refused)) = Bench::try_open(file(&path)).map(drop) else { panic!() };
     assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(matches!(Bench::try_open(file(&link)).map(drop), Err(StoreError::InUse(_))));
     assert!(bench.close());
     let odd = folder.path().join("file:x?mode=memory");
     assert!(Bench::open(file(&odd)).close());

@@ -99,6 +99,38 @@ fn who_tells_names_first_and_pages_through_all() {
 }
 
 #[test]
+fn who_in_a_large_room_leaves_others_their_turn() {
+    let mut bench = Bench::with(HubConfig::default());
+    const CROWD: u32 = 60_000;
+    for member in 0..CROWD {
+        bench.give(&origin(PORTS + member), b"^hb^ 1");
+    }
+    bench.say(&[(1, "/join den"), (2, "/join den")]);
+    bench.got.clear();
+    // Two of these are what may be done in one call.
+    for sender in 0..20 {
+        for _ in 0..5 {
+            bench.give(&origin(PORTS + sender), b"/who");
+        }
+    }
+    bench.give(&origin(1), b"hello");
+    let mut calls = 0;
+    while bench.got(2).is_empty() {
+        bench.hub.handle_timeout(bench.now, &mut bench.out);
+        bench.flush();
+        calls += 1;
+        assert!(calls < 4, "the other room waits for all of them");
+    }
+    let answers = bench.hub.stats().commands - 2;
+    assert!((1..=8).contains(&answers), "{answers} in {calls} calls");
+    bench.settle();
+    assert_eq!(bench.hub.stats().commands - 2, 100);
+    for sender in 0..20 {
+        assert_eq!(bench.got(PORTS + sender).len(), 5 * 102);
+    }
+}
+
+#[test]
 fn me_tells_what_is_known_and_echoes_a_token() {
     let mut bench = Bench::new();
     bench.say(&[(1, "^hb^ 1\n/me abc")]);
@@ -246,4 +278,18 @@ fn a_member_may_ask_several_things_at_once_and_is_answered_one_after_the_other()
     }
     let names: Vec<&str> = got.iter().map(|line| line.split(' ').nth(4).unwrap_or("found")).collect();
     assert_eq!(names.join(" "), "found a: a: a: found b: b: b: found c: c: c: found d: d: d:", "{got:?}");
+}
+
+#[test]
+fn what_is_found_comes_with_line_feeds_to_who_asked_for_them() {
+    let mut bench = Bench::with_history(HubConfig::default(), Box::new(Kept::default()));
+    bench.say(&[(1, "/find x\n"), (2, "hi\n/last\n")]).raw(1);
+    let said = |number| Recalled { number, at: 0, name: "bob".to_string(), text: "x".repeat(475) };
+    bench.hub.recall(bench.now, Recall(1), Ok((1..=3).map(said).collect()), &mut bench.out);
+    bench.flush();
+    let raw = bench.raw(1);
+    assert_eq!(raw.iter().map(|datagram| datagram.lines().count()).collect::<Vec<_>>(), [2, 2]);
+    assert!(raw.iter().all(|datagram| datagram.ends_with('\n')));
+    let raw = bench.raw(2);
+    assert!(raw.last().is_some_and(|last| last.starts_with("* last") && last.ends_with(": hi\n")), "{raw:?}");
 }

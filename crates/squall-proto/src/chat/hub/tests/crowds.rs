@@ -45,7 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 24] = [
     "/name bob",
     "/name cid",
     "/name",
@@ -60,6 +60,10 @@ const COMMANDS: [&str; 20] = [
     "/find x",
     "/numbers on",
     "/numbers off",
+    "/lines on",
+    "/lines off",
+    "/me\n",
+    "/foo\n",
     "/watch on",
     "/watch off",
     "/help",
@@ -129,12 +133,13 @@ proptest! {
     fn who_stays_gets_each_message_once_and_in_order(acts in prop::collection::vec(act(), 1..150), per_call in 1usize..50) {
         let mut bench = Bench::new();
         bench.hub.relay.per_call = per_call;
-        bench.say(&[(900, "/numbers on"), (901, "/numbers on")]);
+        bench.say(&[(900, "/numbers on"), (901, "/numbers on"), (902, "/lines on"), (903, "/lines on\n/numbers on")]);
         bench.open(1900).open(1901);
         bench.say(&[(1900, "/numbers on")]);
         for member in [900, 901, 1900] {
             bench.got(member);
         }
+        bench.raw.clear();
         let (mut said, mut full) = (0, false);
         for act in &acts {
             match act {
@@ -174,6 +179,13 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(&plain, &bench.got(1901));
+        for (member, lines) in [(902, &plain), (903, &relayed[0])] {
+            let raw = bench.raw(member);
+            let fills = |datagram: &String| datagram.len() >= 1024;
+            prop_assert!(raw.iter().all(|datagram| datagram.ends_with('\n') || fills(datagram)));
+            let ended: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+            prop_assert_eq!(raw.concat(), ended);
+        }
     }
 }
 

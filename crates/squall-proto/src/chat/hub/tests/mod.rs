@@ -1,6 +1,9 @@
 mod commands;
 mod crowds;
+mod floods;
+mod hostile;
 mod limits;
+mod lines;
 mod operator;
 mod streams;
 mod wire;
@@ -22,6 +25,8 @@ struct Bench {
     out: Outbox,
     now: Time,
     got: BTreeMap<u32, Vec<String>>,
+    /// Whole datagrams.
+    raw: BTreeMap<u32, Vec<String>>,
     datagrams: BTreeMap<u32, usize>,
     closed: Vec<Origin>,
 }
@@ -74,6 +79,7 @@ impl Bench {
             out: Outbox::new(),
             now: Time::from_epoch(Duration::from_secs(1)),
             got: BTreeMap::new(),
+            raw: BTreeMap::new(),
             datagrams: BTreeMap::new(),
             closed: Vec::new(),
         }
@@ -133,7 +139,9 @@ impl Bench {
             let member = number(frame.destination);
             let text = core::str::from_utf8(frame.payload).unwrap();
             assert!(!text.is_empty());
-            self.got.entry(member).or_default().extend(text.split('\n').map(ToString::to_string));
+            let lines = text.split('\n').filter(|line| !line.is_empty()).map(ToString::to_string);
+            self.got.entry(member).or_default().extend(lines);
+            self.raw.entry(member).or_default().push(text.to_string());
             *self.datagrams.entry(member).or_default() += 1;
             let plain = !text.starts_with("ack #");
             assert!(!plain || frame.payload.len() <= 1024, "{} bytes", frame.payload.len());
@@ -145,6 +153,11 @@ impl Bench {
     /// What a member got since it was asked for last.
     fn got(&mut self, member: u32) -> Vec<String> {
         self.got.remove(&member).unwrap_or_default()
+    }
+
+    /// The datagrams that a member got since it was asked for last.
+    fn raw(&mut self, member: u32) -> Vec<String> {
+        self.raw.remove(&member).unwrap_or_default()
     }
 
     fn check(&mut self) {
@@ -164,6 +177,10 @@ impl Hub {
             counted += u64::from(self.config.counted(origin).is_some());
             let scheduled = self.wheel.deadline(index);
             assert_eq!(scheduled.is_some(), !origin.transport.is_stream(), "{member:?}");
+            let lines = member.lines == members::Lines::On;
+            assert!(member.row == rooms::Row::Gone || member.row.has_line_ends() == lines, "{member:?}");
+            let numbers = member.numbers || matches!(member.row, rooms::Row::Gone | rooms::Row::Behind);
+            assert!(numbers || !member.row.has_numbers());
             if let Some(sender) = member.sender() {
                 assert_eq!(self.senders.get(sender).member.number, member.number);
             }

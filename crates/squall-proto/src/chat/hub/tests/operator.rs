@@ -19,6 +19,25 @@ fn a_kicked_member_disappears_and_a_connection_is_ended() {
 }
 
 #[test]
+fn who_lists_members_some_at_a_time_misses_nobody_who_stays() {
+    let mut bench = Bench::new();
+    bench.say(&[(1, ""), (2, ""), (3, ""), (4, ""), (5, "")]);
+    let mut seen = alloc::vec::Vec::new();
+    let mut next = 0;
+    loop {
+        let page: alloc::vec::Vec<_> = bench.hub.members_from(bench.now, next).take(2).collect();
+        let Some((last, _)) = page.last() else { break };
+        next = last + 1;
+        seen.extend(page.iter().map(|(_, member)| member.number));
+        // One that is listed already goes.
+        bench.hub.kick(bench.now, &Selector::Number(1), &mut bench.out);
+        bench.flush();
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5]);
+    assert_eq!(bench.hub.members_from(bench.now, u32::MAX).count(), 0);
+}
+
+#[test]
 fn a_banned_network_stays_out_for_its_time() {
     let mut bench = Bench::new();
     bench.say(&[(1, ""), (2, "")]);

@@ -36,6 +36,23 @@ fn a_reader_that_is_behind_too_far_is_told_how_much_it_missed() {
 }
 
 #[test]
+fn a_reader_catches_up_while_all_calls_are_busy() {
+    let mut bench = Bench::new();
+    bench.hub.relay.per_call = 1;
+    bench.open(1000).say(&[(1, ""), (1000, "hi")]).got(1000);
+    bench.input(Input::Full(origin(1000)));
+    bench.say(&[(1, "one")]).got(1000);
+    bench.input(Input::Writable(origin(1000)));
+    for _ in 0..5 {
+        (0..10).for_each(|member| bench.give(&origin(member), b"more"));
+        bench.hub.handle_timeout(bench.now, &mut bench.out);
+        bench.flush();
+    }
+    assert_eq!(bench.got(1000)[0], "ack one");
+    assert!(bench.hub.is_busy());
+}
+
+#[test]
 fn a_reader_that_fills_up_again_while_it_catches_up_loses_nothing() {
     let mut bench = Bench::new();
     bench.open(1000).say(&[(1, "/numbers on")]).got(1);
