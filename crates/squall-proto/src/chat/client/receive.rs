@@ -1,7 +1,7 @@
 //! What a hub's lines do to a client.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use core::time::Duration;
 
 use super::event::{Entry, Event, How, State, Why};
@@ -11,7 +11,7 @@ use super::recall::{Done, Extent, Purpose};
 use super::typed::NOTHING_KEPT;
 use super::{Client, Kind};
 use crate::chat::history::Recalled;
-use crate::chat::wire::{LAST_MAX, Line, Me};
+use crate::chat::wire::{LAST_MAX, Line, Me, Member};
 use crate::text::clean;
 use crate::{Origin, Outbox, Time};
 
@@ -76,18 +76,18 @@ impl Client {
                 if room == self.log.room {
                     self.roster.begin(room, members);
                 }
-                self.show(Kind::Who, text, now);
+                self.show(Kind::Who, &format!("{members} in {room}"), now);
             }
             Line::Member(member) => {
                 self.roster.member(now, &member);
                 self.tell_once(Event::Roster);
-                self.show(Kind::Who, text, now);
+                self.show(Kind::Who, &in_words(&member), now);
             }
             Line::More(name) => {
                 if let Some(command) = self.roster.more(name) {
                     self.send_commands(&[command], out);
                 }
-                self.show(Kind::Who, text, now);
+                self.show(Kind::Who, "and more", now);
             }
             Line::Me(me) => self.me(now, &me, text),
             Line::Last { room, messages, after, to } => {
@@ -236,8 +236,8 @@ impl Client {
                 log.doubtful = Some(sent);
             }
             self.abandon_recall();
-            (self.keeps_nothing, self.told_of_nothing) = (false, false);
             self.probes.forget_losses();
+            (self.keeps_nothing, self.told_of_nothing) = (false, false);
             self.tell(Event::HubRestarted);
             self.notice(now, "the hub was started anew".to_string());
         }
@@ -354,6 +354,8 @@ impl Client {
             Purpose::Find(_) => {
                 self.tell(Event::Refused(reason.to_string()));
                 self.notice(now, reason.to_string());
+                // That is the answer.
+                return self.go_on(now);
             }
             Purpose::Reconcile { .. } => self.log.restart(self.last),
             Purpose::Fill { to, .. } => {
@@ -388,6 +390,18 @@ impl Client {
             self.tell(event);
         }
     }
+}
+
+/// A member of a list, for people.
+fn in_words(member: &Member<'_>) -> String {
+    let mut words = format!("{}  {}  heard {} s ago", member.name, member.via, member.idle.as_secs());
+    if let Some(loss) = member.loss {
+        words += &format!("  {:.1} % lost", loss * 100.0);
+    }
+    if let Some(limit) = member.limit {
+        words += &format!("  may be silent for {} s", limit.as_secs());
+    }
+    words
 }
 
 /// Whether numbers of messages are such as a hub can have come to: a message each nanosecond for a century.

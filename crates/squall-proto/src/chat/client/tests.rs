@@ -106,16 +106,6 @@ fn what_was_overtaken_by_a_change_of_rooms_does_not_stay_in_the_other_room() {
     assert_eq!(counted(&log), [21, 22]);
 }
 
-#[test]
-fn what_comes_after_the_machine_slept_is_dated_by_the_new_calendar() {
-    let mut client = Client::new(ClientConfig::default().epoch_millis(1000), Some(hub()));
-    client.note(at(1), "before");
-    client.set_calendar(at(2), 9_000_000);
-    client.note(at(3), "after");
-    let dates: Vec<u64> = client.messages().iter().map(|entry| entry.at).collect();
-    assert_eq!(dates, [2000, 9_001_000]);
-}
-
 /// A client that is known to its hub as `tom`, in the room `lobby`.
 fn online() -> Client {
     let name = Name::new("tom").unwrap();
@@ -184,4 +174,14 @@ fn lists_that_are_asked_for_are_known_to_have_come_when_all_of_both_has() {
     hear(&mut client, 1, "* member ann via=udp idle=0.0 limit=300");
     assert!(client.is_listed());
     assert_eq!(client.members().len(), 2);
+}
+
+#[test]
+fn what_comes_after_the_machine_slept_is_dated_by_the_new_calendar() {
+    let mut client = Client::new(ClientConfig::default().epoch_millis(1000), Some(hub()));
+    client.note(at(1), "before");
+    client.set_calendar(at(2), 9_000_000);
+    client.note(at(3), "after");
+    let dates: Vec<u64> = client.messages().iter().map(|entry| entry.at).collect();
+    assert_eq!(dates, [2000, 9_001_000]);
 }

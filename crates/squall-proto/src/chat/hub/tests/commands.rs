@@ -255,20 +255,6 @@ fn a_late_answer_goes_to_who_asked_and_to_nobody_else() {
 }
 
 #[test]
-fn what_is_found_comes_with_line_feeds_to_who_asked_for_them() {
-    let mut bench = Bench::with_history(HubConfig::default(), Box::new(Kept::default()));
-    bench.say(&[(1, "/find x\n"), (2, "hi\n/last\n")]).raw(1);
-    let said = |number| Recalled { number, at: 0, name: "bob".to_string(), text: "x".repeat(475) };
-    bench.hub.recall(bench.now, Recall(1), Ok((1..=3).map(said).collect()), &mut bench.out);
-    bench.flush();
-    let raw = bench.raw(1);
-    assert_eq!(raw.iter().map(|datagram| datagram.lines().count()).collect::<Vec<_>>(), [2, 2]);
-    assert!(raw.iter().all(|datagram| datagram.ends_with('\n')));
-    let raw = bench.raw(2);
-    assert!(raw.last().is_some_and(|last| last.starts_with("* last") && last.ends_with(": hi\n")), "{raw:?}");
-}
-
-#[test]
 fn a_member_may_ask_several_things_at_once_and_is_answered_one_after_the_other() {
     let mut bench = Bench::with_history(HubConfig::default(), Box::new(Kept::default()));
     bench.say(&[(1, "/find a\n/find b\n/find c\n/find d\n/find e")]);
@@ -292,4 +278,18 @@ fn a_member_may_ask_several_things_at_once_and_is_answered_one_after_the_other()
     }
     let names: Vec<&str> = got.iter().map(|line| line.split(' ').nth(4).unwrap_or("found")).collect();
     assert_eq!(names.join(" "), "found a: a: a: found b: b: b: found c: c: c: found d: d: d:", "{got:?}");
+}
+
+#[test]
+fn what_is_found_comes_with_line_feeds_to_who_asked_for_them() {
+    let mut bench = Bench::with_history(HubConfig::default(), Box::new(Kept::default()));
+    bench.say(&[(1, "/find x\n"), (2, "hi\n/last\n")]).raw(1);
+    let said = |number| Recalled { number, at: 0, name: "bob".to_string(), text: "x".repeat(475) };
+    bench.hub.recall(bench.now, Recall(1), Ok((1..=3).map(said).collect()), &mut bench.out);
+    bench.flush();
+    let raw = bench.raw(1);
+    assert_eq!(raw.iter().map(|datagram| datagram.lines().count()).collect::<Vec<_>>(), [2, 2]);
+    assert!(raw.iter().all(|datagram| datagram.ends_with('\n')));
+    let raw = bench.raw(2);
+    assert!(raw.last().is_some_and(|last| last.starts_with("* last") && last.ends_with(": hi\n")), "{raw:?}");
 }
