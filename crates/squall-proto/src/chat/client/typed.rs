@@ -8,7 +8,7 @@ use crate::{Outbox, Protocol, Time};
 
 impl Client {
     /// Does what was typed: `/name`, `/join`, `/last` and `/find` as the methods of those names, other commands
-    /// as they are, with their answers as [notes](How::Note); `quit` leaves; anything else, and what begins with
+    /// as they are, with their answers as [notes](super::How::Note); `quit` leaves; anything else, and what begins with
     /// `//`, is said. `Ok(None)` for what is no message.
     ///
     /// # Errors
