@@ -140,6 +140,19 @@ class Terminal(TestCase):
         self.hub(udp=port)
         alice.shows("● online", "✓ +alice  is anybody there", patience=60)
 
+    def test_a_hub_over_udp_is_found_again_after_several_attempts(self):
+        node = self.hub()
+        port = node.address("chat")[1]
+        alice = self.client(node, "alice")
+        alice.shows("● online")
+        node.stop()
+        # The waits are 1 s, 2 s, 4 s, and up to a half more.
+        alice.shows("no hub listens there; again in [456] s", patience=60)
+        self.hub(udp=port)
+        alice.shows("● online", patience=60)
+        alice.say("found again")
+        alice.shows("✓ +alice  found again")
+
     def test_pasted_lines_wait_and_are_a_message_each(self):
         node = self.hub()
         alice = self.client(node, "alice")

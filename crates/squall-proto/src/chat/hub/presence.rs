@@ -256,6 +256,34 @@ impl Hub {
         self.relay.wake(&mut self.rooms, index);
     }
 
+    /// Tells a room's watchers who came and went.
+    pub(super) fn tell_watchers(&mut self, index: u16, out: &mut Outbox) {
+        let Some(room) = self.rooms.get_mut(index) else { return };
+        if room.presence.is_empty() {
+            return;
+        }
+        room.presence.seal();
+        let (members, rows) = (&self.members, &room.rows);
+        let watchers = |with_line_ends: bool| {
+            room.watchers.iter().filter_map(move |index| {
+                let member = members.get(*index)?;
+                let live = !matches!(member.row, Row::Behind | Row::Gone);
+                (live && member.row.has_line_ends() == with_line_ends)
+                    .then(|| rows[member.row as usize].origins[member.place as usize])
+            })
+        };
+        let sent = out.to_all_rows(&mut watchers(false), room.presence.body(), room.presence.ends());
+        self.stats.presence_dropped += u64::from(sent.is_err());
+        if watchers(true).next().is_some() {
+            let lines = &mut self.relay.lines;
+            lines.end_lines_of(&room.presence);
+            let sent = out.to_all_rows(&mut watchers(true), lines.body(), lines.ends());
+            self.stats.presence_dropped += u64::from(sent.is_err());
+        }
+        self.relay.told(room.watchers.len());
+        room.presence.clear();
+    }
+
     pub(super) fn who(&self, member: &Member) -> Who {
         let room = self.rooms.get(member.room).map(|room| room.name.to_string()).unwrap_or_default();
         Who { number: member.number, name: label(member), room, origin: *self.rooms.origin(member) }

@@ -102,6 +102,11 @@ impl Relay {
         self.round = self.round.saturating_sub(elements / LOOKS);
     }
 
+    /// Counts members that were told something in what may be done in this call; the room at hand is still served.
+    pub(super) fn told(&mut self, members: usize) {
+        self.round = self.round.saturating_sub(members).max(1);
+    }
+
     /// Puts a sender behind the others of its room.
     pub(super) fn take_turn(&mut self, rooms: &mut Rooms, index: u16, sender: u32) {
         if let Some(room) = rooms.get_mut(index) {
@@ -469,34 +474,6 @@ impl Hub {
             self.relay.spare.push(batch);
         }
         Visit::Done
-    }
-
-    /// Tells a room's watchers who came and went.
-    fn tell_watchers(&mut self, index: u16, out: &mut Outbox) {
-        let Some(room) = self.rooms.get_mut(index) else { return };
-        if room.presence.is_empty() {
-            return;
-        }
-        room.presence.seal();
-        let (members, rows) = (&self.members, &room.rows);
-        let watchers = |with_line_ends: bool| {
-            room.watchers.iter().filter_map(move |index| {
-                let member = members.get(*index)?;
-                let live = !matches!(member.row, Row::Behind | Row::Gone);
-                (live && member.row.has_line_ends() == with_line_ends)
-                    .then(|| rows[member.row as usize].origins[member.place as usize])
-            })
-        };
-        let sent = out.to_all_rows(&mut watchers(false), room.presence.body(), room.presence.ends());
-        self.stats.presence_dropped += u64::from(sent.is_err());
-        if watchers(true).next().is_some() {
-            let lines = &mut self.relay.lines;
-            lines.end_lines_of(&room.presence);
-            let sent = out.to_all_rows(&mut watchers(true), lines.body(), lines.ends());
-            self.stats.presence_dropped += u64::from(sent.is_err());
-        }
-        self.relay.round = self.relay.round.saturating_sub(room.watchers.len()).max(1);
-        room.presence.clear();
     }
 }
 
