@@ -91,6 +91,14 @@ fn commands_are_answered_on_standard_output_and_wrong_ones_refused() {
 }
 
 #[test]
+fn what_a_hub_that_keeps_nothing_is_asked_for_is_refused() {
+    let hub = hub(&["udp://127.0.0.1:0"]);
+    squall_with(&["chat", &at(&hub), "--name", "ci"], b"said").is(0, "", "");
+    let ended = squall_with(&["chat", &at(&hub), "--name", "ci"], b"/last 3");
+    ended.is(1, "", "squall: /last: this hub keeps no messages\n");
+}
+
+#[test]
 fn a_text_that_is_too_long_is_refused_and_the_rest_is_said() {
     let hub = hub(&["udp://127.0.0.1:0"]);
     let input = format!("{}\nshort\n", "x".repeat(2000));

@@ -15,7 +15,7 @@ const LOCK: &str = "squall.lock";
 #[non_exhaustive]
 pub enum DataError {
     /// Another process uses it.
-    #[error("{} is in use by {}; name another place, or end that one first", path.display(), process(*pid))]
+    #[error("{} is in use by {}; name another place (--data, --history), or end that one first", path.display(), process(*pid))]
     InUse {
         /// What is in use.
         path: PathBuf,

@@ -87,7 +87,10 @@ impl Lines {
                 return Err(exit);
             }
             if self.awaited.is_some_and(|(_, until)| until <= Instant::now()) {
-                self.awaited = None;
+                let (awaited, _) = self.awaited.take().unzip();
+                if awaited == Some(Awaited::Messages) && self.session.client.keeps_nothing() {
+                    self.refuse("/last: this hub keeps no messages")?;
+                }
             }
             let is_done = self.act_on_input()?;
             // Before more has come: what is told of a message is what it is then.
