@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     hub: Option<String>,
 
     /// What to be called [default: the user's name]
-    #[arg(long, env = "SQUALL_NAME", value_name = "NAME")]
+    #[arg(long, env = "SQUALL_CHAT_NAME", value_name = "NAME")]
     name: Option<String>,
 
     /// The room to join; without it, where the hub puts newcomers
