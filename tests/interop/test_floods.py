@@ -31,8 +31,13 @@ class Floods(TestCase):
                 until(lambda: self.is_answered(udp, question), f"{row.uri} answers")
             else:
                 tcp = self.tcp(row.address, self.alone)
-                tcp.send(b"hello")
-                self.assertTrue(tcp.recv(1024).endswith(b"hello"))
+                # The chat reads lines, and whoever joins hears what others still have to say.
+                tcp.send(b"hello\n" if row.service == "chat" else b"hello")
+                answer = b""
+                while not answer.rstrip(b"\n").endswith(b"hello"):
+                    received = tcp.recv(1024)
+                    self.assertTrue(received, f"{row.uri} ended behind {answer[-100:]}")
+                    answer += received
 
     def is_answered(self, udp, question):
         udp.send(question)

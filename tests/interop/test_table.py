@@ -28,6 +28,15 @@ def is_openbsd_nc():
     return "OpenBSD" in usage.stdout + usage.stderr
 
 
+def is_chat(line):
+    return line.startswith("squall chat ")
+
+
+def shown(line):
+    """So that the copies of what is typed are printed, which a terminal would show."""
+    return line + " --echo" if is_chat(line) else line
+
+
 needs_nc = unittest.skipUnless(is_openbsd_nc(), "needs OpenBSD's nc (netcat-openbsd)")
 
 
@@ -40,14 +49,14 @@ class Table(TestCase):
         path = programs + os.pathsep + os.environ["PATH"]
         with host.entered() if host else contextlib.nullcontext():
             started = [
-                (row, subprocess.Popen(["sh", "-c", row.line], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                       stdin=subprocess.DEVNULL, env=os.environ | {"PATH": path}))
+                (row, subprocess.Popen(["sh", "-c", shown(row.line)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, env=os.environ | {"PATH": path}))
                 for row in node.rows
             ]
         for row, process in started:
             with self.subTest(row.line):
-                out, err = process.communicate(timeout=PATIENCE)
-                answer = ANSWERS[row.service]
+                out, err = process.communicate(b"hello\n" if is_chat(row.line) else b"", timeout=PATIENCE)
+                answer = r"(\S+: hello\n?)+" if is_chat(row.line) else ANSWERS[row.service]
                 if " nc " not in row.line:
                     # `squall ask` takes its text from the command line, without a line end.
                     answer = answer.replace("6 bytes", "5 bytes")

@@ -208,15 +208,10 @@ impl Node {
                     // The IPv6 wildcard takes IPv4 too, or the service has a socket for that beside it.
                     _ => "127.0.0.1".to_owned(),
                 };
-                if service == "chat" {
+                if service == "chat" && uri.transport() == Transport::Udp {
                     // What is said there comes back at any time: a client that stays.
-                    return Some(match uri.transport() {
-                        Transport::Udp => format!(
-                            "squall chat {}",
-                            std::net::SocketAddr::new(host.parse().ok()?, address.port())
-                        ),
-                        _ => format!("nc {host} {}", address.port()),
-                    });
+                    let hub = std::net::SocketAddr::new(host.parse().ok()?, address.port());
+                    return Some(format!("squall chat {hub}"));
                 }
                 Some(
                     format!("echo {text} | nc {udp}-w1 {host} {}", address.port())
