@@ -55,10 +55,11 @@ impl Writer {
                 self.bans_unwritten = true;
                 self.unsafe_since = Some(Instant::now());
                 self.shared.counts.unwritten.store(0, Ordering::Relaxed);
-                self.shared.counts.memory_only.store(false, Ordering::Relaxed);
+                // Told first: who sees by the counts that it is over can rely on it.
                 if let Some(path) = self.path.clone() {
                     self.shared.warn(&Warning::WrittenAgain { path, rows });
                 }
+                self.shared.counts.memory_only.store(false, Ordering::Release);
             }
             Err(error) => {
                 add(&self.shared.counts.failures, 1);

@@ -201,7 +201,7 @@ impl Shared {
             questions_late: get(&counts.questions_late),
             questions_failed: get(&counts.questions_failed),
             bytes: get(&counts.bytes),
-            memory_only: counts.memory_only.load(Ordering::Relaxed),
+            memory_only: counts.memory_only.load(Ordering::Acquire),
         }
     }
 
