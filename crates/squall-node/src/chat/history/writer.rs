@@ -206,8 +206,9 @@ impl Writer {
     fn write_file(&mut self) -> bool {
         for _ in 0..2 {
             let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return false };
-            match file.write(&self.batch, |id| self.names.get(&id).map(|name| &**name)) {
-                Ok(()) => {
+            let written = file.write(&self.batch, |id| self.names.get(&id).map(|name| &**name));
+            match written.and_then(|()| self.shared.measure(file)) {
+                Ok(_) => {
                     self.unsafe_since.get_or_insert_with(Instant::now);
                     return true;
                 }
@@ -266,10 +267,9 @@ impl Writer {
                 self.shared.room_emptied(removed.emptied);
             }
         }
-        if self.path.is_none()
-            && let Ok(size) = database.size()
-        {
-            counts.bytes.store(size, Ordering::Relaxed);
+        if self.path.is_none() {
+            // What cannot be measured now is with the next batch.
+            let _ = self.shared.measure(database);
         }
     }
 
@@ -284,8 +284,7 @@ impl Writer {
             let mut rows = self.batch.len() as u64;
             let limit = self.shared.config.size.unwrap_or(u64::MAX);
             loop {
-                let size = file.size()?;
-                self.shared.counts.bytes.store(size, Ordering::Relaxed);
+                let size = self.shared.measure(file)?;
                 // As many as came: then it does not grow. The rest can wait.
                 if size <= limit || rows == 0 {
                     return Ok(());
@@ -351,8 +350,7 @@ impl Writer {
             }
             wait(due);
         }
-        let size = file.size()?;
-        shared.counts.bytes.store(size, Ordering::Relaxed);
+        let size = shared.measure(file)?;
         // While the index has messages that are gone, it may be they that are too much.
         if (file.sweep.is_none() || !may_index) && shared.config.size.is_some_and(|limit| size > limit) {
             let removed = file.trim()?;
@@ -463,6 +461,13 @@ impl Drop for End {
 }
 
 impl Shared {
+    /// The size of a file, which the figures show from now on.
+    fn measure(&self, file: &Database) -> rusqlite::Result<u64> {
+        let size = file.size()?;
+        self.counts.bytes.store(size, Ordering::Relaxed);
+        Ok(size)
+    }
+
     fn trimmed(&self, removed: Removed) {
         add(&self.counts.trimmed, removed.rows);
         self.room_emptied(removed.emptied);

@@ -56,6 +56,20 @@ fn the_oldest_go_for_want_of_room_and_the_file_stays_small() {
 }
 
 #[test]
+fn whoever_waited_for_the_writing_sees_the_size_that_it_gave() {
+    let (_folder, path) = folder();
+    let mut bench = Bench::open(file(&path).period(LONG));
+    let text = "x".repeat(1_000);
+    for number in 1..=200 {
+        bench.say("lobby", number, &text);
+        bench.flush();
+        let stats = bench.handle.stats();
+        assert!(stats.written == number && stats.bytes > number * 1_000, "{stats:?}");
+    }
+    assert!(bench.close());
+}
+
+#[test]
 fn what_is_too_old_goes_and_the_numbers_go_on() {
     let (_folder, path) = folder();
     let mut bench = Bench::open(file(&path).age(None));
