@@ -115,7 +115,7 @@ impl Liveness {
             Fit::Lost(lost) => {
                 self.measure(gap / (f32::from(lost) + 1.0));
                 self.losses.count(lost);
-                climate.count(lost, self.interval);
+                climate.count(self.certain(lost, number), self.interval);
                 self.beats = (self.beats + 1).min(3);
                 let counted = self.losses.counted();
                 // A heartbeat more changes little where many are known.
@@ -146,23 +146,27 @@ impl Liveness {
     }
 
     /// For a member whose deadline has passed: until when it is kept nevertheless, by what the hub has learnt
-    /// meanwhile. Either all members lose more than they used to, or it is not yet measured itself and the
-    /// others' heartbeats are lost more often than one in a hundred, or the hub heard nobody at all for a part
-    /// of the silence, which is then the hub's own (its cable, its machine asleep). Never later than the hard
-    /// limit.
+    /// meanwhile ([`limit_at`](Self::limit_at)).
     pub fn reprieve(&self, now: Time, climate: &Climate) -> Option<Time> {
+        let until = self.last_heard() + self.limit_at(now, climate);
+        (self.beats > 0 && until > now).then_some(until)
+    }
+
+    /// How long it may be silent by all that the hub knows now: longer than the [limit](Self::limit) if all members
+    /// lose more than they used to, or it is not yet measured itself and the others' heartbeats are lost more often
+    /// than one in a hundred, or the hub heard nobody at all for a part of the silence, which is then the hub's own
+    /// (its cable, its machine asleep). Never longer than the hard limit.
+    pub fn limit_at(&self, now: Time, climate: &Climate) -> Duration {
         if self.beats == 0 {
-            return None;
+            return self.limit(climate);
         }
         let mut limit = self.limit(climate);
         if self.beats == 3 || climate.pool.is_lossy() {
             limit = limit.max(self.patience(climate));
         }
-        let heard = self.last_heard();
-        let dark = climate.dark_since(heard, now);
+        let dark = climate.dark_since(self.last_heard(), now);
         let hard = Duration::from_secs_f32(climate.config.hard(self.expected_interval(climate)));
-        let until = heard + (limit + dark).min(hard);
-        (until > now).then_some(until)
+        (limit + dark).min(hard)
     }
 
     /// The measured interval of its heartbeats; `None` until two are measured.
@@ -179,6 +183,16 @@ impl Liveness {
     /// When anything came from it last, to the millisecond.
     pub fn last_heard(&self) -> Time {
         self.beat + Duration::from_millis(self.later.into())
+    }
+
+    /// How many heartbeats were lost for all that is known. Without numbers a silence beyond the limit may have been
+    /// another program's beginning, so that the limit was too short is all that it tells.
+    fn certain(&self, lost: u16, number: Option<u32>) -> u16 {
+        if number.is_some() || self.beats < 3 {
+            return lost;
+        }
+        let limit = self.limit as f32 / 1000.0 / self.interval.max(MIN_INTERVAL);
+        lost.min((limit as u16).saturating_add(1))
     }
 
     fn fit_numbered(&self, number: u32) -> Fit {

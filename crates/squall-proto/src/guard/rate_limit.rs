@@ -42,6 +42,12 @@ impl Rate {
         fits
     }
 
+    /// Takes `count` requests out of the bucket whether it has them or not: those that come next pay for them.
+    pub(crate) fn charge(self, now: Time, full_at: &mut Time, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        *full_at = (*full_at).max(now) + Duration::from_nanos(self.interval.saturating_mul(count));
+    }
+
     /// How far the requests admitted may run ahead of the present.
     fn tolerance(self) -> u64 {
         self.interval.saturating_mul(u64::from(self.burst - 1))

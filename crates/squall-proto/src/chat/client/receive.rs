@@ -72,6 +72,12 @@ impl Client {
                 self.tell_once(Event::Roster);
                 self.show(Kind::Rooms, text, now);
             }
+            Line::MoreRooms(name) => {
+                if let Some(command) = self.roster.more_rooms(name) {
+                    self.send_commands(&[command], out);
+                }
+                self.show(Kind::Rooms, "and more", now);
+            }
             Line::Who { room, members } => {
                 if room == self.log.room {
                     self.roster.begin(room, members);

@@ -44,7 +44,7 @@ pub(super) struct Roster {
     pub(super) total: u64,
     pub(super) rooms: BTreeMap<String, Room>,
     listing: Option<Listing>,
-    rooms_listing: Option<(u64, BTreeMap<String, Room>)>,
+    rooms_listing: Option<RoomsListing>,
     limit: usize,
     /// Whether a list was asked for that has not come, of members and of rooms.
     awaited: (bool, bool),
@@ -55,6 +55,14 @@ struct Listing {
     room: String,
     total: u64,
     seen: BTreeMap<String, Neighbour>,
+}
+
+#[derive(Debug)]
+struct RoomsListing {
+    total: u64,
+    seen: BTreeMap<String, Room>,
+    /// Whether the next page was asked for.
+    goes_on: bool,
 }
 
 impl Roster {
@@ -154,27 +162,38 @@ impl Roster {
         }
     }
 
-    /// A list of so many rooms begins.
-    pub(super) fn begin_rooms(&mut self, rooms: u64) {
-        self.rooms_listing = Some((rooms, BTreeMap::new()));
+    /// A list of so many rooms begins, or goes on.
+    pub(super) fn begin_rooms(&mut self, total: u64) {
+        match &mut self.rooms_listing {
+            Some(listing) if listing.goes_on => (listing.total, listing.goes_on) = (total, false),
+            listing => *listing = Some(RoomsListing { total, seen: BTreeMap::new(), goes_on: false }),
+        }
     }
 
     pub(super) fn room(&mut self, name: &str, members: u64, number: u64) {
         let room = Room { name: name.to_string(), members, number };
-        let Some((rooms, listing)) = &mut self.rooms_listing else { return };
-        listing.insert(room.name.clone(), room.clone());
-        if listing.len() as u64 >= *rooms {
-            self.rooms = core::mem::take(listing);
+        let Some(listing) = &mut self.rooms_listing else { return };
+        listing.seen.insert(room.name.clone(), room.clone());
+        if listing.seen.len() as u64 >= listing.total {
+            self.rooms = core::mem::take(&mut listing.seen);
             self.rooms_listing = None;
             self.awaited.1 = false;
         } else if self.rooms.len() < MAX_ROOMS || self.rooms.contains_key(name) {
             self.rooms.insert(room.name.clone(), room);
         }
         // A hub that lists more rooms than there can be is not believed.
-        if self.rooms_listing.as_ref().is_some_and(|(_, listing)| listing.len() > MAX_ROOMS) {
+        if self.rooms_listing.as_ref().is_some_and(|listing| listing.seen.len() > MAX_ROOMS) {
             self.rooms_listing = None;
             self.awaited.1 = false;
         }
+    }
+
+    /// The list of rooms goes on behind a name: what asks for more.
+    pub(super) fn more_rooms(&mut self, after: &str) -> Option<Command<'static>> {
+        let listing = self.rooms_listing.as_mut()?;
+        let after = RoomName::new(after).ok()?;
+        listing.goes_on = true;
+        Some(Command::Rooms(Some(after)))
     }
 }
 

@@ -99,7 +99,7 @@ impl Client {
         if self.roster_due.is_some_and(|due| due <= now) {
             self.roster.ask();
             self.setup.ask_again(now);
-            commands.extend([Command::Who { room: None, after: None }, Command::Rooms]);
+            commands.extend([Command::Who { room: None, after: None }, Command::Rooms(None)]);
             self.roster_due = Some(now + jittered(ROSTER, &mut self.random));
         }
         if self.probes.next <= now {

@@ -55,7 +55,7 @@ impl Client {
             command => {
                 let kind = match command {
                     Command::Who { .. } => Kind::Who,
-                    Command::Rooms => Kind::Rooms,
+                    Command::Rooms(_) => Kind::Rooms,
                     Command::Name(_) => Kind::Name,
                     _ => Kind::Me,
                 };

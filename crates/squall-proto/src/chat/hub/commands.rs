@@ -5,9 +5,9 @@ use alloc::string::{String, ToString};
 use core::ops::Bound;
 
 use super::Hub;
-use super::members::{Lines, Member};
+use super::members::{Lines, Member, MemberId};
 use super::presence::label;
-use super::recall::Asks;
+use super::recall::{Asked, Asks};
 use super::rooms::Row;
 use crate::chat::Query;
 use crate::chat::wire::{self, Command, Key, LAST_MAX, Last, Line, Me, RoomName, Token};
@@ -37,14 +37,7 @@ impl Hub {
                 Ok(()) => self.tell_joined(index),
                 Err(taken) => self.answer.write(&Line::Refused(&taken.to_string())),
             },
-            Command::Rooms => {
-                self.relay.look_through(self.rooms.len());
-                self.answer.write(&Line::Rooms(self.rooms.len() as u64));
-                for (_, room) in self.rooms.iter() {
-                    let (name, members) = (room.name.as_str(), room.len() as u64);
-                    self.answer.write(&Line::Room { room: name, members, number: room.number });
-                }
-            }
+            Command::Rooms(after) => self.tell_rooms(after.as_ref()),
             Command::Who { room, after } => self.tell_who(now, index, room.as_ref(), after.as_deref()),
             Command::Me(token) => self.tell_me(now, index, token),
             Command::Last(last) => {
@@ -54,22 +47,15 @@ impl Hub {
                     Last::Count(count) => (Query::Last { room, count }, None),
                     Last::After(number) => (Query::Since { room, number, count: LAST_MAX }, Some(number)),
                 };
-                let id = self.members.id(index);
-                self.recalls.ask(
-                    &mut *self.history,
-                    id,
-                    Asks::Last { after },
-                    room,
-                    &query,
-                    &mut self.answer,
-                );
+                let asked = self.asked(now, index, member, Asks::Last { after }, room);
+                self.recalls.ask(&mut *self.history, asked, &query, &mut self.answer);
             }
             Command::Find(words) => {
                 let Some(room) = self.rooms.get(member.room) else { return };
                 let room = room.name.as_str();
                 let query = Query::Find { room, words: &words, count: FOUND };
-                let id = self.members.id(index);
-                self.recalls.ask(&mut *self.history, id, Asks::Find, room, &query, &mut self.answer);
+                let asked = self.asked(now, index, member, Asks::Find, room);
+                self.recalls.ask(&mut *self.history, asked, &query, &mut self.answer);
             }
             Command::Numbers(on) => {
                 self.set_numbers(index, on);
@@ -85,6 +71,12 @@ impl Hub {
             }
         }
         self.send_answer(&origin, out);
+    }
+
+    /// A question to the history.
+    fn asked(&self, now: Time, index: u32, member: &Member, asks: Asks, room: &str) -> Asked {
+        let id = MemberId { index, number: member.number };
+        Asked { member: id, asks, room: room.to_string(), whole: member.numbers, at: now }
     }
 
     /// Tells a member what is wrong with its command.
@@ -158,6 +150,20 @@ impl Hub {
             } else {
                 room.watchers.remove(&index);
             }
+        }
+    }
+
+    /// By what their names are unique by.
+    fn tell_rooms(&mut self, after: Option<&RoomName>) {
+        self.answer.write(&Line::Rooms(self.rooms.len() as u64));
+        let mut last = None;
+        for (count, room) in self.rooms.after(after.map(RoomName::key).as_ref()).enumerate() {
+            if count == ROOMS {
+                return self.answer.write(&Line::MoreRooms(last.unwrap_or_default()));
+            }
+            let name = room.name.as_str();
+            self.answer.write(&Line::Room { room: name, members: room.len() as u64, number: room.number });
+            last = Some(name);
         }
     }
 
@@ -243,7 +249,7 @@ const HELP: [&str; 11] = [
     "TEXT goes to all in your room; //TEXT says /TEXT; quit leaves",
     "/name NAME: what you are called",
     "/join ROOM: go to another room",
-    "/rooms: which there are",
+    "/rooms [AFTER]: which there are",
     "/who [ROOM [AFTER]]: who is there",
     "/me: what is known of you",
     "/last [N] or /last #NUMBER: what was said",
@@ -252,7 +258,8 @@ const HELP: [&str; 11] = [
     "/lines on|off: each datagram ends with a line feed, for nc -u",
     "/watch on|off: who comes and goes",
 ];
-/// Members told at once.
+/// Members, and rooms, told at once.
 const WHO: usize = 100;
+const ROOMS: usize = 100;
 /// Messages that are found at most.
 const FOUND: u32 = 50;

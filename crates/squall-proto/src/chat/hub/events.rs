@@ -71,6 +71,9 @@ pub enum Refused {
     /// The operator does not want it.
     #[error("banned")]
     Banned,
+    /// It, or its network, comes too often.
+    #[error("coming too often; try again in a few seconds")]
+    Rate,
 }
 
 /// Events until they are taken.

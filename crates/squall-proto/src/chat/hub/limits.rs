@@ -46,6 +46,21 @@ impl Limits {
         Ok(())
     }
 
+    /// Takes a newcomer out of its network's bucket; false if it is empty.
+    pub(super) fn admit_newcomer(&mut self, now: Time, ip: IpAddr) -> bool {
+        self.prefixes.find(now, prefix(ip)).map(|prefix| self.prefixes.take(now, prefix)).is_some()
+    }
+
+    /// Whether a member could say something, by its bucket.
+    pub(super) fn has_paid(&self, now: Time, mut paid: Time) -> bool {
+        self.member.take(now, &mut paid)
+    }
+
+    /// Has a member pay for what it was not asked before.
+    pub(super) fn charge(&self, now: Time, paid: &mut Time, messages: usize) {
+        self.member.charge(now, paid, messages);
+    }
+
     /// Counts a member of a network in, if it has fewer than `max`.
     pub(super) fn enter(&mut self, ip: IpAddr, max: u32) -> bool {
         let (key, seed) = (prefix(ip), self.seed);
@@ -91,9 +106,10 @@ impl HubConfig {
     }
 }
 
-/// The IPv4 /24 or IPv6 /64 that an address is in.
+/// The IPv4 /24 or IPv6 /56 that an address is in: who has one address of it often has them all
+/// ([RFC 6177, section 2](https://www.rfc-editor.org/rfc/rfc6177#section-2)).
 fn prefix(ip: IpAddr) -> u128 {
-    network(ip.to_canonical(), 24, 64)
+    network(ip.to_canonical(), 24, 56)
 }
 
 /// Networks whose rates are remembered; 32 bytes each.

@@ -179,6 +179,11 @@ impl Members {
         self.get(id.index).filter(|member| member.number == id.number)
     }
 
+    /// The same, to be changed.
+    pub(super) fn by_id_mut(&mut self, id: MemberId) -> Option<&mut Member> {
+        self.get_mut(id.index).filter(|member| member.number == id.number)
+    }
+
     pub(super) fn id(&self, index: u32) -> Option<MemberId> {
         Some(MemberId { index, number: self.get(index)?.number })
     }
@@ -191,6 +196,11 @@ impl Members {
     pub(super) fn iter_from(&self, first: u32) -> impl Iterator<Item = (u32, &Member)> {
         let slots = self.slots.get(first as usize..).unwrap_or_default();
         (first..).zip(slots).filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
+    }
+
+    /// The hash of an origin, as [`Member::hash`] gives it.
+    pub(super) fn hash_of(&self, origin: &Origin) -> u64 {
+        spread(self.hash(origin))
     }
 
     fn hash(&self, origin: &Origin) -> u32 {

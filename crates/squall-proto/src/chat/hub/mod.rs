@@ -18,6 +18,7 @@ mod share;
 mod speak;
 mod stats;
 mod turns;
+mod watchers;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -197,7 +198,7 @@ impl Protocol for Hub {
         if self.relay.is_stopping() {
             return None;
         }
-        [self.wheel.poll_timeout(), self.senders.tick].into_iter().flatten().min()
+        [self.wheel.poll_timeout(), self.senders.tick, self.recalls.due()].into_iter().flatten().min()
     }
 }
 

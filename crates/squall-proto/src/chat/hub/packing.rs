@@ -32,10 +32,23 @@ impl Packed {
 
     /// Adds a line.
     pub(super) fn write(&mut self, line: &Line<'_>) {
+        self.write_within(line, usize::MAX);
+    }
+
+    /// Adds a line, of which at most a datagram is shown, and where that is so.
+    pub(super) fn write_cut(&mut self, line: &Line<'_>) {
+        self.write_within(line, MAX_MEMBER_DATAGRAM - "\n".len());
+    }
+
+    fn write_within(&mut self, line: &Line<'_>, most: usize) {
         let mut text = core::mem::take(&mut self.line);
         text.clear();
         // Writing to a string does not fail.
         let _ = line.write(&mut text);
+        if text.len() > most {
+            text.truncate(text.floor_char_boundary(most - CUT.len()));
+            text.push_str(CUT);
+        }
         self.push(&[&text]);
         self.line = text;
     }
@@ -49,21 +62,18 @@ impl Packed {
         }
     }
 
-    /// Makes this the lines of `other` with a line feed behind each, so that the datagrams end with one. A line
-    /// that fills a datagram by itself has it at the beginning of the next.
+    /// Makes this the lines of `other` with a line feed behind each, so that the datagrams end with one. Only a line
+    /// that fills a datagram by itself has none.
     pub(super) fn end_lines_of(&mut self, other: &Packed) {
         self.clear();
         for line in other.lines() {
-            if self.open && self.body.len() - self.begin + line.len() + 1 > MAX_MEMBER_DATAGRAM {
+            let end: &[u8] = if line.len() < MAX_MEMBER_DATAGRAM { b"\n" } else { b"" };
+            if self.open && self.body.len() - self.begin + line.len() + end.len() > MAX_MEMBER_DATAGRAM {
                 self.seal();
             }
             self.body.extend_from_slice(line);
+            self.body.extend_from_slice(end);
             self.open = true;
-            if line.len() >= MAX_MEMBER_DATAGRAM {
-                self.seal();
-                self.open = true;
-            }
-            self.body.push(b'\n');
         }
         self.seal();
     }
@@ -113,3 +123,6 @@ impl Packed {
         self.open = true;
     }
 }
+
+/// Says that a line had more.
+const CUT: &str = "…";

@@ -3,10 +3,11 @@
 use super::Hub;
 use super::events::{Event, Refused, Who};
 use super::members::{Lines, Member};
-use super::remembered::Settings;
+use super::remembered::{Left, Settings};
 use super::rooms::{LOBBY, Row};
 use crate::chat::wire::{Line, Name, Reason, RoomName};
 use crate::{Origin, Outbox, Time};
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 
 /// Why a member cannot have what it asks for.
@@ -27,6 +28,7 @@ impl Hub {
                 Refused::Full => self.stats.full += 1,
                 Refused::Prefix => self.stats.prefix_full += 1,
                 Refused::Banned => self.stats.banned += 1,
+                Refused::Rate => self.stats.over_rate += 1,
             }
             self.events.push(|| Event::Refused { origin: *origin, reason });
         }
@@ -40,23 +42,26 @@ impl Hub {
         if self.members.len() >= self.config.members {
             return Err(Refused::Full);
         }
-        if let Some(ip) = self.config.counted(origin)
-            && !self.limits.enter(ip, self.config.members_per_prefix)
-        {
+        let counted = self.config.counted(origin);
+        if counted.is_some_and(|ip| !self.limits.enter(ip, self.config.members_per_prefix)) {
             return Err(Refused::Prefix);
         }
-        let index = self.members.add(now, origin);
-        let row = if origin.transport.is_stream() { Row::Stream } else { Row::Plain };
-        let hash = self.members.get(index).map_or(0, Member::hash);
-        let settings = match row {
-            Row::Plain => self.remembered.take(origin, hash, now),
-            _ => {
-                self.rooms.put(&mut self.members, index, *origin, LOBBY, row);
-                None
+        // Coming costs an address as much as saying something, or it could make others hear of it without end.
+        let hash = self.members.hash_of(origin);
+        let owes =
+            self.remembered.get(origin, hash).is_some_and(|left| !self.limits.has_paid(now, left.paid));
+        if owes || counted.is_some_and(|ip| !self.limits.admit_newcomer(now, ip)) {
+            if let Some(ip) = counted {
+                self.limits.leave(ip);
             }
-        };
-        if row == Row::Plain {
-            self.settle(index, *origin, settings);
+            return Err(Refused::Rate);
+        }
+        let index = self.members.add(now, origin);
+        if origin.transport.is_stream() {
+            self.rooms.put(&mut self.members, index, *origin, LOBBY, Row::Stream);
+        } else {
+            let left = self.remembered.take(origin, hash);
+            self.settle(now, index, *origin, left);
             if let Some(member) = self.members.get(index) {
                 self.wheel.schedule(index, member.liveness.deadline(&self.climate));
             }
@@ -71,18 +76,33 @@ impl Hub {
     }
 
     /// Gives a member that sends datagrams its place, with what is remembered of it as far as that can be had.
-    fn settle(&mut self, index: u32, origin: Origin, settings: Option<Settings>) {
-        let Some(Settings { name, room, numbers, watches, lines }) = settings else {
-            return self.rooms.put(&mut self.members, index, origin, LOBBY, Row::Plain);
+    fn settle(&mut self, now: Time, index: u32, origin: Origin, left: Option<Left>) {
+        let (paid, told, settings) = match left {
+            Some(Left { paid, told, settings, until }) => (paid, told, settings.filter(|_| now <= until)),
+            None => (Time::ZERO, None, None),
         };
-        let room = self.rooms.open(room, |name| self.history.last_number(name)).unwrap_or(LOBBY);
-        let row = Row::of_datagrams(numbers, lines == Lines::On);
+        let (mut room, mut row) = (LOBBY, Row::Plain);
+        if let Some(settings) = &settings {
+            room = self
+                .rooms
+                .open(settings.room.clone(), |name| self.history.last_number(name))
+                .unwrap_or(LOBBY);
+            row = Row::of_datagrams(settings.numbers, settings.lines == Lines::On);
+        }
         self.rooms.put(&mut self.members, index, origin, room, row);
         let (Some(member), Some(place)) = (self.members.get_mut(index), self.rooms.get_mut(room)) else {
             return;
         };
-        (member.numbers, member.watches, member.lines) = (numbers, watches, lines);
-        if let Some(name) = name {
+        if paid > now {
+            let extra = member.extra_mut();
+            (extra.paid, extra.told) = (paid, told);
+        }
+        let Some(settings) = settings else { return };
+        (member.numbers, member.watches, member.lines) = (settings.numbers, settings.watches, settings.lines);
+        // What was lost while it was taken for dead is learnt from.
+        member.liveness = settings.liveness;
+        member.liveness.heard(now);
+        if let Some(name) = settings.name {
             let key = name.key();
             if !place.names.contains_key(&key) {
                 place.names.insert(key.clone(), index);
@@ -122,13 +142,13 @@ impl Hub {
         let event = Event::Went {
             reason,
             silence: now.since(member.liveness.last_heard()),
-            limit: (!stream).then(|| member.liveness.limit(&self.climate)),
+            limit: (!stream).then(|| member.liveness.limit_at(now, &self.climate)),
             interval: member.liveness.interval(),
             loss: member.liveness.loss(),
             who,
         };
-        if reason == Reason::Silent {
-            self.remember(now, index, origin);
+        if !stream {
+            self.remember(now, index, origin, reason == Reason::Silent);
         }
         self.leave_room(index, reason);
         if let Some(ip) = self.config.counted(&origin) {
@@ -139,23 +159,33 @@ impl Hub {
         self.rooms.close_if_empty(room);
     }
 
-    fn remember(&mut self, now: Time, index: u32, origin: Origin) {
+    /// Remembers what a member finds again: what it owes, and after it was evicted all that it had.
+    fn remember(&mut self, now: Time, index: u32, origin: Origin, settings: bool) {
         let Some(member) = self.members.get(index) else { return };
-        let hash = member.hash();
         let set = member.numbers || member.watches || member.lines != Lines::Unsaid;
-        if !(set || member.is_named() || member.room != LOBBY) || self.config.remembered.is_zero() {
-            return;
-        }
-        if let Some(room) = self.rooms.get(member.room) {
-            let settings = Settings {
+        let differs =
+            set || member.is_named() || member.room != LOBBY || member.liveness.interval().is_some();
+        let room = self.rooms.get(member.room).filter(|_| settings && differs);
+        let settings = room.map(|room| {
+            Box::new(Settings {
                 name: member.name().cloned(),
                 room: room.name.clone(),
                 numbers: member.numbers,
                 watches: member.watches,
                 lines: member.lines,
-            };
-            self.remembered.put(origin, hash, now + self.config.remembered, settings);
-        }
+                liveness: member.liveness,
+            })
+        });
+        let extra = member.extra.as_deref();
+        let mut paid = extra.map_or(Time::ZERO, |extra| extra.paid);
+        self.limits.charge(now, &mut paid, 1);
+        let left = Left {
+            settings,
+            until: now + self.config.remembered,
+            paid,
+            told: extra.and_then(|extra| extra.told),
+        };
+        self.remembered.put(origin, member.hash(), left);
     }
 
     /// Takes a member out of its room, and tells those that watch.
@@ -164,7 +194,6 @@ impl Hub {
         let (number, label) = (member.room, label(member));
         let room = self.rooms.get_mut(number)?;
         if member.watches {
-            room.watchers.retain(|other| *other != index);
             room.watchers.remove(&index);
         }
         if let Some((_, key)) = member.extra.as_ref().and_then(|extra| extra.name.as_ref()) {
@@ -242,48 +271,6 @@ impl Hub {
         Ok(())
     }
 
-    /// Tells a room's watchers, soon.
-    fn tell(&mut self, index: u16, line: &Line<'_>) {
-        let Some(room) = self.rooms.get_mut(index) else { return };
-        if room.watchers.is_empty() {
-            return;
-        }
-        if room.presence.datagrams() >= MAX_PRESENCE {
-            self.stats.presence_dropped += 1;
-            return;
-        }
-        room.presence.write(line);
-        self.relay.wake(&mut self.rooms, index);
-    }
-
-    /// Tells a room's watchers who came and went.
-    pub(super) fn tell_watchers(&mut self, index: u16, out: &mut Outbox) {
-        let Some(room) = self.rooms.get_mut(index) else { return };
-        if room.presence.is_empty() {
-            return;
-        }
-        room.presence.seal();
-        let (members, rows) = (&self.members, &room.rows);
-        let watchers = |with_line_ends: bool| {
-            room.watchers.iter().filter_map(move |index| {
-                let member = members.get(*index)?;
-                let live = !matches!(member.row, Row::Behind | Row::Gone);
-                (live && member.row.has_line_ends() == with_line_ends)
-                    .then(|| rows[member.row as usize].origins[member.place as usize])
-            })
-        };
-        let sent = out.to_all_rows(&mut watchers(false), room.presence.body(), room.presence.ends());
-        self.stats.presence_dropped += u64::from(sent.is_err());
-        if watchers(true).next().is_some() {
-            let lines = &mut self.relay.lines;
-            lines.end_lines_of(&room.presence);
-            let sent = out.to_all_rows(&mut watchers(true), lines.body(), lines.ends());
-            self.stats.presence_dropped += u64::from(sent.is_err());
-        }
-        self.relay.told(room.watchers.len());
-        room.presence.clear();
-    }
-
     pub(super) fn who(&self, member: &Member) -> Who {
         let room = self.rooms.get(member.room).map(|room| room.name.to_string()).unwrap_or_default();
         Who { number: member.number, name: label(member), room, origin: *self.rooms.origin(member) }
@@ -335,6 +322,3 @@ pub(super) fn label(member: &Member) -> String {
         None => alloc::format!("~{}", member.number),
     }
 }
-
-/// Datagrams of presence that wait in a room.
-const MAX_PRESENCE: usize = 64;

@@ -1,6 +1,6 @@
 //! From the senders' queues to all members of a room.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
@@ -12,7 +12,7 @@ use super::speak::ACK;
 use super::turns::Kind;
 use super::{Hub, HubConfig};
 use crate::chat::Message;
-use crate::chat::wire::{Command, Line, MAX_MEMBER_DATAGRAM, MAX_NAME, Reason, speaker_key};
+use crate::chat::wire::{Command, Key, Line, MAX_MEMBER_DATAGRAM, MAX_NAME, Reason, Shape, speaker_key};
 use crate::{Outbox, Time};
 
 /// Which rooms have something to do, and how far the present call may go.
@@ -138,7 +138,12 @@ impl Relay {
 impl Hub {
     /// Whether anything waits to be written.
     pub(super) fn is_busy(&self) -> bool {
-        !self.relay.active.is_empty() || !self.behind.is_empty() || self.recalls.is_answering()
+        !self.relay.active.is_empty() || !self.behind.is_empty() || self.is_answering()
+    }
+
+    /// Whether a datagram of an answer is due.
+    fn is_answering(&self) -> bool {
+        self.recalls.due().is_some_and(|due| due <= self.now || self.relay.stopping)
     }
 
     /// Writes what waits, as far as the outbox and the round go.
@@ -155,7 +160,7 @@ impl Hub {
         // In turn, or those that read would wait for as long as others speak.
         self.relay.readers_first = !self.relay.readers_first;
         if self.relay.readers_first {
-            self.answer_recalls(out);
+            self.answer_recalls(now, out);
             self.catch_up(out);
         }
         while self.relay.round > 0 && self.has_room(out) {
@@ -181,7 +186,7 @@ impl Hub {
         }
         self.relay.active.extend(self.relay.held_rooms.drain(..));
         if !self.relay.readers_first {
-            self.answer_recalls(out);
+            self.answer_recalls(now, out);
             self.catch_up(out);
         }
     }
@@ -324,11 +329,7 @@ impl Hub {
             return Err(Unfit::TooLong { bytes: text.len(), fit });
         }
         let Some(room) = self.rooms.get_mut(index) else { return Ok(()) };
-        if !queue.named
-            && may_imitate(text)
-            && let Some(key) = speaker_key(text)
-            && (room.names.contains_key(&key) || key == self.operator)
-        {
+        if !queue.named && may_imitate(text) && imitates(text, &room.names, &self.operator) {
             return Err(Unfit::Imitation);
         }
         let (named, label) = (queue.named, queue.label.as_str());
@@ -388,7 +389,9 @@ impl Hub {
     /// A member leaves by a line that waited. If it said more behind that, it comes again.
     fn quit_in_turn(&mut self, now: Time, sender: u32, id: MemberId, out: &mut Outbox) {
         let Some(member) = self.members.get_mut(id.index) else { return };
-        let more = self.senders.get(sender).waiting().0 > 0;
+        // What hubs send makes no member here either.
+        let joins = |(kind, line): (Kind, &str)| kind != Kind::Text || Shape::of(line) == Shape::Text;
+        let more = self.senders.get(sender).first().is_some_and(joins);
         let origin = *self.rooms.origin(member);
         if !more || origin.transport.is_stream() {
             return self.quit(now, id.index, out);
@@ -482,7 +485,17 @@ impl Hub {
 fn may_imitate(text: &str) -> bool {
     let begin = &text.as_bytes()[..text.len().min(4 * (MAX_NAME + 2))];
     let Some(end) = begin.iter().position(|&byte| byte == b':' || byte >= 0x80) else { return false };
-    begin[end] != b':' || !begin[..end].trim_ascii().contains(&b' ')
+    begin[0] == b'#' || begin[end] != b':' || !begin[..end].trim_ascii().contains(&b' ')
+}
+
+/// Whether a text of who has no name looks as if somebody else had said it: one of `names`, the operator, another of
+/// the nameless, or anybody in the form with numbers.
+fn imitates(text: &str, names: &BTreeMap<Key, u32>, operator: &Key) -> bool {
+    if text.starts_with('#') && matches!(Line::parse(&alloc::format!("{ACK}{text}")), Line::Numbered { .. }) {
+        return true;
+    }
+    let is_nameless = |key: &Key| key.as_str().starts_with('~') && key.as_str().len() > 1;
+    speaker_key(text).is_some_and(|key| names.contains_key(&key) || key == *operator || is_nameless(&key))
 }
 
 /// The date of `now`, in milliseconds since 1970-01-01T00:00Z.

@@ -1,14 +1,28 @@
-//! Members that were evicted for their silence, should they come back.
+//! What is remembered of members that left, should they come back.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use hashbrown::HashTable;
 
 use super::members::Lines;
+use crate::chat::Liveness;
 use crate::chat::wire::{Name, RoomName};
 use crate::{Origin, Time};
 
-/// What a member finds again.
+/// What a member left behind.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// When what it said will have been paid for: who leaves and comes back owes the same.
+    pub(super) paid: Time,
+    /// When it was last told to slow down.
+    pub(super) told: Option<Time>,
+    /// What it finds again, until some time, if it was evicted for its silence.
+    pub(super) settings: Option<Box<Settings>>,
+    pub(super) until: Time,
+}
+
+/// What an evicted member finds again.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) name: Option<Name>,
@@ -16,17 +30,19 @@ pub(super) struct Settings {
     pub(super) numbers: bool,
     pub(super) watches: bool,
     pub(super) lines: Lines,
+    /// So that the gap counts that it was evicted for: else no loss that is long enough to evict a live member would
+    /// ever be known.
+    pub(super) liveness: Liveness,
 }
 
 #[derive(Debug)]
 struct Memory {
     origin: Origin,
     hash: u64,
-    until: Time,
-    settings: Settings,
+    left: Left,
 }
 
-/// The settings of those that left last.
+/// Those that left last.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
     /// Oldest first; `None` where one came back.
@@ -38,10 +54,9 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// Remembers the member of `origin`, whose hash is `hash`, until `until`. The oldest goes out when
-    /// there are too many.
-    pub(super) fn put(&mut self, origin: Origin, hash: u64, until: Time, settings: Settings) {
-        self.take(&origin, hash, Time::ZERO);
+    /// Remembers the member of `origin`, whose hash is `hash`. The oldest goes out when there are too many.
+    pub(super) fn put(&mut self, origin: Origin, hash: u64, left: Left) {
+        self.take(&origin, hash);
         if self.queue.len() == MAX_REMEMBERED {
             if let Some(Some(memory)) = self.queue.pop_front()
                 && let Ok(entry) = self.index.find_entry(memory.hash, |number| *number == self.first)
@@ -51,24 +66,34 @@ impl Remembered {
             self.first += 1;
         }
         let number = self.first + self.queue.len() as u64;
-        self.queue.push_back(Some(Memory { origin, hash, until, settings }));
+        self.queue.push_back(Some(Memory { origin, hash, left }));
         let (queue, first) = (&self.queue, self.first);
         self.index.insert_unique(hash, number, |number| {
             queue[(number - first) as usize].as_ref().map_or(0, |memory| memory.hash)
         });
     }
 
-    /// Takes what is remembered of `origin`, if that is not too long ago.
-    pub(super) fn take(&mut self, origin: &Origin, hash: u64, now: Time) -> Option<Settings> {
+    /// What is remembered of `origin`.
+    pub(super) fn get(&self, origin: &Origin, hash: u64) -> Option<&Left> {
+        let number = self.index.find(hash, |number| self.is_of(*number, origin))?;
+        self.queue[(number - self.first) as usize].as_ref().map(|memory| &memory.left)
+    }
+
+    /// Takes what is remembered of `origin`.
+    pub(super) fn take(&mut self, origin: &Origin, hash: u64) -> Option<Left> {
         let (queue, first) = (&self.queue, self.first);
         let same = |number: &u64| {
             queue[(number - first) as usize].as_ref().is_some_and(|memory| memory.origin == *origin)
         };
         let (number, _) = self.index.find_entry(hash, same).ok()?.remove();
-        let memory = self.queue[(number - first) as usize].take()?;
-        (now <= memory.until).then_some(memory.settings)
+        Some(self.queue[(number - first) as usize].take()?.left)
+    }
+
+    fn is_of(&self, number: u64, origin: &Origin) -> bool {
+        let memory = &self.queue[(number - self.first) as usize];
+        memory.as_ref().is_some_and(|memory| memory.origin == *origin)
     }
 }
 
 /// Members that are remembered at most.
-pub(super) const MAX_REMEMBERED: usize = 4096;
+pub(super) const MAX_REMEMBERED: usize = 16_384;

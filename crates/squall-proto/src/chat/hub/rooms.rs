@@ -3,10 +3,12 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use super::members::{Member, Members, grow};
 use super::packing::Packed;
 use super::ring::{Cursor, Ring};
+use super::watchers::Presence;
 use crate::Origin;
 use crate::chat::wire::{Key, RoomName};
 
@@ -90,8 +92,8 @@ pub(super) struct Room {
     pub(super) said_bye: bool,
     /// What the operator says.
     pub(super) announcements: VecDeque<String>,
-    /// Lines of presence, and who reads them.
-    pub(super) presence: Packed,
+    /// Who came and went, and who reads that.
+    pub(super) presence: Presence,
     pub(super) watchers: BTreeSet<u32>,
     pub(super) ring: Ring,
     /// Members by what their names are unique by.
@@ -206,7 +208,7 @@ impl Room {
             active: false,
             said_bye: false,
             announcements: VecDeque::new(),
-            presence: Packed::default(),
+            presence: Presence::default(),
             watchers: BTreeSet::new(),
             ring: Ring::default(),
             names: BTreeMap::new(),
@@ -309,6 +311,12 @@ impl Rooms {
     /// In the order of their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u16, &Room)> {
         self.by_key.values().filter_map(|index| Some((*index, self.get(*index)?)))
+    }
+
+    /// Those behind a key, in the order of their keys.
+    pub(super) fn after(&self, key: Option<&Key>) -> impl Iterator<Item = &Room> {
+        let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_key.range::<Key, _>((from, Bound::Unbounded)).filter_map(|(_, index)| self.get(*index))
     }
 
     /// Where a member speaks from.

@@ -1,7 +1,7 @@
 //! What members send, until it waits for its turn.
 
 use alloc::borrow::Cow;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use core::time::Duration;
 
 use super::Hub;
@@ -23,18 +23,18 @@ impl Hub {
         }
         // Programs that know no commands may end their datagrams so; but who ends a command so is a person.
         let typed = request.payload.ends_with(b"\n") && !origin.transport.is_stream();
-        let (mut silent, mut comes) = (true, 0);
+        let mut silent = true;
         for said in lines(request.payload) {
             silent = false;
             if member.is_none() {
                 // Of a connection there is nothing to be expected that was not opened, or was ended.
-                if origin.transport.is_stream() || !said.joins() || comes == MOST_COMES {
+                if origin.transport.is_stream() || !said.joins() {
                     self.stats.strangers += 1;
                     continue;
                 }
                 // Who is turned away is so for the whole datagram: looking again would find the same.
                 let Ok(index) = self.join(now, origin) else { return };
-                (member, comes) = (Some(index), comes + 1);
+                member = Some(index);
             }
             if let Some(index) = member {
                 if typed
@@ -86,8 +86,9 @@ impl Hub {
     fn beat(&mut self, now: Time, origin: &Origin, index: u32, number: Option<u32>) {
         self.stats.heartbeats += 1;
         let Some(member) = self.members.get_mut(index) else { return };
-        member.liveness.beat(now, number, &mut self.climate);
+        // A connection lives as long as it is open, and loses nothing: it says nothing of the weather.
         if !origin.transport.is_stream() {
+            member.liveness.beat(now, number, &mut self.climate);
             self.wheel.schedule(index, member.liveness.deadline(&self.climate));
         }
     }
@@ -110,7 +111,9 @@ impl Hub {
         if line.len() > MAX_MEMBER_DATAGRAM - ACK.len() {
             let fit =
                 MAX_MEMBER_DATAGRAM - ACK.len() - member.name().map_or(0, |name| name.as_str().len() + 2);
-            return self.refuse_length(origin, line.len(), fit, out);
+            self.stats.too_long += 1;
+            // In turn and at its rate, as any answer.
+            return self.queue(now, origin, index, Kind::Wrong, &too_long(line.len(), fit), out);
         }
         if let Some(ip) = self.config.rated(origin) {
             let paid = &mut member.extra_mut().paid;
@@ -208,7 +211,7 @@ impl Hub {
 
     pub(super) fn refuse_length(&mut self, origin: &Origin, bytes: usize, fit: usize, out: &mut Outbox) {
         self.stats.too_long += 1;
-        self.refuse(origin, &alloc::format!("too long: {bytes} bytes, {fit} fit"), out);
+        self.refuse(origin, &too_long(bytes, fit), out);
     }
 
     pub(super) fn refuse(&mut self, origin: &Origin, reason: &str, out: &mut Outbox) {
@@ -254,10 +257,12 @@ impl Hub {
     }
 }
 
+fn too_long(bytes: usize, fit: usize) -> String {
+    alloc::format!("too long: {bytes} bytes, {fit} fit")
+}
+
 /// What a message begins with.
 pub(super) const ACK: &str = "ack ";
-/// How often one datagram makes a member of its sender that has left in between: no rate holds for coming and going.
-const MOST_COMES: u32 = 8;
 /// Lines and bytes that wait of a sender that floods.
 const FLOODING: (usize, usize) = (64, 4096);
 /// How often the driver is told of a sender that floods.

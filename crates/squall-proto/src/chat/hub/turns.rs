@@ -317,4 +317,4 @@ const ALONE: Duration = Duration::from_secs(1);
 /// How long a queue must have been empty for its sender to flood no more.
 const CALM: Duration = Duration::from_secs(1);
 /// Bytes of memory that a queue keeps for the next sender.
-const KEPT: usize = 64 * 1024;
+const KEPT: usize = 4096;

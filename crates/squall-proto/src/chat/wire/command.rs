@@ -16,8 +16,8 @@ pub enum Command<'a> {
     Name(Option<Name>),
     /// `/join ROOM`
     Join(RoomName),
-    /// `/rooms`
-    Rooms,
+    /// `/rooms`, `/rooms AFTER`: those whose names come after this one, so that long lists can be paged through.
+    Rooms(Option<RoomName>),
     /// `/who`, `/who ROOM`, `/who ROOM AFTER`
     Who {
         /// Which room; `None` is one's own.
@@ -113,8 +113,8 @@ impl<'a> Command<'a> {
             ("/name", ..) => return usage("name", "/name NAME, one word"),
             ("/join", Some(name), None) => Command::Join(room("join", name)?),
             ("/join", ..) => return usage("join", "/join ROOM, one word"),
-            ("/rooms", None, _) => Command::Rooms,
-            ("/rooms", ..) => return usage("rooms", "/rooms"),
+            ("/rooms", after, None) => Command::Rooms(after.map(|after| room("rooms", after)).transpose()?),
+            ("/rooms", ..) => return usage("rooms", "/rooms or /rooms AFTER"),
             ("/who", name, after) if third.is_none() => {
                 let room = name.map(|name| room("who", name)).transpose()?;
                 let after = after.map(|after| line.len() - after.len());
@@ -193,7 +193,8 @@ impl fmt::Display for Command<'_> {
             Command::Name(None) => f.write_str("/name"),
             Command::Name(Some(name)) => write!(f, "/name {name}"),
             Command::Join(room) => write!(f, "/join {room}"),
-            Command::Rooms => f.write_str("/rooms"),
+            Command::Rooms(None) => f.write_str("/rooms"),
+            Command::Rooms(Some(after)) => write!(f, "/rooms {after}"),
             Command::Who { room: None, .. } => f.write_str("/who"),
             Command::Who { room: Some(room), after: None } => write!(f, "/who {room}"),
             Command::Who { room: Some(room), after: Some(after) } => write!(f, "/who {room} {after}"),

@@ -39,7 +39,7 @@ pub enum Line<'a> {
         /// The number of the room's last message; 0 where there was none.
         number: u64,
     },
-    /// `* rooms N`: so many `* room` lines follow.
+    /// `* rooms N`: there are so many. `* room` lines follow, and then perhaps `* more-rooms`.
     Rooms(u64),
     /// `* room ROOM members=M number=N`
     Room {
@@ -50,6 +50,8 @@ pub enum Line<'a> {
         /// The number of its last message, so that a client knows what is unread; 0 where there was none.
         number: u64,
     },
+    /// `* more-rooms ROOM`: there are rooms after this one, for `/rooms ROOM`.
+    MoreRooms(&'a str),
     /// `* who ROOM members=M`: the members follow, and then perhaps `* more`.
     Who {
         /// The room's name.
@@ -193,6 +195,7 @@ impl Line<'_> {
                 write!(f, "* join {room} members={members} number={number}")
             }
             Line::Rooms(rooms) => write!(f, "* rooms {rooms}"),
+            Line::MoreRooms(name) => write!(f, "* more-rooms {name}"),
             Line::Room { room, members, number } => {
                 write!(f, "* room {room} members={members} number={number}")
             }

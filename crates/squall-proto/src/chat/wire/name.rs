@@ -144,11 +144,30 @@ pub fn is_speaker(word: &str) -> bool {
 }
 
 /// The key of what stands before the first colon of a text and can be read as a name: who the text seems to be
-/// said by, if a member has that key. Colons of other scripts count as well.
+/// said by, if a member has that key. Colons of other scripts count as well, and characters that nobody sees do not.
 pub fn speaker_key(text: &str) -> Option<Key> {
-    let (colon, _) = text.char_indices().take(MAX_NAME + 2).find(|&(_, character)| is_colon(character))?;
-    let name = text[..colon].trim_end();
+    let mut seen = 0;
+    let mut buffer = [0; 4];
+    let (colon, _) = text
+        .char_indices()
+        .take_while(|(_, character)| {
+            seen += usize::from(!is_blank(*character, &mut buffer));
+            seen <= MAX_NAME + 1
+        })
+        .find(|&(_, character)| is_colon(character))?;
+    let name = text[..colon].trim_end_matches(|character| is_blank(character, &mut buffer));
     (!name.is_empty()).then(|| Key::of(name))
+}
+
+/// Whether nothing of a character is seen.
+fn is_blank(character: char, buffer: &mut [u8; 4]) -> bool {
+    // The last but one is the empty pattern of Braille, neither white space nor ignorable.
+    if character.is_ascii() {
+        return character.is_ascii_whitespace();
+    }
+    character.is_whitespace()
+        || character == '\u{2800}'
+        || skeleton(character.encode_utf8(buffer)).next().is_none()
 }
 
 fn is_colon(character: char) -> bool {

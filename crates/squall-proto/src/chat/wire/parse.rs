@@ -49,6 +49,7 @@ fn known(line: &str) -> Option<Line<'_>> {
         "who" => Line::Who { room: first, members: field(rest, "members").and_then(decimal)? },
         "member" => Line::Member(member(first, rest)?),
         "more" => Line::More(first),
+        "more-rooms" => Line::MoreRooms(first),
         "me" => Line::Me(me(first, rest)?),
         "last" => Line::Last {
             room: first,

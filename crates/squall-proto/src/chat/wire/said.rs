@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use super::{Command, CommandError};
+use super::{Command, CommandError, Line, is_speaker};
 use crate::text::clean;
 
 /// One message of a member.
@@ -10,7 +10,8 @@ use crate::text::clean;
 pub enum Said<'a> {
     /// `quit`: it leaves.
     Quit,
-    /// `^hb^` or `^hb^ N`: it is alive. The number goes up by one with each, and wraps.
+    /// `^hb^` or `^hb^ N`: it is alive. The number goes up by one with each, and wraps; of a longer one these are the low
+    /// bits, and one of more than 64 bits is none.
     Heartbeat(Option<u32>),
     /// `/word …`
     Command(Command<'a>),
@@ -30,10 +31,10 @@ pub enum Said<'a> {
 pub enum Shape {
     /// It could not.
     Text,
-    /// `ack`, or what begins with `ack `: it makes no new member. From a member it is relayed.
-    Ack,
-    /// `bye bye`, or an `ack` that relays an `ack`: it makes no new member, and from a member's datagram
-    /// it is dropped, so that two hubs end after one exchange.
+    /// Any line of a hub: it makes no new member. From a member it is relayed.
+    Hub,
+    /// An `ack` that relays an `ack`: it makes no new member, and from a member's datagram it is dropped, so that two
+    /// hubs end after one exchange.
     Loop,
 }
 
@@ -84,15 +85,28 @@ impl<'a> Said<'a> {
 impl Shape {
     /// The shape of a text.
     pub fn of(text: &str) -> Self {
-        let Some(body) = text.strip_prefix("ack") else {
-            return if text == "bye bye" { Shape::Loop } else { Shape::Text };
-        };
-        match body.strip_prefix(' ') {
-            Some(body) if body.starts_with("ack ") || body.contains(": ack ") => Shape::Loop,
-            None if !body.is_empty() => Shape::Text,
-            _ => Shape::Ack,
+        // Few texts need a closer look: nothing that a hub says begins otherwise.
+        if !matches!(text.as_bytes().first(), Some(b'a' | b'b' | b'*' | b'!')) {
+            return Shape::Text;
+        }
+        match Line::parse(text) {
+            Line::Unknown("ack") => Shape::Hub,
+            Line::Unknown(_) => Shape::Text,
+            Line::Numbered { text, .. } if is_ack(text) => Shape::Loop,
+            Line::Ack(said) if is_ack(said) || said_by_name(said).is_some_and(is_ack) => Shape::Loop,
+            _ => Shape::Hub,
         }
     }
+}
+
+fn is_ack(text: &str) -> bool {
+    text.starts_with("ack ")
+}
+
+/// What stands behind a name and a colon.
+fn said_by_name(said: &str) -> Option<&str> {
+    let (name, text) = said.split_once(": ")?;
+    is_speaker(name).then_some(text)
 }
 
 /// `text` from the byte `from` on.
@@ -110,7 +124,14 @@ pub(super) fn tail(text: Cow<'_, str>, from: usize) -> Cow<'_, str> {
 fn heartbeat(line: &str) -> Option<Option<u32>> {
     match line.strip_prefix("^hb^")? {
         "" => Some(None),
-        number => decimal(number.strip_prefix(' ')?.trim_start()).map(Some),
+        number => {
+            let digits = number.strip_prefix(' ')?.trim_start();
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            // Whoever counts in wider numbers goes up by one all the same; its low bits are what wraps.
+            Some(digits.parse::<u64>().ok().map(|number| number as u32))
+        }
     }
 }
 

@@ -29,13 +29,19 @@ fn a_datagram_says_what_each_of_its_lines_says() {
 }
 
 #[test]
-fn a_heartbeat_has_a_number_of_32_bits_or_none() {
-    for (line, number) in
-        [("^hb^", None), ("^hb^ 0", Some(0)), ("^hb^ 4294967295", Some(u32::MAX)), ("^hb^  7", Some(7))]
-    {
+fn a_heartbeat_has_a_number_or_none_and_of_a_long_one_the_low_bits() {
+    for (line, number) in [
+        ("^hb^", None),
+        ("^hb^ 0", Some(0)),
+        ("^hb^ 4294967295", Some(u32::MAX)),
+        ("^hb^  7", Some(7)),
+        ("^hb^ 4294967296", Some(0)),
+        ("^hb^ 1795195000123", Some(4_193_637_691)),
+        ("^hb^ 99999999999999999999999", None),
+    ] {
         assert_eq!(said(line.as_bytes()), [Said::Heartbeat(number)], "{line}");
     }
-    for line in ["^hb^ 4294967296", "^hb^ -1", "^hb^ +1", "^hb^ x", "^hb^ 1 2", "^hb^1", "^hb", "^HB^"] {
+    for line in ["^hb^ -1", "^hb^ +1", "^hb^ x", "^hb^ 1 2", "^hb^1", "^hb", "^HB^"] {
         assert_eq!(said(line.as_bytes()), [text(line)], "{line}");
     }
 }
@@ -50,14 +56,20 @@ fn two_slashes_say_one() {
 #[test]
 fn what_a_hub_sends_makes_no_member_and_what_hubs_relay_to_each_other_is_known() {
     for (line, shape) in [
-        ("ack", Shape::Ack),
-        ("ack hi", Shape::Ack),
-        ("ack bob: hi", Shape::Ack),
-        ("ack ack", Shape::Ack),
+        ("ack", Shape::Hub),
+        ("ack hi", Shape::Hub),
+        ("ack bob: hi", Shape::Hub),
+        ("ack ack", Shape::Hub),
+        ("ack that, and then: ack this", Shape::Hub),
         ("ack ack hi", Shape::Loop),
         ("ack bob: ack hi", Shape::Loop),
         ("ack #4 ~17: ack hi", Shape::Loop),
-        ("bye bye", Shape::Loop),
+        ("bye bye", Shape::Hub),
+        ("* name ~1", Shape::Hub),
+        ("* went bob quit", Shape::Hub),
+        ("! slow down: 20 messages/s", Shape::Hub),
+        ("* waves", Shape::Text),
+        ("!", Shape::Text),
         ("bye", Shape::Text),
         ("acknowledged: ack ack", Shape::Text),
         ("Ack hi", Shape::Text),
@@ -78,7 +90,8 @@ fn commands_are_read_with_their_arguments() {
         ("/name", Command::Name(None)),
         ("/name  bob", Command::Name(Some(name("bob")))),
         ("/join café", Command::Join(room("café"))),
-        ("/rooms", Command::Rooms),
+        ("/rooms", Command::Rooms(None)),
+        ("/rooms den", Command::Rooms(Some(room("den")))),
         ("/who", Command::Who { room: None, after: None }),
         ("/who lobby", Command::Who { room: Some(room("lobby")), after: None }),
         ("/who lobby ~17", Command::Who { room: Some(room("lobby")), after: Some("~17".into()) }),

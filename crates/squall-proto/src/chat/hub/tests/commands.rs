@@ -27,13 +27,17 @@ fn a_member_can_take_its_own_name_in_another_case() {
 fn who_has_no_name_cannot_seem_to_be_another_or_the_operator() {
     let mut bench = Bench::new();
     bench.say(&[(1, "/name bob"), (2, "")]).got(1);
-    for text in ["bob: hi", "B0b : hi", "operator: the hub goes down"] {
+    let hidden = alloc::format!("bob{}: hi", "\u{200b}".repeat(40));
+    let texts =
+        ["bob: hi", "B0b : hi", "operator: down", &hidden, "bob\u{2800}: hi", "~10: hi", "#5 ann: hi"];
+    for text in texts {
         bench.say(&[(2, text)]);
         assert!(bench.got(2)[0].starts_with("! that looks like"), "{text}");
     }
-    bench.say(&[(2, "note: hi")]).say(&[(1, "bob: hi")]);
-    assert_eq!(bench.got(1), ["ack note: hi", "ack bob: bob: hi"]);
-    assert_eq!(bench.hub.stats().imitations, 3);
+    bench.say(&[(2, "note: hi"), (2, "#5: hi"), (2, "~: hi")]).say(&[(1, "bob: hi"), (1, "#5 ann: hi")]);
+    let expected = ["ack note: hi", "ack #5: hi", "ack ~: hi", "ack bob: bob: hi", "ack bob: #5 ann: hi"];
+    assert_eq!(bench.got(1), expected);
+    assert_eq!(bench.hub.stats().imitations, texts.len() as u64);
 }
 
 #[test]
@@ -51,6 +55,44 @@ fn rooms_hear_only_their_own_and_empty_ones_are_forgotten() {
     bench.say(&[(2, "quit"), (3, "/join lobby")]).got(3);
     bench.say(&[(1, "/rooms")]);
     assert_eq!(bench.got(1), ["* rooms 1", "* room lobby members=2 number=1"]);
+}
+
+#[test]
+fn rooms_are_told_in_pages() {
+    let mut bench = Bench::with(HubConfig::default().rooms(65_535));
+    for room in 0..250 {
+        bench.say(&[(room, &alloc::format!("/join room{room:03}"))]);
+    }
+    bench.say(&[(1, "/join den")]).got.clear();
+    let (mut rooms, mut ask) = (Vec::new(), "/rooms".to_string());
+    for page in 0..3 {
+        bench.say(&[(7, &ask)]);
+        let mut got = bench.got(7);
+        assert_eq!(got.remove(0), "* rooms 251");
+        if page < 2 {
+            let more = got.pop().unwrap();
+            ask = alloc::format!("/rooms {}", more.strip_prefix("* more-rooms ").unwrap());
+        }
+        rooms.extend(got.iter().map(|line| line.split(' ').nth(2).unwrap().to_string()));
+    }
+    assert_eq!(rooms.len(), 251);
+    assert!(rooms.contains(&"lobby".to_string()) && rooms.contains(&"room249".to_string()));
+    assert!(rooms.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+#[test]
+fn a_plain_member_gets_no_more_than_a_datagram_of_an_old_message_and_one_with_numbers_all() {
+    let said = |number| Recalled { number, at: 0, name: "ann".to_string(), text: "ü".repeat(507) };
+    for (numbers, bytes) in [("/numbers off", 1023), ("/numbers on", 1014 + 36)] {
+        let mut bench = Bench::with_history(HubConfig::default(), Box::new(Kept::default()));
+        bench.say(&[(1, numbers), (1, "/find x")]).raw(1);
+        bench.hub.recall(bench.now, Recall(1), Ok(alloc::vec![said(1)]), &mut bench.out);
+        let sizes: Vec<usize> = bench.out.frames().map(|frame| frame.payload.len()).collect();
+        let last = bench.out.frames().last().unwrap().payload.to_vec();
+        assert_eq!(sizes.len(), 2, "{numbers}");
+        assert_eq!(sizes[1], bytes, "{numbers}");
+        assert_eq!(String::from_utf8(last).unwrap().ends_with('…'), numbers == "/numbers off");
+    }
 }
 
 #[test]
@@ -245,6 +287,9 @@ fn a_late_answer_goes_to_who_asked_and_to_nobody_else() {
         bench.flush();
         bench.settle();
     }
+    // A hundred datagrams come in bursts that a receive buffer has room for.
+    assert!((2..=16).contains(&bench.datagrams[&1]), "{}", bench.datagrams[&1]);
+    bench.wait(Duration::from_millis(200));
     let got = bench.got(1);
     assert_eq!((got.len(), got[0].as_str()), (201, "* found lobby messages=200"));
     assert!(got[200].starts_with("* said #200 1970-01-01T00:00:00Z bob: xxx"));

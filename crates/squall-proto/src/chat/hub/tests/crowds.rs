@@ -183,7 +183,8 @@ proptest! {
             let raw = bench.raw(member);
             let fills = |datagram: &String| datagram.len() >= 1024;
             prop_assert!(raw.iter().all(|datagram| datagram.ends_with('\n') || fills(datagram)));
-            let ended: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+            let end = |line: &String| if line.len() < 1024 { "\n" } else { "" };
+            let ended: String = lines.iter().flat_map(|line| [line.as_str(), end(line)]).collect();
             prop_assert_eq!(raw.concat(), ended);
         }
     }

@@ -84,10 +84,12 @@ fn readers_that_catch_up_and_who_asked_have_their_turn_in_a_busy_hub() {
     bench.say(&[(PORTS + 10, "one")]);
     bench.input(Input::Writable(origin(1000)));
     bench.give(&origin(PORTS + 10), b"/last 200");
-    for round in 0..60 {
-        for member in 0..20 {
-            bench.give(&origin(PORTS + 11 + 20 * round + member), b"text");
+    for round in 0..120 {
+        for member in 0..10 {
+            bench.give(&origin(PORTS + 11 + 10 * round + member), b"text");
         }
+        // The answer comes in bursts.
+        bench.now += Duration::from_millis(2);
         bench.hub.handle_timeout(bench.now, &mut bench.out);
         bench.flush();
         assert!(bench.hub.is_busy(), "there is more to relay all the time");
@@ -114,12 +116,105 @@ fn many_that_fall_silent_at_once_go_over_several_calls() {
 }
 
 #[test]
-fn who_comes_and_goes_in_one_datagram_does_so_a_few_times() {
+fn an_address_comes_no_more_often_than_it_may_speak() {
     let mut bench = Bench::new();
     bench.say(&[(2, "/watch on")]);
+    // One datagram or many, from loopback too: each coming is told to all that watch.
     bench.give(&stranger(1), "^hb^\nquit\n".repeat(1000).as_bytes());
+    for _ in 0..1000 {
+        bench.say(&[(3, "^hb^"), (3, "quit")]);
+    }
+    assert_eq!(bench.hub.stats().came, 1 + 2 * 60);
+    assert_eq!(bench.got(2).len(), 1 + 2 * 2 * 60);
+    bench.wait(Duration::from_secs(1)).say(&[(3, "hi")]);
+    assert_eq!(bench.got(3), ["ack hi"]);
+}
+
+#[test]
+fn who_leaves_and_comes_back_owes_what_it_owed() {
+    let mut bench = Bench::new();
+    let member = stranger(1);
+    for _ in 0..8 {
+        (0..60).for_each(|_| bench.give(&member, b"x"));
+        bench.settle();
+        bench.give(&member, b"quit");
+    }
+    assert_eq!(bench.hub.stats().messages, 60);
+    let answers = bench.got.values().flatten().filter(|line| line.starts_with('!')).count();
+    assert!(answers <= 1, "{answers}");
+}
+
+#[test]
+fn an_overlong_text_is_answered_in_turn_and_at_its_senders_rate() {
+    let mut bench = Bench::new();
+    let long = ("x".repeat(1021) + "\n").repeat(60);
+    (0..100).for_each(|_| bench.give(&stranger(1), long.as_bytes()));
     bench.settle();
-    let stats = bench.hub.stats();
-    assert_eq!((stats.came, stats.strangers), (1 + 8, 2 * (1000 - 8)));
-    assert_eq!(bench.got(2).len(), 1 + 2 * 8);
+    let answers: usize = bench.got.values().flatten().filter(|line| line.starts_with("! too long")).count();
+    assert_eq!((answers, bench.hub.stats().too_long), (60, 6000));
+}
+
+#[test]
+fn a_hub_that_was_forged_into_another_never_becomes_its_member() {
+    let [a, b] = ["127.0.0.1:9999", "127.0.0.1:9998"].map(|address| udp(address.parse().unwrap()));
+    for datagram in ["/name", "/foo\n", "/rooms", "/lines on\n", "/who", "/me x", "hello", "/help", "/last"] {
+        let mut one = Hub::new(HubConfig::default().seed(1), Box::new(NoHistory));
+        let mut other = Hub::new(HubConfig::default().seed(2), Box::new(NoHistory));
+        let (mut out, now) = (Outbox::new(), Time::from_epoch(Duration::from_secs(1)));
+        one.handle_input(now, Input::Message(Request::new(now, datagram.as_bytes(), b)), &mut out);
+        // A text that fills a datagram of its own, for the line feed behind it.
+        let text = "x".repeat(1020);
+        one.handle_input(now, Input::Message(Request::new(now, text.as_bytes(), stranger(7))), &mut out);
+        one.handle_timeout(now, &mut out);
+        one.handle_input(now, Input::Stopping, &mut out);
+        let to_b: Vec<Vec<u8>> = out
+            .frames()
+            .filter(|frame| *frame.destination == b)
+            .map(|frame| frame.payload.to_vec())
+            .collect();
+        out.clear();
+        assert!(to_b.len() > 1, "{datagram}");
+        for payload in to_b {
+            other.handle_input(now, Input::Message(Request::new(now, &payload, a)), &mut out);
+        }
+        assert_eq!(other.stats().members, 0, "{datagram}");
+    }
+}
+
+#[test]
+fn one_that_watches_a_crowd_is_told_and_so_is_a_crowd_that_watches() {
+    let bench = Bench::new();
+    let crowd = |member: u32| {
+        let [_, high, middle, low] = member.to_be_bytes();
+        udp(SocketAddr::from((Ipv4Addr::new(127, high + 2, middle, low), 4000)))
+    };
+    let write = |hub: &mut Hub, now: Time, out: &mut Outbox| {
+        let (mut told, mut most) = (0, 0);
+        while hub.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            hub.handle_timeout(now, out);
+            (told, most) = (told + out.len(), most.max(out.len()));
+            out.clear();
+        }
+        (told, most)
+    };
+    // More than an outbox holds datagrams.
+    let Bench { mut hub, mut out, now, .. } = bench;
+    for member in 0..66_000 {
+        hub.handle_input(now, Input::Message(Request::new(now, b"/watch on", crowd(member))), &mut out);
+        if member % 500 == 0 {
+            write(&mut hub, now, &mut out);
+        }
+    }
+    write(&mut hub, now, &mut out);
+    let dropped = hub.stats().presence_dropped;
+    hub.handle_input(now, Input::Message(Request::new(now, b"^hb^", stranger(1))), &mut out);
+    let (told, most) = write(&mut hub, now, &mut out);
+    assert_eq!((told, hub.stats().presence_dropped), (66_000, dropped));
+    assert!(most <= 1024, "{most} in one call");
+    // Many that leave cost no more than each its own.
+    for member in 0..200 {
+        hub.handle_input(now, Input::Message(Request::new(now, b"quit", crowd(member))), &mut out);
+    }
+    let (told, most) = write(&mut hub, now, &mut out);
+    assert!(told >= 65_000 && most <= 1024, "{told}, {most} in one call");
 }

@@ -4,6 +4,7 @@ mod floods;
 mod hostile;
 mod limits;
 mod lines;
+mod liveness;
 mod operator;
 mod streams;
 mod wire;

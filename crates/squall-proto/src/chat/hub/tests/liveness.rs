@@ -1,0 +1,65 @@
+use super::*;
+
+/// How many live members are evicted, in how many member-hours, where each of `members` beats every ten seconds for
+/// `days`, the first of them clear, and then loses `lost` heartbeats in a row once in `every`.
+fn evicted(members: u32, days: u32, every: u32, lost: u32, numbers: bool) -> (u32, u32) {
+    let mut hub = Hub::new(HubConfig::default(), Box::new(NoHistory));
+    let mut out = Outbox::new();
+    let mut evicted = 0;
+    for beat in 0..days * 8640 {
+        for member in 0..members {
+            let nanos =
+                u64::from(beat) * 10_000_000_000 + u64::from(member) * 10_000_000_000 / u64::from(members);
+            let now = Time::from_nanos(nanos);
+            while let Some(due) = hub.poll_timeout().filter(|due| *due <= now) {
+                hub.handle_timeout(due, &mut out);
+            }
+            let phase = (beat + member * (every / members)) % every;
+            if beat < 8640 || phase >= lost {
+                let line = if numbers { alloc::format!("^hb^ {beat}") } else { "^hb^".into() };
+                hub.handle_input(
+                    now,
+                    Input::Message(Request::new(now, line.as_bytes(), origin(member))),
+                    &mut out,
+                );
+            }
+        }
+        evicted += core::iter::from_fn(|| hub.poll_event())
+            .filter(|e| matches!(e, Event::Went { .. }))
+            .count() as u32;
+    }
+    (evicted, members * days * 24)
+}
+
+#[test]
+fn a_hub_learns_from_members_that_it_took_for_dead() {
+    for numbers in [true, false] {
+        let (evicted, hours) = evicted(10, 4, 8640, 4, numbers);
+        assert!(evicted <= 3, "{evicted} in {hours} member-hours");
+    }
+}
+
+#[test]
+fn a_connections_heartbeats_say_nothing_of_the_weather() {
+    let mut bench = Bench::new();
+    bench.open(1000);
+    for _ in 0..100 {
+        bench.say(&[(1000, "^hb^")]).wait(Duration::from_secs(10));
+    }
+    let member = bench.hub.members(bench.now).next().unwrap();
+    assert_eq!((member.every, member.loss), (None, None));
+    assert_eq!(bench.hub.stats().heartbeats, 100);
+}
+
+#[test]
+fn an_eviction_is_told_with_the_limit_that_held_at_last() {
+    let mut bench = Bench::new();
+    bench.say(&[(1, "^hb^ 1")]).wait(Duration::from_secs(31));
+    let went = core::iter::from_fn(|| bench.hub.poll_event()).find_map(|event| match event {
+        Event::Went { silence, limit, .. } => Some((silence, limit)),
+        _ => None,
+    });
+    let (silence, limit) = went.unwrap();
+    assert_eq!(limit, Some(Duration::from_secs(30)));
+    assert!(silence >= Duration::from_secs(30) && silence <= Duration::from_millis(30_200), "{silence:?}");
+}
