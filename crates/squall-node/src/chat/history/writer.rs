@@ -290,8 +290,11 @@ impl Writer {
                 }
                 let removed = file.trim()?;
                 self.shared.trimmed(removed);
+                if removed.rows == 0 {
+                    return Ok(());
+                }
                 self.may_shrink = true;
-                rows = if removed.rows == 0 { 0 } else { rows.saturating_sub(removed.rows) };
+                rows = rows.saturating_sub(removed.rows);
             }
         })();
         if let Err(error) = result {
@@ -354,9 +357,9 @@ impl Writer {
         if (file.sweep.is_none() || !may_index) && shared.config.size.is_some_and(|limit| size > limit) {
             let removed = file.trim()?;
             shared.trimmed(removed);
-            self.may_shrink = true;
-            self.unsafe_since.get_or_insert(now);
             if removed.rows > 0 {
+                self.may_shrink = true;
+                self.unsafe_since.get_or_insert(now);
                 return Ok(Next::Now);
             }
         }
@@ -491,6 +494,7 @@ fn millis_before(age: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shared::get;
     use super::super::{Place, StoreConfig};
     use super::*;
 
@@ -510,5 +514,18 @@ mod tests {
         // Silence since: no rest.
         writer.last_index = wrote + REST * 2;
         assert_eq!(writer.next_index(), wrote + REST);
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_without_messages_gives_nothing_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        let mut file = Database::open(&path).unwrap();
+        let bans: Vec<String> = (0..2_000).map(|number| format!("{number:01000}")).collect();
+        file.write_bans(bans.iter().map(|network| (network.as_str(), None))).unwrap();
+        let config = StoreConfig::new(Place::File(path.clone())).size(Some(1));
+        let mut writer = Writer::new(Shared::new(config, None, Default::default()), Some((path, file, None)));
+        let is_over = (0..100).any(|_| !matches!(writer.upkeep(), Next::Now));
+        assert!(is_over && get(&writer.shared.counts.bytes) > 1 << 20);
     }
 }
