@@ -260,6 +260,10 @@ fn lock(path: &Path) -> Result<Option<LockFile>, StoreError> {
         Err(DataError::InUse { pid, .. }) => {
             Err(StoreError::InUse(DataError::InUse { path: path.into(), pid }))
         }
+        // A link would have it lock another file.
+        Err(refused @ DataError::Unwritable { .. }) if Path::new(&name).is_symlink() => {
+            Err(StoreError::System { error: refused.to_string() })
+        }
         Err(DataError::Unwritable { .. }) => Ok(None),
     }
 }

@@ -255,6 +255,11 @@ fn a_file_is_one_nodes_and_a_name_is_no_uri() {
     std::os::unix::fs::symlink(&path, &link).unwrap();
     assert!(matches!(Bench::try_open(file(&link)).map(drop), Err(StoreError::InUse(_))));
     assert!(bench.close());
+    // A lock that would be another file's is none.
+    let other = folder.path().join("other.db");
+    std::os::unix::fs::symlink(&path, folder.path().join("other.db.lock")).unwrap();
+    assert!(matches!(Bench::try_open(file(&other)).map(drop), Err(StoreError::System { .. })));
+    assert!(!other.exists());
     let odd = folder.path().join("file:x?mode=memory");
     assert!(Bench::open(file(&odd)).close());
     assert!(odd.exists());
