@@ -1,17 +1,19 @@
 //! From a configuration to a chat that runs.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use squall::chat::{Hub, HubConfig, LivenessConfig};
 use squall::framing::Framing;
 use squall::guard::Trust;
-use squall::{IpFamily, MAX_DATAGRAM, Remote, Service, Transport, Uri};
+use squall::{IpFamily, MAX_DATAGRAM, Outbox, Remote, RemoteError, Service, Time, Transport, Uri};
 
 use super::history::{Place, Store, StoreConfig};
 use super::service::GuardedHub;
 use super::{Chat, ChatConfig};
+use crate::clock::unix_millis;
 use crate::config::{Config, ServiceConfig};
 use crate::data::DataDirectory;
 use crate::node::{Addresses, NodeError, addresses};
@@ -63,8 +65,11 @@ impl ChatPlan {
         let answering = Arc::clone(&remote);
         let answer = move |recall, answer| {
             if let Some(remote) = answering.get() {
+                let told = insist(remote, move |chat, now, out| chat.hub.recall(now, recall, answer, out));
+                if told == Err(RemoteError::Full) {
+                    tracing::warn!("an answer of the chat history is lost: the chat takes no calls");
+                }
                 // A hub that has stopped has nobody to tell.
-                let _ = remote.call(move |chat, now, out| chat.hub.recall(now, recall, answer, out));
             }
         };
         let (history, store) =
@@ -148,10 +153,28 @@ impl ChatPlan {
     }
 }
 
-/// The present in milliseconds since 1970-01-01T00:00Z.
-pub(super) fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// Calls a protocol, again and again while as many calls as may wait do; gives up after two seconds.
+fn insist<P>(
+    remote: &Remote<P>,
+    f: impl FnOnce(&mut P, Time, &mut Outbox) + Send + 'static,
+) -> Result<(), RemoteError> {
+    // A call that is refused is dropped; this one is needed again.
+    let f = Arc::new(Mutex::new(Some(f)));
+    let mut attempts = 0;
+    loop {
+        let again = Arc::clone(&f);
+        let called = remote.call(move |protocol, now, out| {
+            let f = again.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(f) = f {
+                f(protocol, now, out);
+            }
+        });
+        attempts += 1;
+        if called != Err(RemoteError::Full) || attempts == ATTEMPTS {
+            return called;
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Whether other machines can reach it.
@@ -167,4 +190,47 @@ fn is_exposed(uri: &Uri) -> bool {
         .iter()
         .filter_map(|address| address.ip())
         .any(|address| !address.ip().to_canonical().is_loopback())
+}
+
+/// Attempts of a call, and what is between two of them.
+const ATTEMPTS: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use squall::{Input, Protocol, Server};
+
+    use super::*;
+
+    struct Idle;
+
+    impl Protocol for Idle {
+        fn handle_input(&mut self, _now: Time, _input: Input<'_>, _out: &mut Outbox) {}
+
+        fn handle_timeout(&mut self, _now: Time, _out: &mut Outbox) {}
+
+        fn poll_timeout(&self) -> Option<Time> {
+            None
+        }
+    }
+
+    #[test]
+    fn an_answer_for_which_there_is_no_room_is_given_when_there_is() {
+        let (service, remote) = Service::protocol_with_remote("idle", Idle);
+        // They wait for the server, which is not there yet.
+        while remote.call(|_, _, _| {}).is_ok() {}
+        let (tell, told) = channel();
+        let answering = remote.clone();
+        let answer = thread::spawn(move || {
+            insist(&answering, move |_, _, _| tell.send("the answer").expect("somebody waits for it"))
+        });
+        let service = service.at("udp://127.0.0.1:0").unwrap();
+        let server = Server::new().service(service).start().unwrap();
+        assert_eq!(answer.join().unwrap(), Ok(()));
+        assert_eq!(told.recv(), Ok("the answer"));
+        server.shutdown(Duration::ZERO);
+        assert_eq!(insist(&remote, |_, _, _| {}), Err(RemoteError::Stopped));
+    }
 }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::database::Database;
 use super::shared::{Shared, add};
 use super::upkeep::Removed;
+use crate::clock::unix_millis;
 use crate::data::LockFile;
 
 /// The longest that what was written stays away from the disk while there is little to do.
@@ -488,8 +489,7 @@ impl Shared {
 
 /// That long ago, in Unix milliseconds.
 fn millis_before(age: Duration) -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(u64::MAX)
+    unix_millis().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
