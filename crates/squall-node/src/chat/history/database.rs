@@ -214,7 +214,9 @@ impl Database {
         if is_new {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute_batch(TABLES)?;
-            transaction.execute_batch(INDEX)?;
+            if !in_memory {
+                transaction.execute_batch(INDEX)?;
+            }
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
