@@ -60,7 +60,7 @@ impl ChatPlan {
     /// Opens the history and makes the service. What is kept in memory only, though it was to be in a file, is said by
     /// the log.
     pub(crate) fn open(self) -> Result<(Service, Chat), NodeError> {
-        let (place, data) = self.place()?;
+        let (store, data) = self.place()?;
         let remote = Arc::new(OnceLock::<Remote<GuardedHub>>::new());
         let answering = Arc::clone(&remote);
         let answer = move |recall, answer| {
@@ -73,7 +73,7 @@ impl ChatPlan {
             }
         };
         let (history, store) =
-            Store::open(self.store(place), answer).map_err(|problem| NodeError::Data(problem.to_string()))?;
+            Store::open(self.store(store), answer).map_err(|problem| NodeError::Data(problem.to_string()))?;
         let hub = Hub::new(self.hub(), history);
         let (guarded, last) = GuardedHub::new(hub, self.trust);
         let (service, calls) = Service::protocol_with_remote("chat", guarded);
@@ -83,22 +83,27 @@ impl ChatPlan {
     }
 
     /// Where the history is, and the directory that is this node's as long as it runs.
-    fn place(&self) -> Result<(Place, Option<DataDirectory>), NodeError> {
+    fn place(&self) -> Result<(StoreConfig, Option<DataDirectory>), NodeError> {
         if let Some(place) = &self.config.history {
-            return Ok((place.clone(), None));
+            return Ok((StoreConfig::new(place.clone()), None));
         }
         match DataDirectory::open(self.data.as_deref()) {
-            Ok(directory) => Ok((Place::File(directory.path().join("chat.db")), Some(directory))),
+            Ok(directory) => {
+                let file = Place::File(directory.path().join("chat.db"));
+                Ok((StoreConfig::new(file), Some(directory)))
+            }
             Err(problem) if problem.is_in_use() => Err(NodeError::Data(problem.to_string())),
             Err(problem) => {
-                tracing::error!("what is said in the chat is kept in memory only: {problem}");
-                Ok((Place::Memory, None))
+                tracing::error!(
+                    "what is said in the chat is kept in memory only until the node is started again, and no earlier ban \
+                     is in force: {problem}"
+                );
+                Ok((StoreConfig::new(Place::Memory).instead_of_a_file(), None))
             }
         }
     }
 
-    fn store(&self, place: Place) -> StoreConfig {
-        let config = StoreConfig::new(place);
+    fn store(&self, config: StoreConfig) -> StoreConfig {
         let config = match self.config.keep {
             Some(Duration::MAX) => config.age(None),
             Some(age) => config.age(Some(age)),

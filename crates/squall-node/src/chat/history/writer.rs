@@ -439,7 +439,8 @@ impl Writer {
     /// At the end: what is in memory goes into the file, if it can, and all of it to the disk. Whether it could.
     fn finish(mut self) -> bool {
         if self.path.is_none() {
-            return true;
+            // Memory, which is where it was to be, unless it stands in for a file.
+            return !self.shared.counts.memory_only.load(Ordering::Relaxed);
         }
         if self.retry.is_some() {
             self.try_again();
