@@ -356,7 +356,7 @@ impl StoreHandle {
         self.shared.wait_ended(time)
     }
 
-    /// Who is banned. Those whose time is over are there too until somebody lifts the ban.
+    /// Who is banned. Those whose time is over are there too until the bans are written again.
     pub fn bans(&self) -> Vec<Ban> {
         let queue = self.shared.queue();
         queue.bans.iter().map(|(network, until)| Ban { network: network.clone(), until: *until }).collect()
@@ -368,7 +368,8 @@ impl StoreHandle {
     /// [`TooManyBans`].
     pub fn ban(&self, network: &str, until: Option<u64>) -> Result<(), TooManyBans> {
         let mut queue = self.shared.queue();
-        if queue.bans.len() >= MOST_BANS && !queue.bans.contains_key(network) {
+        let is_full = |bans: &Bans| bans.len() >= MOST_BANS && !bans.contains_key(network);
+        if is_full(&queue.bans) && is_full(queue.bans_in_force()) {
             return Err(TooManyBans);
         }
         queue.bans.insert(network.into(), until);

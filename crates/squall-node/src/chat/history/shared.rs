@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::config::StoreConfig;
 use super::database::Database;
 use super::{Stats, Warning};
+use crate::clock::unix_millis;
 
 /// Messages after which a batch is not gathered any longer.
 pub(super) const ENOUGH: usize = 8_192;
@@ -58,6 +59,13 @@ impl Queue {
     /// Whether there is something to write.
     pub(super) fn has_work(&self) -> bool {
         !self.batch.is_empty() || self.bans_changed || self.damaged.is_some()
+    }
+
+    /// Who is banned: those whose time is over are forgotten here.
+    pub(super) fn bans_in_force(&mut self) -> &mut BTreeMap<String, Option<u64>> {
+        let now = unix_millis();
+        self.bans.retain(|_, until| until.is_none_or(|until| until > now));
+        &mut self.bans
     }
 
     /// Whether what there is to write is not gathered any longer.

@@ -222,7 +222,7 @@ impl Writer {
 
     fn write_bans(&mut self) {
         let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return };
-        let bans = self.shared.queue().bans.clone();
+        let bans = self.shared.queue().bans_in_force().clone();
         match file.write_bans(bans.iter().map(|(network, until)| (network.as_str(), *until))) {
             Ok(()) => {
                 self.bans_unwritten = false;
