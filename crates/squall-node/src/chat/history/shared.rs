@@ -26,7 +26,7 @@ pub(super) struct Shared {
     memory: Mutex<Option<Database>>,
     /// How often the file was replaced by a new one: who has it open opens it again.
     pub(super) file: AtomicU64,
-    /// There is no file any more: it was damaged, and no new one could be made.
+    /// There is no file now: it was damaged, and no new one could be made yet.
     pub(super) no_file: AtomicBool,
     pub(super) counts: Counts,
 }
@@ -43,8 +43,8 @@ pub(super) struct Queue {
     pub(super) urgent: bool,
     /// A search went through many messages that are in no index.
     pub(super) index_soon: bool,
-    /// The reader met damage.
-    pub(super) damaged: Option<rusqlite::Error>,
+    /// The reader met damage in the file of this number: by now there may be another.
+    pub(super) damaged: Option<(u64, rusqlite::Error)>,
     /// Nothing will be added.
     pub(super) closed: bool,
     /// The writer has ended; whether everything was written.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::database::Database;
+use super::failure::Left;
 use super::shared::{Shared, add};
 use super::upkeep::Removed;
 use crate::clock::unix_millis;
@@ -37,6 +38,10 @@ pub(super) struct Writer {
     _lock: Option<LockFile>,
     /// When the file is tried again, after a failure.
     pub(super) retry: Option<Instant>,
+    /// What is left of a damaged file that has no successor yet.
+    pub(super) left: Option<Left>,
+    /// Messages that were brought from memory into the file since that failed.
+    pub(super) brought: u64,
     batch: Batch,
     pub(super) names: HashMap<u32, Box<str>>,
     /// Since when something is written that is not on the disk.
@@ -84,6 +89,8 @@ impl Writer {
             file,
             _lock: lock,
             retry: None,
+            left: None,
+            brought: 0,
             batch: Batch::default(),
             names,
             unsafe_since: None,
@@ -175,7 +182,9 @@ impl Writer {
         self.bans_unwritten |= std::mem::take(&mut queue.bans_changed);
         let damaged = queue.damaged.take();
         drop(queue);
-        if let Some(error) = damaged {
+        if let Some((number, error)) = damaged
+            && number == shared.file.load(Ordering::Acquire)
+        {
             self.failed(&error);
         }
         true

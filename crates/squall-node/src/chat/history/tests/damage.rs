@@ -146,6 +146,109 @@ fn a_file_that_cannot_be_opened_means_memory_and_is_told() {
         assert_eq!(bench.last("lobby", 1), [(1, "hello".into())]);
         assert!(!bench.close(), "it was to be in a file");
     }
+    // Where there is not even a directory for one.
+    let bench = Bench::open(memory().instead_of_a_file());
+    assert!(bench.handle.stats().memory_only && !bench.close());
+}
+
+#[test]
+fn a_new_file_that_cannot_be_made_is_made_later_and_knows_the_rooms() {
+    let (_folder, path) = folder();
+    written(&path);
+    // A directory where the new one is to be.
+    let place = path.clone();
+    let get_in_the_way = move |warning: &Warning| {
+        if matches!(warning, Warning::SetAside { .. }) {
+            fs::create_dir(&place).unwrap();
+        }
+    };
+    let mut bench = Bench::open(file(&path).retry(Duration::ZERO).on_warning(get_in_the_way));
+    bench.handle.ban("192.0.2.1", None).unwrap();
+    bench.flush();
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE messages").unwrap();
+    bench.say("lobby", 5_001, "in memory");
+    bench.say("kitchen", 1, "in memory too");
+    bench.flush();
+    bench.until(|stats| stats.failures > 2 && stats.memory_only && stats.unwritten == 2);
+    assert_eq!(bench.last("lobby", 9), [(5_001, "in memory".into())]);
+    fs::remove_dir(&path).unwrap();
+    bench.until(|stats| !stats.memory_only);
+    bench.say("lobby", 5_002, "in the file");
+    let both = [(5_001, "in memory".to_owned()), (5_002, "in the file".to_owned())];
+    assert_eq!(bench.last("lobby", 9), both);
+    let warnings = bench.warnings();
+    assert!(
+        matches!(
+            &warnings[..],
+            [Warning::SetAside { .. }, Warning::NotWritten { .. }, Warning::WrittenAgain { rows: 2, .. }]
+        ),
+        "{warnings:?}"
+    );
+    assert!(bench.close());
+    let mut bench = Bench::open(file(&path));
+    assert_eq!(bench.last("lobby", 9), both);
+    assert_eq!(["lobby", "kitchen"].map(|room| bench.history().last_number(room)), [5_002, 1]);
+    assert_eq!((bench.handle.bans().len(), bench.warnings()), (1, Vec::new()));
+}
+
+#[test]
+fn rooms_of_a_file_that_is_gone_make_room() {
+    let (_folder, path) = folder();
+    let mut bench = Bench::open(file(&path).rooms(2));
+    bench.say("lobby", 1, "x");
+    bench.say("old", 7, "x");
+    bench.flush();
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE messages").unwrap();
+    bench.say("lobby", 2, "this meets it");
+    bench.flush();
+    assert!(set_aside(&bench.warnings()).exists());
+    bench.say("new", 1, "in the place of the old one");
+    bench.say("third", 1, "there is none for this one");
+    assert_eq!(bench.last("new", 9), [(1, "in the place of the old one".into())]);
+    assert_eq!(bench.last("lobby", 9), [(2, "this meets it".into())]);
+    assert_eq!(bench.handle.stats().rooms_refused, 1);
+}
+
+#[test]
+fn a_room_that_is_new_while_nothing_can_be_written_keeps_its_name() {
+    let (_folder, path) = folder();
+    let mut bench = Bench::open(file(&path).age(None));
+    let at = now() - 100 * DAY;
+    bench.history().keep(&Message { room: "old", number: 40, at, name: "ann", text: "x" });
+    assert!(bench.close());
+    let mut bench = Bench::open(file(&path).rooms(2).retry(Duration::ZERO));
+    bench.say("lobby", 1, "x");
+    bench.until(|stats| stats.expired == 1);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    bench.say("new", 1, "in the place of the old one");
+    bench.flush();
+    assert!(bench.handle.stats().memory_only);
+    other.execute_batch("ROLLBACK").unwrap();
+    bench.until(|stats| !stats.memory_only);
+    let said = [(1, "in the place of the old one".to_owned())];
+    assert_eq!((bench.last("new", 9), bench.last("old", 9)), (said.to_vec(), Vec::new()));
+    assert!(bench.close());
+    let mut bench = Bench::open(file(&path));
+    assert_eq!((bench.last("new", 9), bench.last("old", 9)), (said.to_vec(), Vec::new()));
+    assert_eq!(bench.history().last_number("old"), 40, "its numbers are not given again");
+}
+
+#[test]
+fn damage_that_was_met_in_a_file_that_is_gone_is_not_held_against_the_new_one() {
+    let (_folder, path) = folder();
+    written(&path);
+    let mut bench = Bench::open(file(&path));
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE messages").unwrap();
+    bench.say("lobby", 5_001, "this meets it");
+    bench.flush();
+    // What the reader says that has met the same, later.
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    let report = (0, rusqlite::Error::SqliteFailure(corrupt, None));
+    bench.handle.shared.queue().damaged = Some(report);
+    bench.flush();
+    assert_eq!(bench.last("lobby", 9), [(5_001, "this meets it".into())]);
+    assert!(set_aside(&bench.warnings()).exists());
 }
 
 #[test]

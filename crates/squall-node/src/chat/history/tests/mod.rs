@@ -31,8 +31,11 @@ impl Bench {
 
     fn try_open(config: StoreConfig) -> Result<Self, StoreError> {
         let warnings = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&warnings);
-        let config = config.on_warning(move |warning| told.lock().unwrap().push(warning.clone()));
+        let (told, own) = (Arc::clone(&warnings), Arc::clone(&config.warn));
+        let config = config.on_warning(move |warning| {
+            own(warning);
+            told.lock().unwrap().push(warning.clone());
+        });
         let (tell, answers) = channel();
         let (history, handle) = Store::open(config, move |recall, answer| drop(tell.send((recall, answer))))?;
         Ok(Self { history: Some(history), handle, answers, warnings })
