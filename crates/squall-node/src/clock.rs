@@ -1,4 +1,4 @@
-//! The wall clock, as C's `ctime` prints it.
+//! The wall clock, also as C's `ctime` prints it.
 
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,6 +10,12 @@ use squall::Time;
 /// `Wed Aug 15 20:35:08 2012`: 24 bytes, local time, the day padded with a space
 /// ([ctime(3)](https://man7.org/linux/man-pages/man3/ctime.3.html) without its newline).
 pub(crate) type Text = [u8; 24];
+
+/// The present in milliseconds since 1970-01-01T00:00Z.
+pub(crate) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// The time of day for a request that arrived at `now`.
 ///

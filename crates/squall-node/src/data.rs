@@ -109,6 +109,8 @@ pub(crate) struct LockFile {
 impl Drop for LockFile {
     /// Closing it alone would leave it locked for a moment, where a child that is being started has a copy.
     fn drop(&mut self) {
+        // Whoever takes it next has not said its number yet when it is asked for.
+        let _ = self.file.set_len(0);
         let _ = self.file.unlock();
     }
 }
@@ -124,6 +126,8 @@ impl LockFile {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // The file that a link leads to is not ours to empty.
+            .custom_flags(libc::O_NOFOLLOW)
             .open(path)
             .map_err(unwritable)?;
         match file.try_lock() {
@@ -179,6 +183,24 @@ mod tests {
         assert!(shown.contains(&format!("{} is in use by process {pid};", path.display())), "{shown}");
         drop(first);
         DataDirectory::open(Some(&path)).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "of somebody else").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join(LOCK)).unwrap();
+        let refused = DataDirectory::open(Some(folder.path())).unwrap_err();
+        assert!(!refused.is_in_use(), "{refused}");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "of somebody else");
+    }
+
+    #[test]
+    fn a_lock_that_was_given_up_names_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(DataDirectory::open(Some(folder.path())).unwrap());
+        assert_eq!(fs::read_to_string(folder.path().join(LOCK)).unwrap(), "");
     }
 
     #[test]

@@ -71,13 +71,70 @@ fn run(program: &str, arguments: &[&str], way: &str, folder: &Path) -> ExitStatu
 fn with_a_limit(folder: &Path) {
     let before = getrlimit(Resource::Fsize);
     let limit = |current| setrlimit(Resource::Fsize, Rlimit { current, ..before }).expect("a limit");
+    let freeze = |path: &Path| limit(Some(fs::metadata(path).expect("a file").len()));
+    whisper(folder, freeze, || limit(before.current));
+    remove(folder);
     fill(folder, || limit(Some(1 << 20)), || limit(before.current));
 }
 
 fn with_a_small_disk(folder: &Path) {
     let ballast = folder.join("ballast");
     let take = || drop(fs::write(&ballast, vec![1; 8 << 20]).expect_err("the disk is full now"));
-    fill(folder, take, || fs::remove_file(&ballast).expect("to remove it"));
+    let give = || fs::remove_file(&ballast).expect("to remove it");
+    whisper(folder, |_| take(), give);
+    remove(folder);
+    fill(folder, take, give);
+}
+
+fn remove(folder: &Path) {
+    for file in ["chat.db", "chat.db-wal", "chat.db-shm"] {
+        let _ = fs::remove_file(folder.join(file));
+    }
+}
+
+/// Keeps so little while the disk is full that the log has room for it, and the file beside it has not.
+fn whisper(folder: &Path, begin: impl Fn(&Path), end: impl Fn()) {
+    let path = folder.join("chat.db");
+    let warnings = Arc::new(Mutex::new(Vec::<Warning>::new()));
+    let told = Arc::clone(&warnings);
+    let config = StoreConfig::new(Place::File(path.clone())).retry(Duration::from_millis(20));
+    let config = config.on_warning(move |warning| told.lock().expect("a lock").push(warning.clone()));
+    let (mut history, handle) = Store::open(config, |_, _| {}).expect("a history");
+    let mut number = 0;
+    let mut say = |count: u64| {
+        for _ in 0..count {
+            number += 1;
+            let text = "what was said while the disk was full, or was not";
+            history.keep(&Message { room: "lobby", number, at: 1 << 50, name: "ann", text });
+        }
+        assert!(handle.flush(LONG), "what was kept is written or in memory");
+        number
+    };
+    let file = rusqlite::Connection::open(&path).expect("it opens");
+    for _ in 0..5 {
+        say(1_500);
+        file.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).expect("a checkpoint");
+    }
+    begin(&path);
+    say(1_000);
+    // The checkpoint fails, a second later, and then each attempt.
+    until(&handle, |stats| stats.memory_only);
+    say(100);
+    until(&handle, |stats| stats.failures > 5);
+    let warned = || warnings.lock().expect("a lock").clone();
+    assert!(matches!(&warned()[..], [Warning::NotWritten { .. }]), "{:?}", warned());
+    end();
+    until(&handle, |stats| !stats.memory_only);
+    let last = say(1);
+    assert!(
+        matches!(&warned()[..], [Warning::NotWritten { .. }, Warning::WrittenAgain { rows: 100, .. }]),
+        "{:?}",
+        warned()
+    );
+    drop(history);
+    assert!(handle.close(LONG));
+    let rows: i64 = file.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).expect("a count");
+    assert_eq!((rows as u64, handle.stats().lost), (last, 0));
 }
 
 /// Keeps messages before, while and after the disk is full.

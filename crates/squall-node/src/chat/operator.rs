@@ -12,9 +12,9 @@ use squall::{Counter, Gauge, Peer, RemoteError};
 use super::control::{
     Answer, BanRow, Done, MemberRow, NodeView, Obey, Order, StatsView, length, parse_network,
 };
-use super::plan::unix_millis;
 use super::running::ChatRemote;
 use super::told::{history_counts, hub_counts};
+use crate::clock::unix_millis;
 use crate::node::NodeStopper;
 
 /// Obeys the orders to a node, wherever they come from.

@@ -1,17 +1,19 @@
 //! From a configuration to a chat that runs.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use squall::chat::{Hub, HubConfig, LivenessConfig};
 use squall::framing::Framing;
 use squall::guard::Trust;
-use squall::{IpFamily, MAX_DATAGRAM, Remote, Service, Transport, Uri};
+use squall::{IpFamily, MAX_DATAGRAM, Outbox, Remote, RemoteError, Service, Time, Transport, Uri};
 
 use super::history::{Place, Store, StoreConfig};
 use super::service::GuardedHub;
 use super::{Chat, ChatConfig};
+use crate::clock::unix_millis;
 use crate::config::{Config, ServiceConfig};
 use crate::data::DataDirectory;
 use crate::node::{Addresses, NodeError, addresses};
@@ -58,17 +60,20 @@ impl ChatPlan {
     /// Opens the history and makes the service. What is kept in memory only, though it was to be in a file, is said by
     /// the log.
     pub(crate) fn open(self) -> Result<(Service, Chat), NodeError> {
-        let (place, data) = self.place()?;
+        let (store, data) = self.place()?;
         let remote = Arc::new(OnceLock::<Remote<GuardedHub>>::new());
         let answering = Arc::clone(&remote);
         let answer = move |recall, answer| {
             if let Some(remote) = answering.get() {
+                let told = insist(remote, move |chat, now, out| chat.hub.recall(now, recall, answer, out));
+                if told == Err(RemoteError::Full) {
+                    tracing::warn!("an answer of the chat history is lost: the chat takes no calls");
+                }
                 // A hub that has stopped has nobody to tell.
-                let _ = remote.call(move |chat, now, out| chat.hub.recall(now, recall, answer, out));
             }
         };
         let (history, store) =
-            Store::open(self.store(place), answer).map_err(|problem| NodeError::Data(problem.to_string()))?;
+            Store::open(self.store(store), answer).map_err(|problem| NodeError::Data(problem.to_string()))?;
         let hub = Hub::new(self.hub(), history);
         let (guarded, last) = GuardedHub::new(hub, self.trust);
         let (service, calls) = Service::protocol_with_remote("chat", guarded);
@@ -78,22 +83,27 @@ impl ChatPlan {
     }
 
     /// Where the history is, and the directory that is this node's as long as it runs.
-    fn place(&self) -> Result<(Place, Option<DataDirectory>), NodeError> {
+    fn place(&self) -> Result<(StoreConfig, Option<DataDirectory>), NodeError> {
         if let Some(place) = &self.config.history {
-            return Ok((place.clone(), None));
+            return Ok((StoreConfig::new(place.clone()), None));
         }
         match DataDirectory::open(self.data.as_deref()) {
-            Ok(directory) => Ok((Place::File(directory.path().join("chat.db")), Some(directory))),
+            Ok(directory) => {
+                let file = Place::File(directory.path().join("chat.db"));
+                Ok((StoreConfig::new(file), Some(directory)))
+            }
             Err(problem) if problem.is_in_use() => Err(NodeError::Data(problem.to_string())),
             Err(problem) => {
-                tracing::error!("what is said in the chat is kept in memory only: {problem}");
-                Ok((Place::Memory, None))
+                tracing::error!(
+                    "what is said in the chat is kept in memory only until the node is started again, and no earlier ban \
+                     is in force: {problem}"
+                );
+                Ok((StoreConfig::new(Place::Memory).instead_of_a_file(), None))
             }
         }
     }
 
-    fn store(&self, place: Place) -> StoreConfig {
-        let config = StoreConfig::new(place);
+    fn store(&self, config: StoreConfig) -> StoreConfig {
         let config = match self.config.keep {
             Some(Duration::MAX) => config.age(None),
             Some(age) => config.age(Some(age)),
@@ -148,10 +158,28 @@ impl ChatPlan {
     }
 }
 
-/// The present in milliseconds since 1970-01-01T00:00Z.
-pub(super) fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// Calls a protocol, again and again while as many calls as may wait do; gives up after two seconds.
+fn insist<P>(
+    remote: &Remote<P>,
+    f: impl FnOnce(&mut P, Time, &mut Outbox) + Send + 'static,
+) -> Result<(), RemoteError> {
+    // A call that is refused is dropped; this one is needed again.
+    let f = Arc::new(Mutex::new(Some(f)));
+    let mut attempts = 0;
+    loop {
+        let again = Arc::clone(&f);
+        let called = remote.call(move |protocol, now, out| {
+            let f = again.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(f) = f {
+                f(protocol, now, out);
+            }
+        });
+        attempts += 1;
+        if called != Err(RemoteError::Full) || attempts == ATTEMPTS {
+            return called;
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Whether other machines can reach it.
@@ -167,4 +195,47 @@ fn is_exposed(uri: &Uri) -> bool {
         .iter()
         .filter_map(|address| address.ip())
         .any(|address| !address.ip().to_canonical().is_loopback())
+}
+
+/// Attempts of a call, and what is between two of them.
+const ATTEMPTS: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use squall::{Input, Protocol, Server};
+
+    use super::*;
+
+    struct Idle;
+
+    impl Protocol for Idle {
+        fn handle_input(&mut self, _now: Time, _input: Input<'_>, _out: &mut Outbox) {}
+
+        fn handle_timeout(&mut self, _now: Time, _out: &mut Outbox) {}
+
+        fn poll_timeout(&self) -> Option<Time> {
+            None
+        }
+    }
+
+    #[test]
+    fn an_answer_for_which_there_is_no_room_is_given_when_there_is() {
+        let (service, remote) = Service::protocol_with_remote("idle", Idle);
+        // They wait for the server, which is not there yet.
+        while remote.call(|_, _, _| {}).is_ok() {}
+        let (tell, told) = channel();
+        let answering = remote.clone();
+        let answer = thread::spawn(move || {
+            insist(&answering, move |_, _, _| tell.send("the answer").expect("somebody waits for it"))
+        });
+        let service = service.at("udp://127.0.0.1:0").unwrap();
+        let server = Server::new().service(service).start().unwrap();
+        assert_eq!(answer.join().unwrap(), Ok(()));
+        assert_eq!(told.recv(), Ok("the answer"));
+        server.shutdown(Duration::ZERO);
+        assert_eq!(insist(&remote, |_, _, _| {}), Err(RemoteError::Stopped));
+    }
 }

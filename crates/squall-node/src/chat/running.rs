@@ -4,15 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use squall::Remote;
 use squall::chat::{Event, HubStats};
+use squall::{Outbox, Remote};
 use tracing::{debug, info, warn};
 
 use super::control::parse_network;
 use super::history::{self, Place, StoreHandle};
-use super::plan::unix_millis;
 use super::service::{GuardedHub, LastWords};
 use super::told::{is_news, summary, told};
+use crate::clock::unix_millis;
 use crate::data::DataDirectory;
 
 /// The chat of a running node.
@@ -89,19 +89,26 @@ impl ChatRemote {
     /// Has the hub turn away whom earlier runs have banned.
     fn enforce_bans(&self) {
         let now = unix_millis();
+        let mut bans = Vec::new();
         for ban in self.store.bans() {
             let left = ban.until.map(|until| Duration::from_millis(until.saturating_sub(now)));
             match parse_network(&ban.network) {
                 Ok(_) if left == Some(Duration::ZERO) => {
                     self.store.unban(&ban.network);
                 }
-                Ok(network) => {
-                    let _ = self.hub.call(move |chat, now, out| {
-                        chat.hub.ban(now, network, left, out);
-                    });
-                }
+                Ok(network) => bans.push((network, left)),
                 Err(problem) => warn!("a ban in the history is none: {problem}"),
             }
+        }
+        let enforce = move |chat: &mut GuardedHub, now, out: &mut Outbox| {
+            let is_refused = |(network, left)| chat.hub.ban(now, network, left, out).is_none();
+            let refused = bans.into_iter().map(is_refused).filter(|refused| *refused).count();
+            if refused > 0 {
+                warn!("{refused} bans in the history are more than the chat can enforce at once");
+            }
+        };
+        if let Err(problem) = self.hub.call(enforce) {
+            warn!("the bans in the history are not enforced: {problem}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use squall::socket::{Kind, Socket};
 
@@ -67,7 +67,12 @@ fn orders_are_answered_one_after_the_other() {
     client.give(&Order::Stop, |_| Ok(())).unwrap();
     // The connection stays open until the process ends, or the operator goes.
     assert!(!client.wait_for_end(Duration::from_millis(1)));
-    assert!(fake.stopped.load(Ordering::SeqCst));
+    // It is told before it is done.
+    let begun = Instant::now();
+    while !fake.stopped.load(Ordering::SeqCst) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the node was not stopped");
+        thread::yield_now();
+    }
 }
 
 #[test]
@@ -108,14 +113,15 @@ fn a_node_that_has_ended_is_absent() {
 fn who_stopped_a_node_is_told_when_it_has_ended_however_long_that_takes() {
     let (ours, theirs) = Socket::pair(Kind::Stream).unwrap();
     let patience = Duration::from_millis(10);
-    let node = thread::spawn(move || server::converse(&theirs, &Fake::default(), patience));
+    // The order is there before the node waits for it, with so little patience.
     (&ours).write_all(b"{\"do\":\"stop\"}\n").unwrap();
-    ours.set_read_timeout(Some(patience * 20)).unwrap();
+    let node = thread::spawn(move || server::converse(&theirs, &Fake::default(), patience));
     let mut lines = BufReader::new(&ours);
     let mut line = String::new();
     lines.read_line(&mut line).unwrap();
     assert_eq!(line, "{\"done\":{}}\n");
     // No end of the connection, though the node's patience was over long ago.
+    ours.set_read_timeout(Some(patience * 20)).unwrap();
     line.clear();
     assert!(lines.read_line(&mut line).is_err(), "the connection ended");
     ours.shutdown(std::net::Shutdown::Both).unwrap();

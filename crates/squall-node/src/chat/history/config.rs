@@ -48,6 +48,8 @@ impl fmt::Display for Place {
 #[derive(Clone)]
 pub struct StoreConfig {
     pub(super) place: Place,
+    /// Memory stands in for a file.
+    pub(super) is_stand_in: bool,
     pub(super) age: Option<Duration>,
     pub(super) size: Option<u64>,
     pub(super) memory: u64,
@@ -71,6 +73,7 @@ impl StoreConfig {
     pub fn new(place: Place) -> Self {
         Self {
             place,
+            is_stand_in: false,
             age: Some(Duration::from_secs(90 * 24 * 3600)),
             size: Some(1 << 30),
             memory: 64 << 20,
@@ -82,6 +85,13 @@ impl StoreConfig {
             retry: Duration::from_secs(10),
             warn: Arc::new(|warning| tracing::error!("chat history: {warning}")),
         }
+    }
+
+    /// Says that memory stands in for a file that cannot be had: [`super::Stats::memory_only`] shows it, and
+    /// [`super::StoreHandle::close`] says that not everything was written.
+    pub fn instead_of_a_file(mut self) -> Self {
+        self.is_stand_in = true;
+        self
     }
 
     /// How long a message is kept; `None` for ever. 90 days without this. Looked at once a minute.

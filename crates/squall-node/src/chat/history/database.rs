@@ -5,6 +5,7 @@
 //! together. The index for `/find` (FTS5) holds no text, only which words are in which message.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -68,6 +69,15 @@ pub(super) enum Problem {
     Foreign,
     /// The system, or another program that holds it.
     Cannot(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(error) | Self::Cannot(error) => f.write_str(error),
+            Self::Foreign => f.write_str("it is a database of another program"),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Problem {
@@ -182,8 +192,8 @@ impl Database {
     pub(super) fn in_memory() -> rusqlite::Result<Self> {
         let connection = Connection::open_in_memory()?;
         Self::set_up(connection, true, true).map_err(|problem| {
-            let text = format!("{problem:?}");
-            rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR), Some(text))
+            let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR);
+            rusqlite::Error::SqliteFailure(error, Some(problem.to_string()))
         })
     }
 
@@ -214,7 +224,9 @@ impl Database {
         if is_new {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute_batch(TABLES)?;
-            transaction.execute_batch(INDEX)?;
+            if !in_memory {
+                transaction.execute_batch(INDEX)?;
+            }
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;

@@ -110,7 +110,9 @@ impl History for Front {
             return;
         };
         let last = &mut self.last[id as usize];
-        *last = message.number.max(*last);
+        // Higher with each message, also where a room began below the number that its place had: by this it is seen that
+        // something was said since the room was empty.
+        *last = message.number.max(*last + 1);
         let shared = &self.shared;
         let mut queue = shared.queue();
         let was_empty = queue.batch.has_no_rows();

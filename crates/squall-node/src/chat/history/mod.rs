@@ -11,8 +11,9 @@
 //!   a second usually, and never the file. What was committed survives `kill -9`. A power cut loses what was said since
 //!   the last checkpoint: at most 5 s under light load, else up to 16 MiB of messages; the file stays whole.
 //! - **A file that cannot be written** (a full disk) leaves messages in memory, up to [`StoreConfig::memory`], where they
-//!   are found too; every 10 s it is tried again. **A damaged file** is set aside, and a new one begun. Both are told by
-//!   a [`Warning`].
+//!   are found too; every 10 s it is tried again. One that cannot be opened at the start is not: what is in it, and which
+//!   numbers it has given, is not known, and nothing can be put behind that. **A damaged file** is set aside, and a new
+//!   one begun. All are told by a [`Warning`].
 //! - **The index** for [`Query::Find`](squall::chat::Query) is brought up to date between batches, a step of some
 //!   milliseconds each 100 ms while people talk, not at all in a rush, and without a rest when nobody says anything; what
 //!   it does not have yet is searched message by message. What is removed leaves the index later, by the same rule.
@@ -94,6 +95,19 @@ pub enum Warning {
     /// The file cannot be written. What is said is kept in memory, as far as that goes.
     #[error("{} cannot be written ({error}); what is said is kept in memory only", path.display())]
     NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What the system or SQLite said.
+        error: String,
+    },
+    /// The file cannot be opened or made at the start. What is said is kept in memory, as far as that goes, until the
+    /// end: what was in the file is not known.
+    #[error(
+        "{} cannot be opened ({error}); what is said is kept in memory only until the node is started again, \
+         and no earlier ban is in force",
+        path.display()
+    )]
+    NotOpened {
         /// The file.
         path: PathBuf,
         /// What the system or SQLite said.
@@ -201,24 +215,26 @@ impl Store {
                 // SQLite takes a name that begins with `file:` for a URI.
                 let path = one_name(&std::path::absolute(path).map_err(|error| system(&error))?);
                 let lock = lock(&path)?;
-                open_file(&config, &path)?.map(|file| (path, file, lock))
+                open_file(&config, &path)?.map(|(file, bans)| (path, file, lock, bans))
             }
         };
-        let file_failed = file.is_none() && matches!(config.place, Place::File(_));
+        let (file, bans) = match file {
+            Some((path, file, lock, bans)) => (Some((path, file, lock)), bans),
+            None => (None, Bans::new()),
+        };
         let memory = match &file {
             Some((path, ..)) => {
                 config.place = Place::File(path.clone());
                 None
             }
             None => {
+                config.is_stand_in |= matches!(config.place, Place::File(_));
                 config.place = Place::Memory;
                 Some(Database::in_memory().map_err(|error| system(&error))?)
             }
         };
-        let (mut bans, mut rooms, mut empty, mut floor) = (BTreeMap::new(), Vec::new(), Vec::new(), 0);
+        let (mut rooms, mut empty, mut floor) = (Vec::new(), Vec::new(), 0);
         if let Some((_, file, _)) = &file {
-            let kept = file.bans().unwrap_or_default();
-            bans.extend(kept.into_iter().take(MOST_BANS));
             for (id, room) in &file.rooms {
                 rooms.push((room.name.clone(), *id, room.last));
                 if room.first.is_none() {
@@ -227,8 +243,9 @@ impl Store {
             }
             floor = file.floor;
         }
+        let is_stand_in = file.is_none() && config.is_stand_in;
         let shared = Shared::new(config, memory, bans);
-        shared.counts.memory_only.store(file_failed, Ordering::Relaxed);
+        shared.counts.memory_only.store(is_stand_in, Ordering::Relaxed);
         shared.queue().empty_rooms = empty;
         let (ask, questions) = sync_channel(shared.config.questions);
         let front = Front::new(Arc::clone(&shared), ask, rooms.into_iter(), floor);
@@ -260,13 +277,26 @@ fn lock(path: &Path) -> Result<Option<LockFile>, StoreError> {
         Err(DataError::InUse { pid, .. }) => {
             Err(StoreError::InUse(DataError::InUse { path: path.into(), pid }))
         }
+        // A link would have it lock another file.
+        Err(refused @ DataError::Unwritable { .. }) if Path::new(&name).is_symlink() => {
+            Err(StoreError::System { error: refused.to_string() })
+        }
         Err(DataError::Unwritable { .. }) => Ok(None),
     }
 }
 
+/// Who is banned, and until when.
+type Bans = BTreeMap<String, Option<u64>>;
+
+fn open_with_bans(path: &Path) -> Result<(Database, Bans), Problem> {
+    let file = Database::open(path)?;
+    let bans = file.bans()?.into_iter().take(MOST_BANS).collect();
+    Ok((file, bans))
+}
+
 /// Opens a file, a new one where it is damaged; `None` if there is none to be had.
-fn open_file(config: &StoreConfig, path: &Path) -> Result<Option<Database>, StoreError> {
-    let mut problem = match Database::open(path) {
+fn open_file(config: &StoreConfig, path: &Path) -> Result<Option<(Database, Bans)>, StoreError> {
+    let mut problem = match open_with_bans(path) {
         Ok(file) => return Ok(Some(file)),
         Err(problem) => problem,
     };
@@ -274,7 +304,7 @@ fn open_file(config: &StoreConfig, path: &Path) -> Result<Option<Database>, Stor
         problem = match set_aside::set_aside(path) {
             Ok(to) => {
                 (config.warn)(&Warning::SetAside { path: path.into(), to, error });
-                match Database::open(path) {
+                match open_with_bans(path) {
                     Ok(file) => return Ok(Some(file)),
                     Err(problem) => problem,
                 }
@@ -285,7 +315,7 @@ fn open_file(config: &StoreConfig, path: &Path) -> Result<Option<Database>, Stor
     match problem {
         Problem::Foreign => Err(StoreError::Foreign { path: path.into() }),
         Problem::Damaged(error) | Problem::Cannot(error) => {
-            (config.warn)(&Warning::NotWritten { path: path.into(), error });
+            (config.warn)(&Warning::NotOpened { path: path.into(), error });
             Ok(None)
         }
     }
@@ -321,12 +351,12 @@ impl StoreHandle {
     }
 
     /// Ends the history: writes what was kept, brings it to the disk and closes the file. What the hub says from now on
-    /// is shed. False if that takes longer than `time`, or not everything could be written.
+    /// is shed. False if that takes longer than `time`, or not everything could be written, or memory stood in for a file.
     pub fn close(&self, time: Duration) -> bool {
         self.shared.wait_ended(time)
     }
 
-    /// Who is banned. Those whose time is over are there too until somebody lifts the ban.
+    /// Who is banned. Those whose time is over are there too until the bans are written again.
     pub fn bans(&self) -> Vec<Ban> {
         let queue = self.shared.queue();
         queue.bans.iter().map(|(network, until)| Ban { network: network.clone(), until: *until }).collect()
@@ -338,7 +368,8 @@ impl StoreHandle {
     /// [`TooManyBans`].
     pub fn ban(&self, network: &str, until: Option<u64>) -> Result<(), TooManyBans> {
         let mut queue = self.shared.queue();
-        if queue.bans.len() >= MOST_BANS && !queue.bans.contains_key(network) {
+        let is_full = |bans: &Bans| bans.len() >= MOST_BANS && !bans.contains_key(network);
+        if is_full(&queue.bans) && is_full(queue.bans_in_force()) {
             return Err(TooManyBans);
         }
         queue.bans.insert(network.into(), until);

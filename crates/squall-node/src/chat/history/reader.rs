@@ -22,7 +22,9 @@ const SLOW: Duration = Duration::from_millis(50);
 
 pub(super) struct Reader {
     shared: Arc<Shared>,
-    file: Option<(u64, Connection)>,
+    /// The number of the file that was looked into last, see [`Shared::file`].
+    number: u64,
+    file: Option<Connection>,
     deadline: Deadline,
 }
 
@@ -61,7 +63,7 @@ impl Deadline {
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, file: None, deadline: Deadline::new() }
+        Self { shared, number: 0, file: None, deadline: Deadline::new() }
     }
 
     pub(super) fn run(
@@ -99,7 +101,7 @@ impl Reader {
         if is_damage(&error) {
             // The writer knows what to do.
             self.file = None;
-            self.shared.queue().damaged = Some(error);
+            self.shared.queue().damaged = Some((self.number, error));
             self.shared.wake();
         }
         Err(RecallError::Failed)
@@ -128,17 +130,17 @@ impl Reader {
     /// The file, opened again where there is a new one.
     fn file(&mut self, path: &Path) -> rusqlite::Result<&Connection> {
         let number = self.shared.file.load(Ordering::Acquire);
-        if self.file.as_ref().is_none_or(|(open, _)| *open != number) {
+        if std::mem::replace(&mut self.number, number) != number {
+            self.file = None;
+        }
+        if self.file.is_none() {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let mut connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(Duration::from_millis(500))?;
             connection.pragma_update(None, "cache_size", -8192)?;
             self.deadline.watch(&mut connection)?;
-            self.file = Some((number, connection));
+            self.file = Some(connection);
         }
-        match &self.file {
-            Some((_, connection)) => Ok(connection),
-            None => Err(rusqlite::Error::InvalidQuery),
-        }
+        self.file.as_ref().ok_or(rusqlite::Error::InvalidQuery)
     }
 }

@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::config::StoreConfig;
 use super::database::Database;
 use super::{Stats, Warning};
+use crate::clock::unix_millis;
 
 /// Messages after which a batch is not gathered any longer.
 pub(super) const ENOUGH: usize = 8_192;
@@ -25,7 +26,7 @@ pub(super) struct Shared {
     memory: Mutex<Option<Database>>,
     /// How often the file was replaced by a new one: who has it open opens it again.
     pub(super) file: AtomicU64,
-    /// There is no file any more: it was damaged, and no new one could be made.
+    /// There is no file now: it was damaged, and no new one could be made yet.
     pub(super) no_file: AtomicBool,
     pub(super) counts: Counts,
 }
@@ -42,8 +43,8 @@ pub(super) struct Queue {
     pub(super) urgent: bool,
     /// A search went through many messages that are in no index.
     pub(super) index_soon: bool,
-    /// The reader met damage.
-    pub(super) damaged: Option<rusqlite::Error>,
+    /// The reader met damage in the file of this number: by now there may be another.
+    pub(super) damaged: Option<(u64, rusqlite::Error)>,
     /// Nothing will be added.
     pub(super) closed: bool,
     /// The writer has ended; whether everything was written.
@@ -58,6 +59,13 @@ impl Queue {
     /// Whether there is something to write.
     pub(super) fn has_work(&self) -> bool {
         !self.batch.is_empty() || self.bans_changed || self.damaged.is_some()
+    }
+
+    /// Who is banned: those whose time is over are forgotten here.
+    pub(super) fn bans_in_force(&mut self) -> &mut BTreeMap<String, Option<u64>> {
+        let now = unix_millis();
+        self.bans.retain(|_, until| until.is_none_or(|until| until > now));
+        &mut self.bans
     }
 
     /// Whether what there is to write is not gathered any longer.

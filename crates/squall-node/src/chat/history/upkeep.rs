@@ -231,11 +231,12 @@ impl Database {
     }
 
     /// Takes over the rooms of a file that is given up, with their last numbers.
-    pub(super) fn adopt(&mut self, rooms: HashMap<u32, Room>, floor: u64) -> rusqlite::Result<()> {
+    pub(super) fn adopt(&mut self, rooms: &HashMap<u32, Room>, floor: u64) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for (id, room) in &rooms {
+        for (id, room) in rooms {
+            // `OR REPLACE`: an attempt that was not known to have succeeded is made again.
             transaction.execute(
-                "INSERT INTO rooms(id, name, last) VALUES (?1, ?2, ?3)",
+                "INSERT OR REPLACE INTO rooms(id, name, last) VALUES (?1, ?2, ?3)",
                 params![id, room.name, room.last.cast_signed()],
             )?;
         }
@@ -245,10 +246,8 @@ impl Database {
         )?;
         transaction.commit()?;
         self.floor = floor;
-        self.rooms = rooms;
-        for room in self.rooms.values_mut() {
-            (room.indexed, room.first) = (0, None);
-        }
+        let empty = |room: &Room| Room { name: room.name.clone(), last: room.last, indexed: 0, first: None };
+        self.rooms = rooms.iter().map(|(id, room)| (*id, empty(room))).collect();
         Ok(())
     }
 }

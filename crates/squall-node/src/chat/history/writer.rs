@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::database::Database;
+use super::failure::Left;
 use super::shared::{Shared, add};
 use super::upkeep::Removed;
+use crate::clock::unix_millis;
 use crate::data::LockFile;
 
 /// The longest that what was written stays away from the disk while there is little to do.
@@ -36,6 +38,10 @@ pub(super) struct Writer {
     _lock: Option<LockFile>,
     /// When the file is tried again, after a failure.
     pub(super) retry: Option<Instant>,
+    /// What is left of a damaged file that has no successor yet.
+    pub(super) left: Option<Left>,
+    /// Messages that were brought from memory into the file since that failed.
+    pub(super) brought: u64,
     batch: Batch,
     pub(super) names: HashMap<u32, Box<str>>,
     /// Since when something is written that is not on the disk.
@@ -83,6 +89,8 @@ impl Writer {
             file,
             _lock: lock,
             retry: None,
+            left: None,
+            brought: 0,
             batch: Batch::default(),
             names,
             unsafe_since: None,
@@ -174,7 +182,9 @@ impl Writer {
         self.bans_unwritten |= std::mem::take(&mut queue.bans_changed);
         let damaged = queue.damaged.take();
         drop(queue);
-        if let Some(error) = damaged {
+        if let Some((number, error)) = damaged
+            && number == shared.file.load(Ordering::Acquire)
+        {
             self.failed(&error);
         }
         true
@@ -221,7 +231,7 @@ impl Writer {
 
     fn write_bans(&mut self) {
         let Some(file) = self.file.as_mut().filter(|_| self.retry.is_none()) else { return };
-        let bans = self.shared.queue().bans.clone();
+        let bans = self.shared.queue().bans_in_force().clone();
         match file.write_bans(bans.iter().map(|(network, until)| (network.as_str(), *until))) {
             Ok(()) => {
                 self.bans_unwritten = false;
@@ -263,8 +273,7 @@ impl Writer {
                 add(&counts.lost, removed.rows);
                 counts.unwritten.fetch_sub(removed.rows, Ordering::Relaxed);
             } else {
-                add(&counts.trimmed, removed.rows);
-                self.shared.room_emptied(removed.emptied);
+                self.shared.trimmed(removed);
             }
         }
         if self.path.is_none() {
@@ -291,8 +300,11 @@ impl Writer {
                 }
                 let removed = file.trim()?;
                 self.shared.trimmed(removed);
+                if removed.rows == 0 {
+                    return Ok(());
+                }
                 self.may_shrink = true;
-                rows = if removed.rows == 0 { 0 } else { rows.saturating_sub(removed.rows) };
+                rows = rows.saturating_sub(removed.rows);
             }
         })();
         if let Err(error) = result {
@@ -355,17 +367,17 @@ impl Writer {
         if (file.sweep.is_none() || !may_index) && shared.config.size.is_some_and(|limit| size > limit) {
             let removed = file.trim()?;
             shared.trimmed(removed);
-            self.may_shrink = true;
-            self.unsafe_since.get_or_insert(now);
             if removed.rows > 0 {
+                self.may_shrink = true;
+                self.unsafe_since.get_or_insert(now);
                 return Ok(Next::Now);
             }
         }
         if let Some(age) = shared.config.age {
             if self.next_age_check <= now {
                 let removed = file.expire(millis_before(age))?;
-                add(&shared.counts.expired, removed.rows);
                 shared.room_emptied(removed.emptied);
+                add(&shared.counts.expired, removed.rows);
                 if removed.rows > 0 {
                     self.may_shrink = true;
                     self.unsafe_since.get_or_insert(now);
@@ -425,8 +437,8 @@ impl Writer {
             return Next::At(self.next_age_check);
         }
         let removed = database.expire(millis_before(age)).unwrap_or_default();
-        add(&self.shared.counts.expired, removed.rows);
         self.shared.room_emptied(removed.emptied);
+        add(&self.shared.counts.expired, removed.rows);
         if removed.rows == 0 {
             self.next_age_check = now + AGE_CHECK;
         }
@@ -436,7 +448,8 @@ impl Writer {
     /// At the end: what is in memory goes into the file, if it can, and all of it to the disk. Whether it could.
     fn finish(mut self) -> bool {
         if self.path.is_none() {
-            return true;
+            // Memory, which is where it was to be, unless it stands in for a file.
+            return !self.shared.counts.memory_only.load(Ordering::Relaxed);
         }
         if self.retry.is_some() {
             self.try_again();
@@ -469,11 +482,12 @@ impl Shared {
     }
 
     fn trimmed(&self, removed: Removed) {
-        add(&self.counts.trimmed, removed.rows);
         self.room_emptied(removed.emptied);
+        add(&self.counts.trimmed, removed.rows);
     }
 
-    /// Remembers a room whose place may be taken; there are no more of them than rooms.
+    /// Remembers a room whose place may be taken; there are no more of them than rooms. Before the messages are
+    /// counted: who sees them gone can rely on it.
     fn room_emptied(&self, emptied: Option<(u32, u64)>) {
         if let Some(room) = emptied {
             let mut queue = self.queue();
@@ -485,12 +499,12 @@ impl Shared {
 
 /// That long ago, in Unix milliseconds.
 fn millis_before(age: Duration) -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(u64::MAX)
+    unix_millis().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::shared::get;
     use super::super::{Place, StoreConfig};
     use super::*;
 
@@ -510,5 +524,18 @@ mod tests {
         // Silence since: no rest.
         writer.last_index = wrote + REST * 2;
         assert_eq!(writer.next_index(), wrote + REST);
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_without_messages_gives_nothing_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.db");
+        let mut file = Database::open(&path).unwrap();
+        let bans: Vec<String> = (0..2_000).map(|number| format!("{number:01000}")).collect();
+        file.write_bans(bans.iter().map(|network| (network.as_str(), None))).unwrap();
+        let config = StoreConfig::new(Place::File(path.clone())).size(Some(1));
+        let mut writer = Writer::new(Shared::new(config, None, Default::default()), Some((path, file, None)));
+        let is_over = (0..100).any(|_| !matches!(writer.upkeep(), Next::Now));
+        assert!(is_over && get(&writer.shared.counts.bytes) > 1 << 20);
     }
 }
