@@ -20,40 +20,25 @@ use crate::error::{Error, with_causes};
 use crate::fanout::Publisher;
 use crate::fanout::hub::Hub;
 use crate::fanout::udp::UdpCrowd;
+use crate::how::How;
 use crate::server::Programs;
 use crate::spread::Spread;
-use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress, seconds};
+use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress};
 
 /// Measures what a member that floods costs the others: the chat hub beside a bare loop.
 #[derive(clap::Args)]
+#[command(after_help = "Without options: 5 rounds of 2 seconds, each with the flood and without.")]
 pub(crate) struct Arguments {
-    /// Only servers whose name contains this; may be given several times
-    #[arg(long, value_name = "TEXT")]
-    server: Vec<String>,
-    /// One short round: to see that it works, not to measure
-    #[arg(long)]
-    quick: bool,
-    /// Seconds of a measurement [default: 2, quick: 0.5]
-    #[arg(long, value_parser = seconds)]
-    seconds: Option<Duration>,
-    /// Rounds, in each of which every server has its turn, with the flood and without [default: 5, quick: 1]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: Option<u32>,
-    /// The squall program; otherwise it is built
-    #[arg(long, value_name = "PATH")]
-    squall: Option<std::path::PathBuf>,
-    /// One JSON object a line for each server, pace and way of flooding
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
-    let quick = if arguments.quick { (500, 1) } else { (2000, 5) };
-    let seconds = arguments.seconds.unwrap_or(Duration::from_millis(quick.0));
-    let rounds = arguments.rounds.unwrap_or(quick.1);
-    let hubs = Hub::choose(&[Hub::Squall, Hub::C], &arguments.server)?;
-    let programs = Programs::find(arguments.squall.as_deref())?;
-    if !arguments.json {
+    let how = &arguments.how;
+    let (seconds, rounds) = how.times(2000, 5);
+    let hubs = how.choose(&[Hub::Squall, Hub::C], Hub::label)?;
+    let programs = Programs::find(how.squall.as_deref())?;
+    if !how.json {
         print_head(rounds, seconds).map_err(Error::Print)?;
     }
     for pace in PACES {
@@ -83,7 +68,7 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
                 }
             }
             progress("");
-            print(arguments.json, &rows).map_err(Error::Print)?;
+            print(how.json, &rows).map_err(Error::Print)?;
         }
     }
     Ok(())
