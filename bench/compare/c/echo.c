@@ -4,42 +4,10 @@
 //
 // With "trains" it takes datagrams that the kernel joined (UDP_GRO) and sends them back joined (UDP_SEGMENT).
 // It looks at nothing, bounds nothing and answers everybody: no server to be left running.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/udp.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
+#include "loop.h"
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
-
-// A train has up to 64 KiB; the line more keeps the beginnings of the buffers apart in the cache. Single datagrams
-// of the comparison are small, and small buffers suit them best.
-enum { BATCH = 64, TRAIN = 65536 + 64, SINGLE = 2048 + 64 };
-
-static char buffers[BATCH * TRAIN];
-static struct sockaddr_in names[BATCH];
-static struct iovec iovecs[BATCH];
-static struct mmsghdr messages[BATCH];
-static union {
-    char bytes[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr align;
-} controls[BATCH];
-
-static int fail(const char *what)
-{
-    perror(what);
-    return 1;
-}
+// Single datagrams of the comparison are small, and small buffers suit them best.
+enum { SINGLE = 2048 + 64 };
 
 // Turns what the kernel said about a train into what it is told to send one.
 static void answer_train(struct msghdr *message)
@@ -67,48 +35,18 @@ int main(int argc, char **argv)
     }
     int trains = argc > 2 && strcmp(argv[2], "trains") == 0;
     size_t size = trains ? TRAIN : SINGLE;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    int fd = open_on(argv[1], trains, size);
     if (fd < 0)
-        return fail("socket");
-    int on = 1, room = 4 << 20;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-    if (trains && setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on) < 0)
-        return fail("UDP_GRO");
-    struct sockaddr_in local = { .sin_family = AF_INET, .sin_port = htons(atoi(argv[1])) };
-    local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(fd, (struct sockaddr *)&local, sizeof local) < 0)
-        return fail("bind");
-    for (int i = 0; i < BATCH; i++) {
-        iovecs[i].iov_base = buffers + i * size;
-        messages[i].msg_hdr.msg_name = &names[i];
-        messages[i].msg_hdr.msg_iov = &iovecs[i];
-        messages[i].msg_hdr.msg_iovlen = 1;
-        messages[i].msg_hdr.msg_control = trains ? &controls[i] : NULL;
-    }
+        return 1;
     for (;;) {
-        for (int i = 0; i < BATCH; i++) {
-            iovecs[i].iov_len = size;
-            messages[i].msg_hdr.msg_namelen = sizeof names[i];
-            messages[i].msg_hdr.msg_controllen = trains ? sizeof controls[i] : 0;
-        }
-        int count = recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL);
-        if (count < 0) {
-            if (errno == EINTR)
-                continue;
-            return fail("recvmmsg");
-        }
+        int count = receive(fd, trains, size);
+        if (count < 0)
+            return 1;
         for (int i = 0; i < count; i++) {
             iovecs[i].iov_len = messages[i].msg_len;
             if (trains)
                 answer_train(&messages[i].msg_hdr);
         }
-        for (int done = 0; done < count;) {
-            int sent = sendmmsg(fd, messages + done, count - done, 0);
-            if (sent < 0 && errno != EINTR)
-                sent = 1; // This one cannot be answered; the others can.
-            if (sent > 0)
-                done += sent;
-        }
+        send_all(fd, messages, count);
     }
 }

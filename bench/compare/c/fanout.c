@@ -6,38 +6,11 @@
 // It takes datagrams that the kernel joined (UDP_GRO), puts the messages of a batch into datagrams of at most 1024
 // bytes, a line each, and sends each member these joined (UDP_SEGMENT), many members with one call. It knows no
 // names, rooms, commands, limits or liveness, keeps nothing and forgets nobody: no server to be left running.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/udp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
+#include "loop.h"
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
-
-// A train has up to 64 KiB (63 whole datagrams of ours); the line more keeps the beginnings of the buffers apart in the
-// cache.
-enum { BATCH = 64, TRAIN = 65536 + 64, DATAGRAM = 1024, SEGMENTS = 63, CALL = 256 };
+// 63 whole datagrams are as many as a train of 64 KiB holds.
+enum { DATAGRAM = 1024, SEGMENTS = 63, CALL = 256 };
 enum { MEMBERS = 1 << 18, TABLE = 1 << 19 };
-
-static char buffers[BATCH * TRAIN];
-static struct sockaddr_in from[BATCH];
-static struct iovec into[BATCH];
-static struct mmsghdr received[BATCH];
-static union control {
-    char bytes[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr align;
-} received_controls[BATCH];
 
 static struct sockaddr_in members[MEMBERS];
 static uint32_t table[TABLE]; // The number of a member plus one, at its hash or behind it.
@@ -52,12 +25,6 @@ static size_t body_length, datagrams;
 static struct mmsghdr sent[CALL];
 static struct iovec out[CALL];
 static union control sent_controls[CALL];
-
-static int fail(const char *what)
-{
-    perror(what);
-    return 1;
-}
 
 // Makes whoever sent something a member.
 static void join(const struct sockaddr_in *name)
@@ -106,20 +73,9 @@ static size_t train(size_t first, size_t begin)
     return count;
 }
 
-static void flush(int fd, unsigned count)
-{
-    for (unsigned done = 0; done < count;) {
-        int went = sendmmsg(fd, sent + done, count - done, 0);
-        if (went < 0 && errno != EINTR)
-            went = 1; // This one cannot be sent to; the others can.
-        if (went > 0)
-            done += went;
-    }
-}
-
 static void send_to_all(int fd)
 {
-    unsigned count = 0;
+    int count = 0;
     for (unsigned member = 0; member < members_count; member++) {
         size_t begin = 0;
         for (size_t first = 0; first < datagrams;) {
@@ -134,14 +90,14 @@ static void send_to_all(int fd)
                 memcpy(CMSG_DATA(&sent_controls[count].align), &size, sizeof size);
             }
             if (++count == CALL) {
-                flush(fd, count);
+                send_all(fd, sent, count);
                 count = 0;
             }
             first += segments;
             begin = end;
         }
     }
-    flush(fd, count);
+    send_all(fd, sent, count);
 }
 
 int main(int argc, char **argv)
@@ -150,26 +106,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: fanout PORT\n");
         return 2;
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    int fd = open_on(argv[1], 1, TRAIN);
     if (fd < 0)
-        return fail("socket");
-    int on = 1, room = 4 << 20;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-    if (setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on) < 0)
-        return fail("UDP_GRO");
-    struct sockaddr_in local = { .sin_family = AF_INET, .sin_port = htons(atoi(argv[1])) };
-    local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(fd, (struct sockaddr *)&local, sizeof local) < 0)
-        return fail("bind");
-    for (int i = 0; i < BATCH; i++) {
-        into[i] = (struct iovec){ buffers + i * TRAIN, 65536 };
-        struct msghdr *message = &received[i].msg_hdr;
-        message->msg_name = &from[i];
-        message->msg_iov = &into[i];
-        message->msg_iovlen = 1;
-        message->msg_control = &received_controls[i];
-    }
+        return 1;
     for (int i = 0; i < CALL; i++) {
         struct msghdr *message = &sent[i].msg_hdr;
         message->msg_namelen = sizeof *members;
@@ -181,27 +120,20 @@ int main(int argc, char **argv)
         sent_controls[i].align.cmsg_len = CMSG_LEN(sizeof(uint16_t));
     }
     for (;;) {
-        for (int i = 0; i < BATCH; i++) {
-            received[i].msg_hdr.msg_namelen = sizeof from[i];
-            received[i].msg_hdr.msg_controllen = sizeof received_controls[i];
-        }
-        int count = recvmmsg(fd, received, BATCH, MSG_WAITFORONE, NULL);
-        if (count < 0) {
-            if (errno == EINTR)
-                continue;
-            return fail("recvmmsg");
-        }
+        int count = receive(fd, 1, TRAIN);
+        if (count < 0)
+            return 1;
         body_length = datagrams = 0;
         for (int i = 0; i < count; i++) {
-            join(&from[i]);
-            size_t length = received[i].msg_len, size = length;
-            struct cmsghdr *control = CMSG_FIRSTHDR(&received[i].msg_hdr);
+            join(&names[i]);
+            size_t length = messages[i].msg_len, size = length;
+            struct cmsghdr *control = CMSG_FIRSTHDR(&messages[i].msg_hdr);
             if (control && control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO) {
                 int segment;
                 memcpy(&segment, CMSG_DATA(control), sizeof segment);
                 size = segment;
             }
-            const char *text = into[i].iov_base;
+            const char *text = iovecs[i].iov_base;
             for (size_t at = 0; at < length; at += size)
                 add(text + at, length - at < size ? length - at : size);
         }

@@ -16,10 +16,11 @@ use squall_socket::{Address, Outgoing, ReceiveBatch, SendBatch, Socket};
 use crate::error::Error;
 use crate::fanout::hub::Hub;
 use crate::fanout::udp::open_away_from;
+use crate::how::seconds;
 use crate::process::Running;
 use crate::server::Programs;
 use crate::spread::Spread;
-use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress, seconds};
+use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress};
 
 /// Measures what many members cost the chat hub that only send heartbeats, and who is evicted.
 #[derive(clap::Args)]

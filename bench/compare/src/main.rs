@@ -7,6 +7,7 @@ mod error;
 mod fanout;
 mod flood;
 mod heartbeats;
+mod how;
 mod process;
 mod relay;
 mod scenario;
@@ -25,6 +26,7 @@ use squall::load::{Report, plot};
 use squall_socket::process::pin_to_processor;
 
 use crate::error::Error;
+use crate::how::How;
 use crate::process::Running;
 use crate::scenario::{Name, Scenario};
 use crate::server::{Programs, Server};
@@ -32,7 +34,7 @@ use crate::table::{Row, Sample};
 
 /// Measures Squall beside other datagram servers.
 #[derive(Parser)]
-#[command(name = "squall-compare", version, args_conflicts_with_subcommands = true)]
+#[command(name = "squall-compare", version, args_conflicts_with_subcommands = true, after_help = DEFAULTS)]
 struct Arguments {
     /// Something else than servers
     #[command(subcommand)]
@@ -40,30 +42,14 @@ struct Arguments {
     /// Only this scenario; may be given several times
     #[arg(long, value_enum)]
     only: Vec<Name>,
-    /// Only servers whose name contains this; may be given several times. Squall is always among them
-    #[arg(long, value_name = "TEXT")]
-    server: Vec<String>,
-    /// One short round: to see that it works, not to measure
-    #[arg(long)]
-    quick: bool,
-    /// Seconds of a measurement [default: 2, quick: 0.3]
-    #[arg(long, value_parser = seconds)]
-    seconds: Option<Duration>,
-    /// Rounds, in each of which every server has its turn [default: 5, quick: 1]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: Option<u32>,
+    #[command(flatten)]
+    how: How,
     /// Requests in flight, instead of the scenario's own number
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     in_flight: Option<u32>,
-    /// The squall program; otherwise it is built
-    #[arg(long, value_name = "PATH")]
-    squall: Option<PathBuf>,
     /// A picture of the latencies of each scenario's last round, as DIRECTORY/SCENARIO.svg
     #[arg(long, value_name = "DIRECTORY")]
     plot: Option<PathBuf>,
-    /// One JSON object a line for each server of each scenario
-    #[arg(long)]
-    json: bool,
     /// Is an echo server itself
     #[arg(long, hide = true, requires = "on")]
     serve: Option<echo::Kind>,
@@ -100,21 +86,20 @@ fn main() -> ExitCode {
 }
 
 fn compare(arguments: &Arguments) -> Result<(), Error> {
-    let seconds =
-        arguments.seconds.unwrap_or(Duration::from_millis(if arguments.quick { 300 } else { 2000 }));
-    let rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { 5 });
+    let how = &arguments.how;
+    let (seconds, rounds) = how.times(2000, 5);
     if let Some(directory) = &arguments.plot {
         std::fs::create_dir_all(directory)
             .map_err(|source| Error::Write { path: directory.clone(), source })?;
     }
-    let programs = Programs::find(arguments.squall.as_deref())?;
+    let programs = Programs::find(how.squall.as_deref())?;
     for name in Name::ALL {
         if !arguments.only.is_empty() && !arguments.only.contains(&name) {
             continue;
         }
         let scenario = Scenario::of(name);
-        let servers: Vec<Server> =
-            scenario.servers.iter().copied().filter(|it| wanted(it, arguments)).collect();
+        let wanted = |server: &Server| server.is_squall() || how.wants(server.label());
+        let servers: Vec<Server> = scenario.servers.iter().copied().filter(wanted).collect();
         let mut rows: Vec<Row> = servers.iter().map(|server| Row::new(server.label())).collect();
         for round in 1..=rounds {
             for (server, row) in servers.iter().zip(&mut rows) {
@@ -140,7 +125,7 @@ fn compare(arguments: &Arguments) -> Result<(), Error> {
                 .map_err(|source| Error::Write { path, source })?;
         }
         progress("");
-        if arguments.json {
+        if how.json {
             table::print_json(&scenario, &rows).map_err(Error::Print)?;
         } else {
             table::print(&scenario, seconds, &rows).map_err(Error::Print)?;
@@ -184,20 +169,10 @@ fn progress(text: &str) {
     }
 }
 
-fn wanted(server: &Server, arguments: &Arguments) -> bool {
-    let named = |text: &String| server.label().to_lowercase().contains(&text.to_lowercase());
-    arguments.server.is_empty() || server.is_squall() || arguments.server.iter().any(named)
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.05..=600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a number from 0.05 to 600 is needed".into()),
-    }
-}
-
 const SERVER_PROCESSOR: usize = 0;
 const LOAD_PROCESSOR: usize = 1;
+const DEFAULTS: &str =
+    "Without options: 5 rounds of 2 seconds, of all scenarios. Squall is always among the servers.";
 /// Series that a plot can tell apart.
 const PLOTTED: usize = 7;
 /// How long servers are measured that answer so little that more time tells no more.

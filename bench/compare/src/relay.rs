@@ -15,44 +15,25 @@ use squall::load::Load;
 use squall_socket::process::pin_to_processor;
 
 use crate::error::Error;
+use crate::how::How;
 use crate::process::Running;
 use crate::server::Programs;
 use crate::spread::Spread;
-use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress, seconds};
+use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress};
 
 /// Measures squall relay beside nginx's UDP proxy: round trips by the proxy's processor time.
 #[derive(clap::Args)]
+#[command(after_help = "Without options: 7 rounds of 3 seconds.")]
 pub(crate) struct Arguments {
-    /// Only proxies whose name contains this; may be given several times
-    #[arg(long, value_name = "TEXT")]
-    server: Vec<String>,
-    /// One short round: to see that it works, not to measure
-    #[arg(long)]
-    quick: bool,
-    /// Seconds of a measurement [default: 3, quick: 0.5]
-    #[arg(long, value_parser = seconds)]
-    seconds: Option<Duration>,
-    /// Rounds, in each of which every proxy has its turn [default: 7, quick: 1]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: Option<u32>,
-    /// The squall program; otherwise it is built
-    #[arg(long, value_name = "PATH")]
-    squall: Option<PathBuf>,
-    /// One JSON object a line for each proxy and load
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
-    let quick = if arguments.quick { (500, 1) } else { (3000, 7) };
-    let seconds = arguments.seconds.unwrap_or(Duration::from_millis(quick.0));
-    let rounds = arguments.rounds.unwrap_or(quick.1);
-    let programs = Programs::find(arguments.squall.as_deref())?;
-    let wanted = |proxy: &Proxy| {
-        let name = proxy.label().to_lowercase();
-        arguments.server.is_empty() || arguments.server.iter().any(|text| name.contains(&text.to_lowercase()))
-    };
-    let proxies: Vec<Proxy> = [Proxy::Squall, Proxy::Nginx].into_iter().filter(wanted).collect();
+    let how = &arguments.how;
+    let (seconds, rounds) = how.times(3000, 7);
+    let proxies = how.choose(&[Proxy::Squall, Proxy::Nginx], Proxy::label)?;
+    let programs = Programs::find(how.squall.as_deref())?;
     let nginx = match proxies.contains(&Proxy::Nginx) {
         true => Some(Nginx::find()?),
         false => None,
@@ -68,7 +49,7 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
             }
         }
         progress("");
-        print(arguments.json, (name, about), seconds, &proxies, &rows).map_err(Error::Print)?;
+        print(how.json, (name, about), seconds, &proxies, &rows).map_err(Error::Print)?;
     }
     Ok(())
 }

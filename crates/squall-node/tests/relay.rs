@@ -249,30 +249,40 @@ fn jitter_spreads_delays_around_the_delay() {
 fn a_rate_spaces_datagrams_and_its_queue_drops_what_does_not_fit() {
     // 1000 bytes and 28 of headers take 8.224 ms.
     let rig = rig("up.rate=1mbit,up.queue=20560B");
-    let sent = Instant::now();
-    for number in 0..30_u32 {
-        let mut payload = [0; 1000];
-        payload[..4].copy_from_slice(&number.to_be_bytes());
-        rig.client.send(&payload).unwrap();
-    }
-    let counts = rig.until(|counts| counts.up.received == 30);
+    let time = Duration::from_micros(8224);
+    let begin = Instant::now();
+    let mut sent = 0_u32;
+    // Thirty within the time of a few do not fit; where they were not sent so fast, those after them do not.
+    let counts = loop {
+        for _ in 0..30 {
+            let mut payload = [0; 1000];
+            payload[..4].copy_from_slice(&sent.to_be_bytes());
+            rig.client.send(&payload).unwrap();
+            sent += 1;
+        }
+        let counts = rig.until(|counts| counts.up.received == u64::from(sent));
+        if counts.up.weather.queue > 0 {
+            break counts;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{counts:?}");
+    };
     let passed = counts.up.weather.forwarded as u32;
-    // Sent within the time of a few, all but those: twenty wait.
-    assert!((20..30).contains(&passed), "{passed}");
+    assert!((20..sent).contains(&passed), "{passed} of {sent}");
+    let mut arrivals = Vec::new();
     for index in 1..=passed {
         let (payload, _) = receive(&rig.server);
+        arrivals.push(Instant::now());
         assert_eq!(payload.len(), 1000);
         if index <= 20 {
             assert_eq!(number(&payload), index - 1, "the queue drops at its tail");
         }
-        assert!(
-            sent.elapsed() >= Duration::from_micros(8224) * index,
-            "number {index} at {:?}",
-            sent.elapsed()
-        );
+        assert!(begin.elapsed() >= time * index, "number {index} at {:?}", begin.elapsed());
     }
-    assert!(sent.elapsed() < Duration::from_millis(9 * u64::from(passed) + 500), "{:?}", sent.elapsed());
-    assert_eq!(rig.stop().up.weather.queue, u64::from(30 - passed));
+    // What is late once is late by itself: most are as far apart as the rate says.
+    let mut gaps: Vec<Duration> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_unstable();
+    assert!(gaps[gaps.len() / 2] < time * 3 / 2, "{gaps:?}");
+    assert_eq!(rig.stop().up.weather.queue, u64::from(sent - passed));
 }
 
 #[test]
@@ -312,17 +322,23 @@ fn a_train_passes_as_one_where_the_weather_is_clear_and_loses_its_parts_where_it
 
 #[test]
 fn a_full_table_refuses_new_clients_until_one_was_silent() {
-    let rig = rig_with("clear", |relay| relay.flows(2).idle(Duration::from_secs(2)));
-    let other = rig.another();
-    for client in [&rig.client, &other] {
-        client.send(b"x").unwrap();
-        receive(&rig.server);
-    }
-    let third = rig.another();
+    let fill = |idle| {
+        let rig = rig_with("clear", |relay| relay.flows(2).idle(idle));
+        let other = rig.another();
+        for client in [&rig.client, &other] {
+            client.send(b"x").unwrap();
+            receive(&rig.server);
+        }
+        let third = rig.another();
+        (rig, other, third)
+    };
+    let (rig, _other, third) = fill(Duration::from_secs(600));
     third.send(b"refused").unwrap();
     let counts = rig.until(|counts| counts.up.received == 3);
     assert_eq!((counts.flows, counts.flows_refused), (2, 1));
-    // After half a second of silence the first makes room; the other one stays in use.
+    rig.handle.stop();
+    // After a quarter of the idle time, two seconds, the first makes room; the other one stays in use.
+    let (rig, other, third) = fill(Duration::from_secs(8));
     let end = Instant::now() + PATIENCE;
     while rig.counts().flows_displaced == 0 {
         other.send(b"x").unwrap();
@@ -478,20 +494,16 @@ fn memory_for_what_is_under_way_is_bounded() {
 
 #[test]
 fn the_weather_changes_while_it_runs_and_what_is_under_way_keeps_its_time_and_its_place() {
-    let rig = rig("delay=150ms");
-    // Clear weather keeps the order as any other does; only where it is free, what comes later overtakes.
-    for (later, order) in [("delay=0,loss=0%", ["slow", "fast"]), ("order=free", ["fast", "slow"])] {
-        rig.handle.change("clear,delay=150ms").unwrap();
-        let sent = Instant::now();
-        rig.client.send(b"slow").unwrap();
-        rig.until(|counts| counts.up.under_way == 1);
-        rig.handle.change(&format!("clear,{later}")).unwrap();
-        rig.client.send(b"fast").unwrap();
-        let got = [0; 2].map(|_| receive(&rig.server).0);
-        assert_eq!(got, order.map(|text| text.as_bytes().to_vec()), "{later}");
-        assert!(sent.elapsed() >= Duration::from_millis(150));
-        rig.until(|counts| counts.up.under_way == 0);
-    }
+    let rig = rig("delay=1s");
+    let sent = Instant::now();
+    rig.client.send(b"slow").unwrap();
+    rig.until(|counts| counts.up.received == 1);
+    // Clear weather keeps the order as any other does.
+    rig.handle.change("clear,delay=0,loss=0%").unwrap();
+    rig.client.send(b"fast").unwrap();
+    assert_eq!([0; 2].map(|_| receive(&rig.server).0), [b"slow", b"fast"]);
+    assert!(sent.elapsed() >= Duration::from_secs(1));
+    rig.until(|counts| counts.up.under_way == 0);
     // With nothing under way, what comes passes without a decision again.
     assert_eq!(rig.handle.change("clear").unwrap().to_string(), "clear");
     rig.client.send(b"at once").unwrap();
@@ -503,26 +515,36 @@ fn the_weather_changes_while_it_runs_and_what_is_under_way_keeps_its_time_and_it
     let error = rig.handle.change("loss=101%").unwrap_err();
     assert!(error.contains("loss=101%"), "{error}");
     assert_eq!(rig.handle.weather().to_string(), "up.loss=100%", "what is wrong changes nothing");
-    rig.stop();
+    // Only where the order is free, what comes later overtakes.
+    rig.handle.change("clear,delay=60s").unwrap();
+    rig.client.send(b"slow").unwrap();
+    rig.until(|counts| counts.up.under_way == 1);
+    rig.handle.change("clear,order=free").unwrap();
+    rig.client.send(b"fast").unwrap();
+    assert_eq!(receive(&rig.server).0, b"fast");
+    assert_eq!(rig.stop().up.under_way, 1);
 }
 
 #[test]
 fn a_blackout_ends_by_itself_and_outlives_a_change() {
     let rig = rig("clear");
+    rig.handle.blackout(Duration::from_secs(60)).unwrap();
+    rig.handle.change("delay=1ms").unwrap();
+    rig.client.send(b"x").unwrap();
+    rig.until(|counts| counts.up.weather.blackout == 1);
+    // The one that was asked for last counts.
     let began = Instant::now();
     rig.handle.blackout(Duration::from_millis(400)).unwrap();
-    rig.handle.change("delay=1ms").unwrap();
-    let mut sent = 0;
-    let end = Instant::now() + PATIENCE;
+    let mut sent = 1;
     while rig.counts().up.sent == 0 {
         rig.client.send(b"x").unwrap();
         sent += 1;
         rig.until(|counts| counts.up.received == sent);
-        assert!(Instant::now() < end);
+        assert!(began.elapsed() < PATIENCE);
     }
     assert!(began.elapsed() >= Duration::from_millis(399), "{:?}", began.elapsed());
     assert_eq!(rig.handle.weather().to_string(), "delay=1ms");
-    assert!(rig.stop().up.weather.blackout > 0);
+    rig.stop();
 }
 
 #[test]

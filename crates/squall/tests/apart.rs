@@ -111,11 +111,14 @@ fn nobody_loses_a_datagram_while_sockets_come() {
                 .collect();
             scope.spawn(move || {
                 let flooders: Vec<_> = (0..40).map(|_| client(server_address)).collect();
-                // They go on for as long as the others talk.
-                while done.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                // Each floods, and they go on for as long as the others talk.
+                loop {
                     for flooder in &flooders {
                         flooder.send(b"flood").unwrap();
                         assert_eq!(ask(flooder, b"?"), "?");
+                    }
+                    if done.try_recv() != Err(mpsc::TryRecvError::Empty) {
+                        break;
                     }
                 }
             });
@@ -123,7 +126,8 @@ fn nobody_loses_a_datagram_while_sockets_come() {
             drop(tell);
             assert!(results.iter().all(Result::is_ok));
         });
-        until("their sockets", || isolated(&server) == 40);
+        // Whoever was quiet for long, because the machine had no time, gets another one.
+        assert!(isolated(&server) >= 40);
         assert_eq!(server.stats().total(Counter::IsolateFailed), 0);
     }
 }
@@ -138,7 +142,8 @@ fn a_peer_that_is_quiet_is_heard_as_before_and_the_port_is_free_at_the_end() {
     }
     let count = |counter| server.stats().total(counter);
     until("as many as may", || count(Counter::Isolated) + count(Counter::IsolateFailed) == 70);
-    assert!(isolated(&server) - count(Counter::IsolatedEnded) <= 64);
+    // One that makes room for another is closed a little later.
+    until("no more than may", || isolated(&server) - count(Counter::IsolatedEnded) <= 64);
     for peer in &peers {
         assert_eq!(ask(peer, b"now?"), "now?");
     }
@@ -152,11 +157,15 @@ fn a_peer_that_is_quiet_is_heard_as_before_and_the_port_is_free_at_the_end() {
 
 #[test]
 fn where_shards_share_an_address_nobody_is_taken_apart_and_all_is_as_before() {
-    let service = Service::protocol_each("strict", Strict::default).at("udp://127.0.0.1:0").unwrap();
-    let server = Server::new().service(service).shards(2).start().unwrap();
-    let peer = client(reached(&server));
-    peer.send(b"flood").unwrap();
-    until("the refusal", || server.stats().total(Counter::IsolateFailed) == 1);
-    assert_eq!(ask(&peer, b"hello"), "hello");
-    assert_eq!(isolated(&server), 0);
+    // With one socket to write to, and with several.
+    for addresses in [1, 2] {
+        let service = Service::protocol_each("strict", Strict::default);
+        let service = (0..addresses).fold(service, |service, _| service.at("udp://127.0.0.1:0").unwrap());
+        let server = Server::new().service(service).shards(2).start().unwrap();
+        let peer = client(reached(&server));
+        peer.send(b"flood").unwrap();
+        assert_eq!(ask(&peer, b"hello"), "hello");
+        assert_eq!(server.stats().total(Counter::IsolateFailed), 1, "{addresses} addresses");
+        assert_eq!(isolated(&server), 0);
+    }
 }

@@ -30,17 +30,6 @@ impl Hub {
         }
     }
 
-    /// Those of `all` whose name contains one of `texts`, or all where there are none.
-    pub(crate) fn choose(all: &[Hub], texts: &[String]) -> Result<Vec<Hub>, Error> {
-        let named = |hub: &Hub, text: &str| hub.label().to_lowercase().contains(&text.to_lowercase());
-        if let Some(text) = texts.iter().find(|text| !all.iter().any(|hub| named(hub, text))) {
-            let labels: Vec<_> = all.iter().map(|hub| hub.label()).collect();
-            return Err(Error::NoServer(text.clone(), labels.join("; ")));
-        }
-        let wanted = |hub: &&Hub| texts.is_empty() || texts.iter().any(|text| named(hub, text));
-        Ok(all.iter().filter(wanted).copied().collect())
-    }
-
     /// Starts it on this thread's processor.
     pub(crate) fn start(self, programs: &Programs) -> Result<RunningHub, Error> {
         let data = TempDir::with_prefix("squall-compare-")

@@ -22,12 +22,14 @@ use self::hub::Hub;
 use self::nats::{MSG, NatsCrowd};
 use self::udp::{ACK, UdpCrowd};
 use crate::error::{Error, with_causes};
+use crate::how::How;
 use crate::server::Programs;
 use crate::spread::Spread;
-use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress, seconds};
+use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress};
 
 /// Measures the chat hub beside NATS and a bare loop: one publisher, many members, deliveries a second.
 #[derive(clap::Args)]
+#[command(after_help = "Without options: 7 rounds of 2 seconds.")]
 pub(crate) struct Arguments {
     /// Members of the room, instead of 100 and 1000
     #[arg(long, value_name = "NUMBER", requires = "in_flight",
@@ -40,24 +42,8 @@ pub(crate) struct Arguments {
     /// How the UDP publisher hands the kernel what it says at once
     #[arg(long, value_enum, default_value_t = Publisher::Train)]
     publisher: Publisher,
-    /// Only servers whose name contains this; may be given several times
-    #[arg(long, value_name = "TEXT")]
-    server: Vec<String>,
-    /// One short round: to see that it works, not to measure
-    #[arg(long)]
-    quick: bool,
-    /// Seconds of a measurement [default: 2, quick: 0.3]
-    #[arg(long, value_parser = seconds)]
-    seconds: Option<Duration>,
-    /// Rounds, in each of which every server has its turn [default: 7, quick: 1]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: Option<u32>,
-    /// The squall program; otherwise it is built
-    #[arg(long, value_name = "PATH")]
-    squall: Option<std::path::PathBuf>,
-    /// One JSON object a line for each server and load
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 /// How a burst of datagrams leaves its sender.
@@ -70,11 +56,10 @@ pub(crate) enum Publisher {
 }
 
 pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
-    let quick = if arguments.quick { (300, 1) } else { (2000, 7) };
-    let seconds = arguments.seconds.unwrap_or(Duration::from_millis(quick.0));
-    let rounds = arguments.rounds.unwrap_or(quick.1);
-    let hubs = Hub::choose(&Hub::ALL, &arguments.server)?;
-    let programs = Programs::find(arguments.squall.as_deref())?;
+    let how = &arguments.how;
+    let (seconds, rounds) = how.times(2000, 7);
+    let hubs = how.choose(&Hub::ALL, Hub::label)?;
+    let programs = Programs::find(how.squall.as_deref())?;
     let _ = raise_descriptor_limit();
     let loads = match (arguments.members, arguments.in_flight) {
         (Some(members), Some(in_flight)) => vec![(members as usize, in_flight as usize)],
@@ -99,7 +84,7 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
             }
         }
         progress("");
-        print(arguments.json, &load, &rows).map_err(Error::Print)?;
+        print(how.json, &load, &rows).map_err(Error::Print)?;
     }
     Ok(())
 }

@@ -125,7 +125,7 @@ impl UdpCrowd {
 
     /// Has `member` say messages of [`TEXT`] bytes that lie one behind the other.
     pub(crate) fn say(&mut self, member: usize, texts: &[u8]) -> Result<(), Error> {
-        say(&self.sockets[member], &mut self.sending, self.publisher, texts).map_err(Error::Member)
+        say(&self.sockets[member], &mut self.sending, self.publisher, TEXT, texts).map_err(Error::Member)
     }
 
     /// The socket of the last member, whom nobody looks after any more.
@@ -135,22 +135,23 @@ impl UdpCrowd {
     }
 }
 
-/// Sends messages of [`TEXT`] bytes that lie one behind the other through a connected socket.
+/// Sends messages of `len` bytes each that lie one behind the other through a connected socket.
 pub(crate) fn say(
     socket: &Socket,
     batch: &mut SendBatch,
     publisher: Publisher,
+    len: usize,
     texts: &[u8],
 ) -> io::Result<()> {
     let size = match publisher {
-        Publisher::Train => SEGMENTS * TEXT,
-        Publisher::Singles => TEXT,
+        Publisher::Train => SEGMENTS * len,
+        Publisher::Singles => len,
     };
     let mut pieces = texts.chunks(size).map(|payload| Outgoing {
         payload,
         to: None,
         source: None,
-        segment_size: (payload.len() > TEXT).then_some(TEXT as u16),
+        segment_size: (payload.len() > len).then_some(len as u16),
     });
     while pieces.len() > 0 {
         match batch.send(socket, false, pieces.clone()) {

@@ -14,57 +14,42 @@ use serde::Serialize;
 use squall_socket::process::pin_to_processor;
 use squall_socket::{Family, Kind, Socket};
 
-use self::flooder::Flooder;
+use self::flooder::{Flood, Flooder};
 use self::talk::{Heard, LATE, Pace, Talk};
 use crate::error::{Error, with_causes};
 use crate::fanout::Publisher;
 use crate::fanout::hub::Hub;
 use crate::fanout::udp::UdpCrowd;
+use crate::how::How;
 use crate::server::Programs;
 use crate::spread::Spread;
-use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress, seconds};
+use crate::{LOAD_PROCESSOR, SERVER_PROCESSOR, progress};
 
 /// Measures what a member that floods costs the others: the chat hub beside a bare loop.
 #[derive(clap::Args)]
+#[command(after_help = "Without options: 5 rounds of 2 seconds, each with the flood and without.")]
 pub(crate) struct Arguments {
-    /// Only servers whose name contains this; may be given several times
-    #[arg(long, value_name = "TEXT")]
-    server: Vec<String>,
-    /// One short round: to see that it works, not to measure
-    #[arg(long)]
-    quick: bool,
-    /// Seconds of a measurement [default: 2, quick: 0.5]
-    #[arg(long, value_parser = seconds)]
-    seconds: Option<Duration>,
-    /// Rounds, in each of which every server has its turn, with the flood and without [default: 5, quick: 1]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: Option<u32>,
-    /// The squall program; otherwise it is built
-    #[arg(long, value_name = "PATH")]
-    squall: Option<std::path::PathBuf>,
-    /// One JSON object a line for each server, pace and way of flooding
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
-    let quick = if arguments.quick { (500, 1) } else { (2000, 5) };
-    let seconds = arguments.seconds.unwrap_or(Duration::from_millis(quick.0));
-    let rounds = arguments.rounds.unwrap_or(quick.1);
-    let hubs = Hub::choose(&[Hub::Squall, Hub::C], &arguments.server)?;
-    let programs = Programs::find(arguments.squall.as_deref())?;
-    if !arguments.json {
+    let how = &arguments.how;
+    let (seconds, rounds) = how.times(2000, 5);
+    let hubs = how.choose(&[Hub::Squall, Hub::C], Hub::label)?;
+    let programs = Programs::find(how.squall.as_deref())?;
+    if !how.json {
         print_head(rounds, seconds).map_err(Error::Print)?;
     }
     for pace in PACES {
-        for flood in [Publisher::Singles, Publisher::Train] {
+        for flood in Flood::ALL {
             let mut rows: Vec<Row> = hubs.iter().map(|hub| Row::new(*hub, pace, flood)).collect();
             for round in 1..=rounds {
                 for row in rows.iter_mut().filter(|row| row.failure.is_none()) {
                     progress(&format!(
                         "{}, {pace}, {}: round {round} of {rounds}",
                         row.hub.label(),
-                        name_of(flood)
+                        flood.label()
                     ));
                     // Who begins changes, so that what the one leaves behind is not always the other's.
                     let targets = if round % 2 == 0 {
@@ -83,7 +68,7 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<(), Error> {
                 }
             }
             progress("");
-            print(arguments.json, &rows).map_err(Error::Print)?;
+            print(how.json, &rows).map_err(Error::Print)?;
         }
     }
     Ok(())
@@ -100,7 +85,7 @@ enum Target {
 struct Row {
     hub: Hub,
     pace: Pace,
-    flood: Publisher,
+    flood: Flood,
     /// Without the flood and with it, of each round.
     samples: Vec<(Sample, Sample)>,
     /// Why there are no more samples.
@@ -145,7 +130,7 @@ fn to(sink: &UdpSocket) -> io::Result<Socket> {
 }
 
 impl Row {
-    fn new(hub: Hub, pace: Pace, flood: Publisher) -> Self {
+    fn new(hub: Hub, pace: Pace, flood: Flood) -> Self {
         Self { hub, pace, flood, samples: Vec::new(), failure: None }
     }
 
@@ -193,7 +178,7 @@ fn print_head(rounds: u32, seconds: Duration) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "{:<10}{:<22}{:<10}{:>12}{:>12}{:>8}{:>16}{:>16}{:>20}{:>8}{:>10}{:>9}",
+        "{:<10}{:<22}{:<20}{:>12}{:>12}{:>8}{:>16}{:>16}{:>20}{:>8}{:>10}{:>9}",
         "",
         "talkers",
         "flood",
@@ -216,7 +201,7 @@ fn print(json: bool, rows: &[Row]) -> io::Result<()> {
         let it = Summary {
             server: row.hub.label(),
             pace: row.pace.to_string(),
-            flood: name_of(row.flood),
+            flood: row.flood.label(),
             rounds: row.samples.len(),
             without: row.spread(|(without, _)| row.value(without)),
             with: row.spread(|(_, with)| row.value(with)),
@@ -235,7 +220,7 @@ fn print(json: bool, rows: &[Row]) -> io::Result<()> {
         }
         if row.samples.is_empty() {
             let failure = it.failure.unwrap_or("not measured");
-            writeln!(out, "{:<10}{:<22}{:<10}  {failure}", it.server, it.pace, it.flood)?;
+            writeln!(out, "{:<10}{:<22}{:<20}  {failure}", it.server, it.pace, it.flood)?;
             continue;
         }
         let shown = |value: f64| match row.pace {
@@ -244,7 +229,7 @@ fn print(json: bool, rows: &[Row]) -> io::Result<()> {
         };
         writeln!(
             out,
-            "{:<10}{:<22}{:<10}{:>12}{:>12}{:>8.3}{:>16}{:>16.0}{:>20.0}{:>8}{:>10}{:>9}",
+            "{:<10}{:<22}{:<20}{:>12}{:>12}{:>8.3}{:>16}{:>16.0}{:>20.0}{:>8}{:>10}{:>9}",
             it.server,
             it.pace,
             it.flood,
@@ -271,13 +256,6 @@ impl std::fmt::Display for Pace {
             Pace::InFlight(count) => write!(f, "{count} in flight each"),
             Pace::PerSecond(rate) => write!(f, "{rate}/s, in {} ms", LATE.as_millis()),
         }
-    }
-}
-
-fn name_of(flood: Publisher) -> &'static str {
-    match flood {
-        Publisher::Singles => "singles",
-        Publisher::Train => "trains",
     }
 }
 

@@ -13,18 +13,13 @@ impl Shard {
         if self.outbox.is_empty() {
             return;
         }
-        if let App::Protocol(index) = self.endpoints[token].app {
-            self.take_apart(index, now);
-        }
         match self.endpoints[token].app {
-            App::Protocol(index) if self.has_many_ways(index) => {
-                self.flush_protocol(index, now);
-            }
-            _ => {
-                self.send(token, now, |_| true);
-                self.outbox.clear();
-            }
+            App::Protocol(index) if self.has_many_ways(index) => return self.flush_protocol(index, now),
+            App::Protocol(index) => self.take_apart(index, now),
+            App::Away(_) => {}
         }
+        self.send(token, now, |_| true);
+        self.outbox.clear();
     }
 
     /// Whether a protocol has more than one socket to write to.
