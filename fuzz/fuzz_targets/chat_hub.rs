@@ -106,7 +106,7 @@ fuzz_target!(|steps: Vec<Step<'_>>| {
                 drop(hub.ban(now, network, Some(Duration::from_secs(1)), &mut out));
             }
             What::Ban(false) => drop(hub.unban("192.0.2.0/24".parse().unwrap())),
-            What::Say(text) => drop(hub.say(now, None, text, &mut out)),
+            What::Say(text) => drop(hub.say(now, None, text)),
             What::Stopping => hub.handle_input(now, Input::Stopping, &mut out),
         }
         check(&mut out);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use squall::chat::{MemberView, Selector};
+use squall::chat::{MemberView, Selector, Unheard};
 use squall::guard::Network;
 use squall::{Counter, Gauge, Peer, RemoteError};
 
@@ -196,13 +196,11 @@ impl ChatRemote {
 
     fn say(&self, room: Option<&str>, text: &str) -> Result<Done, String> {
         let (to, text) = (room.map(str::to_owned), text.to_owned());
-        let heard = self.hub.ask(move |chat, now, out| chat.hub.say(now, to.as_deref(), &text, out));
+        let heard = self.hub.ask(move |chat, now, _| chat.hub.say(now, to.as_deref(), &text));
         match (heard.map_err(failure)?, room) {
-            (0, Some(room)) => {
-                Err(format!("nobody hears it: there is no room {room:?}, or the text is empty or too long"))
-            }
-            (0, None) => Err("nobody hears it: the text is empty or too long".into()),
-            (rooms, _) => Ok(Done::rooms(rooms as u64)),
+            (Ok(rooms), _) => Ok(Done::rooms(rooms as u64)),
+            (Err(Unheard::NoRoom), Some(room)) => Err(format!("nobody hears it: there is no room {room:?}")),
+            (Err(reason), _) => Err(format!("nobody hears it: {reason}")),
         }
     }
 }

@@ -15,6 +15,6 @@ pub mod wire;
 
 pub use history::{History, Message, NoHistory, Query, Recall, RecallError, Recalled};
 pub use hub::{
-    Ban, Event, Hub, HubConfig, HubStats, LOBBY_NAME, MemberView, Refused, RoomView, Selector, Who,
+    Ban, Event, Hub, HubConfig, HubStats, LOBBY_NAME, MemberView, Refused, RoomView, Selector, Unheard, Who,
 };
 pub use liveness::{Climate, Liveness, LivenessConfig};

@@ -240,6 +240,11 @@ impl Member {
         self.extra.as_ref()?.name.as_ref().map(|(name, _)| name)
     }
 
+    /// What its name is unique by.
+    pub(super) fn key(&self) -> Option<&Key> {
+        self.extra.as_ref()?.name.as_ref().map(|(_, key)| key)
+    }
+
     /// The hash of its origin.
     pub(super) fn hash(&self) -> u64 {
         spread(self.hash)

@@ -27,7 +27,7 @@ use core::time::Duration;
 
 pub use config::HubConfig;
 pub use events::{Event, Refused, Who};
-pub use operator::{Ban, MemberView, RoomView, Selector};
+pub use operator::{Ban, MemberView, RoomView, Selector, Unheard};
 pub use stats::HubStats;
 
 use self::events::Events;

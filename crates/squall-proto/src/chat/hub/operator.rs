@@ -1,6 +1,7 @@
 //! What a hub's operator sees and does.
 
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::fmt;
@@ -64,7 +65,7 @@ pub struct RoomView {
 /// Which members are meant. Reads `bob`, `~17`, `192.0.2.7`, `192.0.2.7:4000`, `192.0.2.0/24`; anything else is a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
-    /// All with this name, whatever their room: names are unique in a room.
+    /// All with this name, whatever their room: names are unique in a room, by what they look like, and `BOB` means `bob`.
     Name(String),
     /// The one of this number.
     Number(u64),
@@ -72,6 +73,29 @@ pub enum Selector {
     Address(IpAddr, Option<u16>),
     /// All of a network.
     Network(Network),
+}
+
+/// Why no room hears what the operator says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unheard {
+    /// The room that is meant is none.
+    #[error("there is no such room")]
+    NoRoom,
+    /// Nothing of the text can be seen.
+    #[error("there is nothing in it that can be seen")]
+    Empty,
+    /// A line is longer than a datagram takes.
+    #[error("a line of it has {bytes} bytes, and {fit} fit")]
+    TooLong {
+        /// Of the line, once it is clean.
+        bytes: usize,
+        /// That it may have.
+        fit: usize,
+    },
+    /// As many lines wait as may.
+    #[error("more than {MAX_ANNOUNCEMENTS} lines of the operator's would wait")]
+    TooMany,
 }
 
 /// A network that is not wanted.
@@ -141,10 +165,11 @@ impl Hub {
     /// ended.
     pub fn kick(&mut self, now: Time, who: &Selector, out: &mut Outbox) -> usize {
         self.now = self.now.max(now);
+        let is_meant = who.selects();
         let found: Vec<u32> = self
             .members
             .iter()
-            .filter(|(_, member)| who.selects(member, self.rooms.origin(member)))
+            .filter(|(_, member)| is_meant(member, self.rooms.origin(member)))
             .map(|(index, _)| index)
             .collect();
         for index in &found {
@@ -190,18 +215,22 @@ impl Hub {
     }
 
     /// Says something as `operator`, in one room or in all: each line of `text` is a message. It is relayed with
-    /// the next batch. How many rooms hear it: none if there is no such room, if nothing of `text` can be seen, if a line is
-    /// longer than a datagram takes, or where 64 lines wait already.
-    pub fn say(&mut self, now: Time, room: Option<&str>, text: &str, _out: &mut Outbox) -> usize {
+    /// the next batch. How many rooms hear it, one at least.
+    ///
+    /// # Errors
+    /// [`Unheard`]: no room hears it.
+    pub fn say(&mut self, now: Time, room: Option<&str>, text: &str) -> Result<usize, Unheard> {
         self.now = self.now.max(now);
         let lines: Vec<String> = text.lines().map(|line| clean(line.as_bytes()).into_owned()).collect();
-        let most = MAX_MEMBER_DATAGRAM - super::speak::ACK.len() - NAME.len() - 2;
-        if lines.iter().all(String::is_empty) || lines.iter().any(|line| line.len() > most) {
-            return 0;
+        let fit = MAX_MEMBER_DATAGRAM - super::speak::ACK.len() - NAME.len() - 2;
+        if lines.iter().all(String::is_empty) {
+            return Err(Unheard::Empty);
         }
-        let one = room.map(|room| self.rooms.find(&Key::of(room)));
-        let rooms: Vec<u16> = match one {
-            Some(room) => room.into_iter().collect(),
+        if let Some(long) = lines.iter().find(|line| line.len() > fit) {
+            return Err(Unheard::TooLong { bytes: long.len(), fit });
+        }
+        let rooms: Vec<u16> = match room {
+            Some(room) => vec![self.rooms.find(&Key::of(room)).ok_or(Unheard::NoRoom)?],
             None => self.rooms.iter().map(|(index, _)| index).collect(),
         };
         let mut heard = 0;
@@ -214,7 +243,7 @@ impl Hub {
             self.relay.wake(&mut self.rooms, index);
             heard += 1;
         }
-        heard
+        if heard == 0 { Err(Unheard::TooMany) } else { Ok(heard) }
     }
 
     /// Adds what the operator says to a room's batch.
@@ -250,10 +279,19 @@ impl Hub {
 }
 
 impl Selector {
-    fn selects(&self, member: &Member, origin: &Origin) -> bool {
+    /// Tells whether a member is meant. What the name looks like is found out once for all of them.
+    fn selects(&self) -> impl Fn(&Member, &Origin) -> bool {
+        let key = match self {
+            Selector::Name(name) => Some(Key::of(name)),
+            _ => None,
+        };
+        move |member, origin| self.means(key.as_ref(), member, origin)
+    }
+
+    fn means(&self, key: Option<&Key>, member: &Member, origin: &Origin) -> bool {
         let peer = origin.peer.ip();
         match self {
-            Selector::Name(name) => member.name().is_some_and(|own| own.as_str() == name),
+            Selector::Name(_) => key.is_some() && member.key() == key,
             Selector::Number(number) => member.number == *number,
             Selector::Address(ip, port) => peer.is_some_and(|peer| {
                 peer.ip().to_canonical() == ip.to_canonical() && port.is_none_or(|port| port == peer.port())

@@ -100,7 +100,7 @@ impl Bench {
                 self.hub.kick(self.now, &Selector::Number(number), &mut self.out);
                 self.flush();
             }
-            Act::Operator => drop(self.hub.say(self.now, None, "attention", &mut self.out)),
+            Act::Operator => drop(self.hub.say(self.now, None, "attention")),
             Act::Timeout => {
                 self.hub.handle_timeout(self.now, &mut self.out);
                 self.flush();

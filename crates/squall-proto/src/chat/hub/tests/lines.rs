@@ -106,7 +106,7 @@ fn a_room_and_the_end_are_told_with_line_feeds() {
     let mut bench = Bench::new();
     bench.say(&[(1, "/join den\n")]);
     assert_eq!(bench.raw(1), ["* join den members=1 number=0\n"]);
-    bench.hub.say(bench.now, None, "the end", &mut bench.out);
+    bench.hub.say(bench.now, None, "the end").unwrap();
     bench.settle();
     bench.input(Input::Stopping);
     bench.settle();

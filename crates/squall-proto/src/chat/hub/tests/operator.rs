@@ -59,16 +59,36 @@ fn a_banned_network_stays_out_for_its_time() {
 fn the_operator_speaks_in_one_room_or_in_all() {
     let mut bench = Bench::new();
     bench.say(&[(1, ""), (2, "/join den\n/numbers on")]).got(2);
-    assert_eq!(bench.hub.say(bench.now, None, "hello\n\x1b[31mall", &mut bench.out), 2);
+    assert_eq!(bench.hub.say(bench.now, None, "hello\n\x1b[31mall"), Ok(2));
     bench.settle();
     assert_eq!(bench.got(1), ["ack operator: hello", "ack operator: [31mall"]);
     assert_eq!(bench.got(2), ["ack #1 operator: hello", "ack #2 operator: [31mall"]);
-    assert_eq!(bench.hub.say(bench.now, Some("Den"), "you", &mut bench.out), 1);
-    assert_eq!(bench.hub.say(bench.now, Some("attic"), "you", &mut bench.out), 0);
-    assert_eq!(bench.hub.say(bench.now, None, " \n", &mut bench.out), 0);
+    assert_eq!(bench.hub.say(bench.now, Some("Den"), "you"), Ok(1));
     bench.settle();
     assert!(bench.got(1).is_empty());
     assert_eq!(bench.got(2), ["ack #3 operator: you"]);
+}
+
+#[test]
+fn the_operator_is_told_why_nobody_hears_it() {
+    let mut bench = Bench::new();
+    let mut say = |room, text: &str| bench.hub.say(bench.now, room, text);
+    assert_eq!(say(Some("attic"), "you"), Err(Unheard::NoRoom));
+    assert_eq!(say(None, " \n\x07"), Err(Unheard::Empty));
+    assert_eq!(say(None, &"x".repeat(1010)), Ok(1));
+    assert_eq!(say(None, &"x".repeat(1011)), Err(Unheard::TooLong { bytes: 1011, fit: 1010 }));
+    assert_eq!(say(Some("lobby"), &"x\n".repeat(64)), Err(Unheard::TooMany));
+}
+
+#[test]
+fn a_name_means_all_that_look_like_it() {
+    let mut bench = Bench::new();
+    bench.say(&[(1, "/name bob"), (2, "/name сосо"), (3, "/join den\n/name Bob"), (4, "/name robert")]);
+    for (who, count) in [("BOB", 2), ("b0b", 0), ("COCO", 1), ("rob", 0), ("", 0)] {
+        let who: Selector = who.parse().unwrap();
+        assert_eq!(bench.hub.kick(bench.now, &who, &mut bench.out), count, "{who}");
+        bench.flush();
+    }
 }
 
 #[test]
