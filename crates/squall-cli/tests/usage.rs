@@ -18,7 +18,7 @@ fn a_wrong_address_is_named_with_what_to_write() {
     for (address, says) in [
         ("quic://localhost:1", "\"quic\" is no transport; there are udp, tcp, coap, unix and unixgram"),
         ("udp:localhost:1", "write host:port, udp://host:port"),
-        ("/run/a.sock", "unix:/path or unixgram:/path"),
+        ("/run/a.sock", "or unix:/path"),
         ("localhost:99999", "neither a port (0 to 65535) nor a known service"),
         ("localhost:no-such-service", "neither a port"),
         ("::1:20000", "an IPv6 address stands in brackets, [::1]:port"),

@@ -47,9 +47,7 @@ enum Place {
 #[non_exhaustive]
 pub enum UriError {
     /// It has none of the forms that an address can have.
-    #[error(
-        "{0:?} is no address: write host:port, udp://host:port, tcp://host:port, coap://host, unix:/path or unixgram:/path"
-    )]
+    #[error("{0:?} is no address: write host:port, udp://host:port, tcp://host:port or unix:/path")]
     Form(String),
     /// No transport is named and none is usual.
     #[error("{0:?} names no transport: write udp://, tcp://, unix: or unixgram: before it")]
@@ -94,8 +92,8 @@ pub enum UriError {
         /// What is wrong with the path.
         reason: std::io::Error,
     },
-    /// The host's name could not be resolved.
-    #[error("{text:?}: {source}")]
+    /// The host's name, which the reason tells, could not be resolved.
+    #[error("{source}")]
     Name {
         /// What was written.
         text: String,

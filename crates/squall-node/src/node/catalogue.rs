@@ -83,6 +83,11 @@ impl Addresses {
     }
 }
 
+/// Whether the service `coap` is, or has, this one.
+fn is_resource(name: &str) -> bool {
+    !matches!(name, "exec" | "chat")
+}
+
 /// Where the service that `config` describes listens.
 pub(crate) fn addresses(config: &ServiceConfig) -> Result<Addresses, NodeError> {
     let name = config.name.as_str();
@@ -98,6 +103,9 @@ pub(crate) fn addresses(config: &ServiceConfig) -> Result<Addresses, NodeError> 
     let uri = |text: &String| {
         let uri = Uri::parse(text, Transport::Udp, default_port(name))
             .map_err(|source| NodeError::Address { service: name.to_owned(), source })?;
+        if uri.is_coap() && !is_resource(name) {
+            return Err(incomplete("is not to be had by CoAP: write udp://, tcp://, unix: or unixgram:"));
+        }
         if uri.is_coap() && name != "coap" {
             return Err(incomplete("is a resource of the service coap: squall serve coap --on coap://host"));
         }

@@ -20,7 +20,11 @@ pub struct Client {
 #[non_exhaustive]
 pub enum ClientError {
     /// Nobody listens there.
-    #[error("no node takes orders at {}: {source}", path.display())]
+    #[error(
+        "no node takes orders at {}: {}; squall serve chat starts one, --socket PATH says where another one is",
+        path.display(),
+        in_words(source)
+    )]
     NoNode {
         /// The socket.
         path: PathBuf,
@@ -53,7 +57,7 @@ pub enum ClientError {
     #[error("{0}")]
     Refused(String),
     /// The connection failed.
-    #[error("the node at {} does not answer: {source}", path.display())]
+    #[error("the node at {} does not answer: {}", path.display(), in_words(source))]
     Io {
         /// The socket.
         path: PathBuf,
@@ -63,6 +67,19 @@ pub enum ClientError {
     /// Whoever was told did not want to hear it.
     #[error(transparent)]
     Told(io::Error),
+}
+
+/// What an error means to somebody who gives orders.
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::ConnectionRefused => "nobody listens there any more".to_owned(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("it was silent for {} s; it may be stopped, or busy", PATIENCE.as_secs())
+        }
+        io::ErrorKind::UnexpectedEof => "it hung up".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 fn listed(nodes: &[(PathBuf, NodeView)]) -> String {
