@@ -444,7 +444,7 @@ class Liveness(ChatCase):
         person = self.member(node)
         beating = self.udp(node.address())
         beating.send(b"^hb^ 1")
-        until(lambda: self.stats(node)["silent"] == 1, "it is evicted")
+        until(lambda: self.stats(node)["evicted"] == 1, "it is evicted")
         until(lambda: "went: silent" in node.log(), "the log says so")
         self.assertRegex(node.log(), r"INFO .*~2 went: silent 0\.\d s, limit 0\.3 s\n")
         person.send(b"I am no machine")
@@ -453,7 +453,7 @@ class Liveness(ChatCase):
     def test_who_is_quiet_for_too_long_is_evicted(self):
         node = self.config_chat('quiet = "200ms"')
         self.member(node)
-        until(lambda: self.stats(node)["silent"] == 1, "it is evicted")
+        until(lambda: self.stats(node)["evicted"] == 1, "it is evicted")
         self.assertEqual(node.stop(), 0)
         self.assertIn("chat: 1 member, 1 message delivered 1 time, 1 evicted", node.last_line())
 

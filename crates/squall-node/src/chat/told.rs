@@ -88,7 +88,7 @@ pub(super) fn hub_counts(stats: &HubStats) -> Vec<(&'static str, u64)> {
         ("commands", stats.commands),
         ("came", stats.came),
         ("quit", stats.quit),
-        ("silent", stats.silent),
+        ("evicted", stats.silent),
         ("closed", stats.closed),
         ("kicked", stats.kicked),
         ("full", stats.full),
@@ -138,7 +138,7 @@ pub(super) fn summary(hub: &HubStats, history: &history::Stats, written: bool) -
     let counted = |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let mut line = format!(
         "chat: {}, {} delivered {}",
-        counted(hub.came, "member"),
+        counted(hub.came, "join"),
         counted(hub.messages, "message"),
         counted(hub.deliveries, "time"),
     );

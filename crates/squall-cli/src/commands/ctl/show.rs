@@ -101,7 +101,7 @@ pub(crate) fn rates(before: &StatsView, now: &StatsView) -> String {
         chat(&["messages"]),
         chat(&["deliveries"]),
         chat(&["shed", "flooded", "over_rate", "missed"]),
-        chat(&["silent", "kicked"]),
+        chat(&["evicted", "kicked"]),
         rate(&before.history, &now.history, &["shed", "lost"]),
     )
 }

@@ -83,7 +83,11 @@ impl StoreConfig {
             questions: 64,
             question_time: Duration::from_secs(2),
             retry: Duration::from_secs(10),
-            warn: Arc::new(|warning| tracing::error!("chat history: {warning}")),
+            warn: Arc::new(|warning| match warning {
+                Warning::WrittenAgain { .. } => tracing::info!("chat history: {warning}"),
+                Warning::IndexAnew { .. } => tracing::warn!("chat history: {warning}"),
+                _ => tracing::error!("chat history: {warning}"),
+            }),
         }
     }
 
@@ -155,7 +159,8 @@ impl StoreConfig {
         self
     }
 
-    /// Who is told what an operator must know. Without this it is logged as an error. Called on the store's threads,
+    /// Who is told what an operator must know. Without this it is logged, as an
+    /// error where something is lost or may be. Called on the store's threads,
     /// which wait for it.
     pub fn on_warning(mut self, warn: impl Fn(&Warning) + Send + Sync + 'static) -> Self {
         self.warn = Arc::new(warn);
