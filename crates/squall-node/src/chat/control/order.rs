@@ -58,8 +58,8 @@ pub enum Order {
 pub const HELP: &str = "\
 members [--room ROOM]         who is there
 kick NAME|ADDRESS|~NUMBER     takes a member out; it may come back
-ban NETWORK [--for TIME]      takes out who is there from 10.0.0.0/8 or 10.1.2.3, and lets nobody in
-bans                          the networks that are banned
+ban NETWORK [--for TIME]      takes out who is there from it, and lets nobody in
+ban --list, bans              the networks that are banned
 unban NETWORK                 lifts a ban
 say [--room ROOM] TEXT        says it to all, or to one room
 stats                         what was counted so far
@@ -103,6 +103,7 @@ impl Typed {
                 _ => return Err("members of which room? members --room ROOM".into()),
             },
             "kick" => Order::Kick { who: needs("NAME, ADDRESS or ~NUMBER")? },
+            "ban" if rest == "--list" => Order::Bans,
             "ban" => {
                 let (network, rest) = split(rest);
                 let (time, rest) = option("--for", rest)?;
@@ -110,9 +111,10 @@ impl Typed {
                     return Err("ban whom, and for how long? ban 10.0.0.0/8 --for 1h".into());
                 }
                 let seconds = time.map(|time| parse_time_limit(&time)).transpose()?;
-                Order::Ban { network: network.to_owned(), seconds: seconds.map(|time| time.as_secs_f64()) }
+                let network = parse_network(network)?.to_string();
+                Order::Ban { network, seconds: seconds.map(|time| time.as_secs_f64()) }
             }
-            "unban" => Order::Unban { network: needs("10.0.0.0/8")? },
+            "unban" => Order::Unban { network: parse_network(&needs("10.0.0.0/8")?)?.to_string() },
             "say" => match option("--room", rest)? {
                 (_, "") => return Err("say what? say TEXT".into()),
                 (room, text) => Order::Say { room, text: text.to_owned() },
@@ -182,9 +184,10 @@ mod tests {
             ("members --room=lobby", Order::Members { room: room("lobby") }),
             ("kick ~17", Order::Kick { who: "~17".into() }),
             ("ban 10.0.0.0/8", Order::Ban { network: "10.0.0.0/8".into(), seconds: None }),
-            ("ban ::1 --for 1h", Order::Ban { network: "::1".into(), seconds: Some(3600.0) }),
-            ("unban ::1", Order::Unban { network: "::1".into() }),
+            ("ban ::1 --for 1h", Order::Ban { network: "::1/128".into(), seconds: Some(3600.0) }),
+            ("unban ::1", Order::Unban { network: "::1/128".into() }),
             ("bans", Order::Bans),
+            ("ban --list", Order::Bans),
             ("say two  words ", Order::Say { room: None, text: "two  words".into() }),
             ("say --room lobby hi", Order::Say { room: room("lobby"), text: "hi".into() }),
             ("say -- hi", Order::Say { room: None, text: "-- hi".into() }),
@@ -204,6 +207,8 @@ mod tests {
             ("quit now", "quit stands alone"),
             ("kick", "kick whom?"),
             ("ban", "ban whom"),
+            ("ban 10.0.0.1/8", "the network is 10.0.0.0/8"),
+            ("unban bob", "`bob` is not an IP address"),
             ("ban 10.0.0.0/8 1h", "--for 1h"),
             ("ban 10.0.0.0/8 --for", "--for needs a value"),
             ("ban 10.0.0.0/8 --for soon", "\"soon\" is no time span"),
