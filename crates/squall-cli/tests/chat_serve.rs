@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use support::{Ended, command, squall, typed};
+use unicode_width::UnicodeWidthStr;
+
+use support::{Ended, Terminal, command, squall, typed};
 
 /// A node with a chat, a socket of its own for orders, and nothing kept.
 struct Chat {
@@ -84,7 +86,7 @@ fn what_a_chat_cannot_be_is_wrong_usage() {
     for (arguments, says) in [
         (&["--on", "udp://:0"][..], "chat does not listen on udp://:0"),
         (&["--on", "tcp://0.0.0.0:0"], "--trust-network 192.168.1.0/24"),
-        (&["--on", "coap://127.0.0.1"], "coap"),
+        (&["--on", "coap://127.0.0.1"], "not to be had by CoAP"),
         (&["--framing", "as-read"], "speaks lines"),
         (&["--text", "x"], "has no text to set"),
         (&["--command", "cat"], "runs no command"),
@@ -93,6 +95,12 @@ fn what_a_chat_cannot_be_is_wrong_usage() {
     ] {
         refused(&[&["serve", "chat"], arguments].concat(), 2, says);
     }
+    refused(&["serve", "time", "--history", "none"], 2, "--history is where the chat keeps what is said");
+    refused(
+        &["serve", "exec", "--command", "cat", "--on", "coap://127.0.0.1"],
+        2,
+        "exec is not to be had by CoAP",
+    );
 }
 
 #[test]
@@ -134,7 +142,11 @@ fn ctl_without_a_node_names_the_socket_and_ends_with_69() {
     let ended: Ended = found.env("XDG_RUNTIME_DIR", directory.path()).output().unwrap().into();
     assert_eq!(ended.code, Some(69));
     let usual = directory.path().join("squall/ctl.sock");
-    assert!(ended.stderr.contains(usual.to_str().unwrap()), "{}", ended.stderr);
+    let says = format!(
+        "squall: no node takes orders at {}: there is no such socket; squall serve chat starts one, ",
+        usual.display()
+    );
+    assert!(ended.stderr.starts_with(&says), "{}", ended.stderr);
 }
 
 #[test]
@@ -165,7 +177,12 @@ fn orders_go_to_the_node_and_its_answers_come_back() {
     chat.ctl(&["say", "--room", "attic", "x"]).is(
         1,
         "",
-        "squall: nobody hears it: there is no room \"attic\", or the text is empty or too long\n",
+        "squall: nobody hears it: there is no room \"attic\"\n",
+    );
+    chat.ctl(&["say", &"x".repeat(2000)]).is(
+        1,
+        "",
+        "squall: nobody hears it: a line of it has 2000 bytes, and 1010 fit\n",
     );
     chat.ctl(&["kick", "~7"]).is(
         1,
@@ -183,7 +200,7 @@ fn orders_go_to_the_node_and_its_answers_come_back() {
     let ended = chat.end();
     assert_eq!(ended.code, Some(0));
     assert!(
-        ended.stderr.contains("; chat: 1 member, 2 messages delivered 2 times, 1 kicked\n"),
+        ended.stderr.contains("; chat: 1 join, 2 messages delivered 2 times, 1 kicked\n"),
         "{}",
         ended.stderr
     );
@@ -204,10 +221,9 @@ fn a_second_node_is_refused_the_data_directory_with_the_first_ones_process() {
 
 #[test]
 fn on_a_terminal_orders_are_typed_and_quit_or_the_end_of_input_ends_the_node() {
-    let serve = ["serve", "chat", "--on", "udp://127.0.0.1:0", "--history", "none", "--control", "none"];
     for end in [&b"quit\n"[..], b"\x04"] {
         let keys = [b"members\nsay x\nban 10.0.0.0/8 --for 1h\nbans\ndance\nstats\nhelp\n", end].concat();
-        let (code, shown) = typed(&serve, &keys);
+        let (code, shown) = typed(&ON_A_TERMINAL, &keys);
         assert_eq!(code, Some(0), "{shown}");
         for says in [
             "0 members in 1 room",
@@ -218,9 +234,66 @@ fn on_a_terminal_orders_are_typed_and_quit_or_the_end_of_input_ends_the_node() {
             "\"dance\" is no order; help tells what there is\r\n",
             "running for ",
             "kick NAME|ADDRESS|~NUMBER",
-            "chat: 0 members",
+            "chat: 0 joins",
         ] {
             assert!(shown.contains(says), "{says:?} is missing: {shown}");
         }
     }
+}
+
+const ON_A_TERMINAL: [&str; 8] =
+    ["serve", "chat", "--on", "udp://127.0.0.1:0", "--history", "none", "--control", "none"];
+
+#[test]
+fn on_a_terminal_a_line_can_be_edited_and_comes_back() {
+    let mut terminal = Terminal::new(&ON_A_TERMINAL, true);
+    terminal.shows("help tells");
+    // One letter is forgotten, and put in behind the cursor's way back.
+    terminal.press(b"membrs\x1b[D\x1b[De\n");
+    terminal.shows("> members\r\n");
+    terminal.shows("0 members\r\n");
+    terminal.press(b"say hi\n");
+    terminal.shows("said\r\n");
+    terminal.press(b"\x1b[A\x1b[A\n");
+    terminal.shows("> members\r\n");
+    terminal.press(b"sta\t\n");
+    terminal.shows("running for ");
+    terminal.press(b"qu\t\n");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0));
+    // What is redrawn is gone, the cursor is back, and the log ends the lines.
+    assert!(shown.contains("\r\x1b[J\x1b[?25h"), "{shown:?}");
+    assert!(shown.ends_with("chat: 0 joins, 1 message delivered 0 times\r\n"), "{shown:?}");
+}
+
+#[test]
+fn what_is_redrawn_is_never_wider_than_the_terminal() {
+    for is_typed in [true, false] {
+        let mut terminal = Terminal::new(&ON_A_TERMINAL, is_typed);
+        terminal.resize(200, 24);
+        terminal.shows("shed 0  evicted 0");
+        if is_typed {
+            terminal.press("say 你好".repeat(30).as_bytes());
+        }
+        for columns in [60, 20, 7] {
+            terminal.resize(columns, 24);
+            let whole = "0 members in 1 room  0 messages/s  0 deliveries/s  shed 0  evicted 0";
+            let seen = format!("{}…", &whole[..usize::from(columns) - 2]);
+            terminal.shows(&format!("\x1b[?7l{seen}"));
+            let typed = terminal.shows("\x1b[?7h");
+            assert!(columns_of(&typed) < columns.into(), "{columns}: {typed:?}");
+        }
+        if is_typed {
+            terminal.resize(40, 2);
+            terminal.shows("\x1b[J\x1b[?7l> ");
+        }
+    }
+}
+
+/// Columns of a row, without what only tells the terminal something.
+fn columns_of(row: &str) -> usize {
+    let mut pieces = row.split("\x1b[");
+    let first = pieces.next().unwrap_or("");
+    let rest = pieces.filter_map(|piece| piece.split_once(|end: char| end.is_ascii_alphabetic()));
+    std::iter::once(first).chain(rest.map(|(_, text)| text)).map(|text| text.trim_matches(['\r', '\n']).width()).sum()
 }

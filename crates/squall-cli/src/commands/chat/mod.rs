@@ -8,7 +8,7 @@ mod orders;
 mod perform;
 mod print;
 mod receipts;
-mod screen;
+pub(crate) mod screen;
 mod session;
 mod terminal;
 mod words;

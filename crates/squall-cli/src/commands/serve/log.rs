@@ -28,7 +28,8 @@ pub(super) fn start(form: LogForm, verbose: u8, console: &Arc<Console>) {
         // It would tell of a log that cannot be written where it cannot be, and panic: a node outlives its terminal.
         .log_internal_errors(false)
         .with_target(false)
-        .with_thread_names(true)
+        // In a line of what happens in a chat, it would pass for somebody's name.
+        .with_thread_names(verbose > 1)
         .with_ansi(io::stderr().is_terminal() && !no_color())
         .with_writer(move || console.log());
     match form {
@@ -51,6 +52,8 @@ pub(super) fn request(form: LogForm, service: &str, request: &Request<'_>, verdi
     let outcome = match verdict {
         Verdict::Answered(1) => "answered".to_owned(),
         Verdict::Answered(replies) => format!("answered with {replies}"),
+        // A member is answered later, if at all, and all of its room with it.
+        Verdict::Silent if service == CHAT => "taken".to_owned(),
         Verdict::Silent => "no answer wanted".to_owned(),
         Verdict::Refused(Refusal::Dropped) => "pretending to drop".to_owned(),
         Verdict::Refused(refusal) => format!("refused: {refusal}"),
@@ -67,6 +70,8 @@ pub(super) fn request(form: LogForm, service: &str, request: &Request<'_>, verdi
         }
     }
 }
+
+const CHAT: &str = "chat";
 
 /// Whether the datagrams of `service` are CoAP messages.
 fn is_coap(service: &str) -> bool {

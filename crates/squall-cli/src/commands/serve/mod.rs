@@ -5,6 +5,7 @@ mod log;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -123,14 +124,25 @@ const EXAMPLES: &str = "Examples:
 
 Where chat runs on a terminal, it shows members and rates and takes orders: help tells which.
 
-Ends with 0 when asked to by SIGINT, SIGTERM or SIGHUP; a second one ends it at once with 130. Other exit
-codes: 1 the system refused an address; 2 wrong usage; 69 a name server does not answer. docs/configuration.md describes the file.";
+Ends with 0 when asked to by SIGINT, SIGTERM or SIGHUP; a second one ends it at once with 130. \
+Other exit codes: 1 the system refused an address; 2 wrong usage; 69 a name server does not answer.
+
+docs/configuration.md describes the file.";
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     let console = Console::new();
+    let _end = console.end_in_any_case();
     log::start(arguments.log, arguments.verbose, &console);
     let (once, verbose, form) = (arguments.once, arguments.verbose, arguments.log);
+    // In the environment it may be meant for other nodes.
+    let keeps = arguments.history.is_some() && std::env::var_os("SQUALL_HISTORY").is_none();
     let mut config = config(arguments)?;
+    let has_chat = config.services.is_empty() || config.services.iter().any(|service| service.name == "chat");
+    if keeps && !has_chat {
+        return Err(
+            Exit::Usage.with("--history is where the chat keeps what is said; chat is none of the services")
+        );
+    }
     let shares_memory = !matches!(config.model, Some(Model::Processes { .. }));
     if config.drop.is_some() && shares_memory {
         config.drop_seed.get_or_insert_with(|| squall::seed() >> 32);
@@ -149,8 +161,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     }
     let coap = node.coap_counts();
     let running = node.start().map_err(refuse)?;
-    let stopper = running.stopper();
-    stop_on_signal(move || stopper.stop())?;
+    let (stopper, ending) = (running.stopper(), Arc::clone(&console));
+    // A second signal ends the process at once: the terminal is given back before.
+    stop_on_signal(move || {
+        ending.end();
+        stopper.stop();
+    })?;
     for absent in running.left_out() {
         warn!("left out: {absent}");
     }

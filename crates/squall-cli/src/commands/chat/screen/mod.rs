@@ -4,7 +4,7 @@
 
 mod complete;
 mod draw;
-mod editor;
+pub(crate) mod editor;
 mod messages;
 mod palette;
 mod recall;
