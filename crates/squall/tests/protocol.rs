@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Write;
 use std::time::Duration;
 
 use common::{client, hear, until};
@@ -221,6 +222,23 @@ fn a_peer_that_says_its_last_word_hears_the_answer() {
         std::io::Read::read_to_string(&mut tcp, &mut all).unwrap();
         assert_eq!(all, "hello\n", "round {round}");
     }
+}
+
+#[test]
+fn a_peer_that_breaks_the_framing_is_told_so_and_then_ended() {
+    let hub = Service::protocol("hub", Hub::default()).last_word("too long");
+    let hub = hub.at("tcp://127.0.0.1:0").unwrap().framing(squall::framing::Framing::Lines { max: 1000 });
+    let server = Server::new().service(hub).start().unwrap();
+    let mut peer = std::net::TcpStream::connect(server.local_addrs()[0]).unwrap();
+    peer.set_read_timeout(Some(common::LONG)).unwrap();
+    peer.write_all(b"one\n").unwrap();
+    let mut reader = std::io::BufReader::new(peer.try_clone().unwrap());
+    assert_eq!(line(&mut reader), "one\n");
+    // More than the server reads before it knows, and than the socket's buffers hold.
+    peer.write_all(&vec![b'x'; 16 << 20]).unwrap();
+    assert_eq!((line(&mut reader), line(&mut reader)), ("too long\n".into(), String::new()));
+    drop((peer, reader));
+    until("the end", || server.stats().total(Counter::BadFrame) == 1);
 }
 
 #[test]

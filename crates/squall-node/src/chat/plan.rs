@@ -78,7 +78,9 @@ impl ChatPlan {
         let (guarded, last) = GuardedHub::new(hub, self.trust);
         let (service, calls) = Service::protocol_with_remote("chat", guarded);
         let _ = remote.set(calls.clone());
-        let service = service.framing(Framing::Lines { max: MAX_DATAGRAM });
+        let service = service
+            .framing(Framing::Lines { max: MAX_DATAGRAM })
+            .last_word(format!("! too long: a line has {MAX_DATAGRAM} bytes at most"));
         Ok((self.listen.add_to(service), Chat::start(calls, store, data, last)))
     }
 

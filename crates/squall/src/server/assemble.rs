@@ -109,7 +109,8 @@ pub(crate) fn assemble(
                     let _ = socket.set_keepalive_times(KEEPALIVE, KEEPALIVE_INTERVAL);
                 }
                 let stats = register(bound, 0);
-                let service = StreamService { app, framing, limits };
+                let last_word = service.last_word.clone();
+                let service = StreamService { app, framing, limits, last_word };
                 listeners.push(Listener { socket, transport: bound.transport, service, stats });
                 continue;
             }

@@ -19,6 +19,7 @@ pub struct Service {
     pub(crate) app: Application,
     pub(crate) listen: Vec<Listen>,
     pub(crate) framing: Framing,
+    pub(crate) last_word: Option<Arc<[u8]>>,
     pub(crate) answers_anything: bool,
     pub(crate) groups: Vec<IpAddr>,
 }
@@ -112,6 +113,7 @@ impl Service {
             app,
             listen: Vec::new(),
             framing: Framing::AsRead,
+            last_word: None,
             answers_anything: true,
             groups: Vec::new(),
         }
@@ -142,6 +144,14 @@ impl Service {
     /// and conversations.
     pub fn framing(mut self, framing: Framing) -> Self {
         self.framing = framing;
+        self
+    }
+
+    /// What a connection of a protocol is told before it is ended for a request that the framing does not allow; it is
+    /// framed as a reply is. Without this it is ended at once. The peer has some seconds to read it and to close: what it
+    /// goes on sending is read and dropped, since a reset would take the word away.
+    pub fn last_word(mut self, word: impl Into<Vec<u8>>) -> Self {
+        self.last_word = Some(word.into().into());
         self
     }
 

@@ -98,13 +98,18 @@ pub(super) async fn run(context: &Context, bridge: &Bridge, stream: Stream, orig
         begun: None,
         away: false,
         open: true,
+        broken: false,
         writing: Vec::new(),
         written: 0,
         closing: false,
         stuck: None,
     };
-    if let Some(counter) = connection.serve().await.counter() {
+    let end = connection.serve().await;
+    if let Some(counter) = end.counter() {
         context.stats.add(counter, 1);
+    }
+    if end == End::BadFrame && connection.broken {
+        connection.drain().await;
     }
     let Connection { line, .. } = connection;
     line.end();
@@ -123,6 +128,8 @@ struct Connection<'a> {
     away: bool,
     /// Whether the peer may still send something.
     open: bool,
+    /// Whether the peer broke the framing, and is to be told so.
+    broken: bool,
     /// What is being written, and how much of it is with the kernel.
     writing: Vec<u8>,
     written: usize,
@@ -135,6 +142,13 @@ struct Connection<'a> {
 impl Connection<'_> {
     async fn serve(&mut self) -> End {
         loop {
+            // Behind the answers to what came before.
+            if self.broken && !self.away && !self.line.is_closing() {
+                if let Some(word) = &self.context.service.last_word {
+                    self.line.put(word);
+                }
+                self.line.close();
+            }
             if self.written == self.writing.len() {
                 self.writing.clear();
                 self.written = 0;
@@ -145,7 +159,7 @@ impl Connection<'_> {
                 self.closing = self.line.is_closing();
             }
             if self.closing && self.writing.is_empty() {
-                return End::Stopped;
+                return if self.broken { End::BadFrame } else { End::Stopped };
             }
             // A peer that has said all it had to say may still listen, until it is answered.
             if !self.open && !self.away && self.writing.is_empty() {
@@ -215,12 +229,43 @@ impl Connection<'_> {
                 }
             }
         });
+        let bad = match bad {
+            Err(End::BadFrame) if self.context.service.last_word.is_some() => {
+                (self.open, self.broken) = (false, true);
+                Ok(())
+            }
+            bad => bad,
+        };
         self.begun = self.deframer.is_within().then(|| self.begun.unwrap_or_else(Instant::now));
         if !frames.is_empty() {
             self.away = true;
             self.bridge.tell(Told::Frames(Arc::clone(&self.line), frames));
         }
         bad
+    }
+
+    /// Lets the peer read what it was told, until it closes: a connection that is closed with something unread is
+    /// reset, and a reset takes away what the peer has not read yet
+    /// ([RFC 1122 §4.2.2.13](https://www.rfc-editor.org/rfc/rfc1122#page-88)).
+    async fn drain(&mut self) {
+        let mut stop = self.context.control.stop_signal.subscribe();
+        let read = async {
+            self.stream.shutdown().await?;
+            loop {
+                self.stream.readable().await?;
+                match self.context.with_input(|input| self.stream.try_read(input)) {
+                    Ok(0) => return Ok::<_, std::io::Error>(()),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        tokio::select! {
+            // Whatever became of it, nothing more can be done for the peer.
+            _ = timeout(LAST_WORD, read) => {}
+            _ = stop.wait_for(|stopping| *stopping) => {}
+        }
     }
 
     fn write(&mut self) -> std::io::Result<()> {
@@ -239,6 +284,8 @@ impl Connection<'_> {
     }
 }
 
+/// How long a peer that broke the framing may take to read what it is told.
+const LAST_WORD: Duration = Duration::from_secs(5);
 /// Bytes of buffer that a connection keeps while it waits.
 const KEPT: usize = 0;
 

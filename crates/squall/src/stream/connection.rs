@@ -1,10 +1,13 @@
 //! One connection: bytes in, frames out, replies back.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use squall_proto::framing::{Deframer, Framing};
 use squall_proto::{Origin, Outbox, Refusal, Request, Time};
+use tokio::io::AsyncWrite;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -348,6 +351,15 @@ impl Stream {
             Stream::Tcp(stream) => stream.writable().await,
             Stream::Unix(stream) => stream.writable().await,
         }
+    }
+
+    /// Ends what is sent; the peer may go on sending.
+    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|context| match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        })
+        .await
     }
 
     pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {

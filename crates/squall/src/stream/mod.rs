@@ -105,4 +105,6 @@ pub(crate) struct StreamService {
     pub(crate) app: StreamApp,
     pub(crate) framing: Framing,
     pub(crate) limits: StreamLimits,
+    /// What a protocol's connection is told that breaks the framing.
+    pub(crate) last_word: Option<Arc<[u8]>>,
 }
