@@ -207,6 +207,25 @@ fn orders_go_to_the_node_and_its_answers_come_back() {
 }
 
 #[test]
+fn the_log_says_of_members_only_what_is_so() {
+    let chat = Chat::new(&["--history", "none", "-v"]);
+    let udp = chat.member();
+    udp.send(b"/me").unwrap();
+    assert!(heard(&udp).starts_with("* me ~1"));
+    chat.ctl(&["kick", "~1"]).is(0, "took out 1 member\n", "");
+    chat.ctl(&["stop"]).is(0, "", "");
+    let ended = chat.end();
+    for says in [
+        " INFO chat udp://127.0.0.1:",
+        " 3 bytes \"/me\": taken\n",
+        " INFO ~1 went: kicked by the operator\n",
+    ] {
+        assert!(ended.stderr.contains(says), "{says:?} is missing: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("no answer wanted"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_second_node_is_refused_the_data_directory_with_the_first_ones_process() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();
@@ -295,5 +314,8 @@ fn columns_of(row: &str) -> usize {
     let mut pieces = row.split("\x1b[");
     let first = pieces.next().unwrap_or("");
     let rest = pieces.filter_map(|piece| piece.split_once(|end: char| end.is_ascii_alphabetic()));
-    std::iter::once(first).chain(rest.map(|(_, text)| text)).map(|text| text.trim_matches(['\r', '\n']).width()).sum()
+    std::iter::once(first)
+        .chain(rest.map(|(_, text)| text))
+        .map(|text| text.trim_matches(['\r', '\n']).width())
+        .sum()
 }

@@ -218,3 +218,23 @@ impl Client {
 const LONGEST: u64 = 1024 * 1024;
 /// How long a node may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_does_not_answer_is_told_in_words() {
+        let path = PathBuf::from("/run/ctl.sock");
+        let failed =
+            |kind: io::ErrorKind| ClientError::Io { path: path.clone(), source: kind.into() }.to_string();
+        assert_eq!(
+            failed(io::ErrorKind::WouldBlock),
+            "the node at /run/ctl.sock does not answer: it was silent for 10 s; it may be stopped, or busy"
+        );
+        assert_eq!(
+            failed(io::ErrorKind::UnexpectedEof),
+            "the node at /run/ctl.sock does not answer: it hung up"
+        );
+    }
+}

@@ -180,6 +180,7 @@ mod tests {
         assert!(finds("north sto", "North: a storm"));
         assert!(!finds("sto north", "North: a storm"));
         assert!(!finds("north st", "North: a storm"), "too short to stand for others");
+        assert!(finds("hel", "hello") && !finds("69", "690") && finds("69", "690 69"));
         assert!(finds("foo-bar", "a foo bar") && !finds("foo-bar", "bar foo"));
         assert!(!finds("torm", "a storm") && finds("storm", "brainstorm storm"));
         assert!(finds("aab", "aaab aab"));

@@ -202,7 +202,7 @@ mod tests {
                 keys.push(second);
             }
         }
-        (0..100_000).for_each(|_| drop(keys.push(b';')));
+        (0..100_000).for_each(|_| _ = keys.push(b';'));
         assert!([b'q', 0x1b, b'[', b'D'].map(|byte| keys.push(byte)).contains(&Some(Key::Left)));
     }
 }
