@@ -171,6 +171,9 @@ impl Protocol for Hub {
         if self.relay.is_stopping() {
             return;
         }
+        if let Some(due) = self.wheel.poll_timeout() {
+            self.climate.called(due, now);
+        }
         match input {
             Input::Message(request) => self.message(now, &request, out),
             Input::Opened(origin) => self.opened(now, &origin, out),
@@ -184,6 +187,9 @@ impl Protocol for Hub {
     fn handle_timeout(&mut self, now: Time, out: &mut Outbox) {
         self.now = self.now.max(now);
         let now = self.now;
+        if let Some(due) = self.wheel.poll_timeout() {
+            self.climate.called(due, now);
+        }
         if !self.relay.is_stopping() {
             self.evict(now);
             self.tick(now);

@@ -163,8 +163,7 @@ impl Hub {
     fn remember(&mut self, now: Time, index: u32, origin: Origin, settings: bool) {
         let Some(member) = self.members.get(index) else { return };
         let set = member.numbers || member.watches || member.lines != Lines::Unsaid;
-        let differs =
-            set || member.is_named() || member.room != LOBBY || member.liveness.interval().is_some();
+        let differs = set || member.is_named() || member.room != LOBBY || member.liveness.beats();
         let room = self.rooms.get(member.room).filter(|_| settings && differs);
         let settings = room.map(|room| {
             Box::new(Settings {
