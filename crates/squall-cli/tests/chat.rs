@@ -134,6 +134,18 @@ fn a_hub_that_was_never_there_is_given_up() {
     }
 }
 
+#[test]
+fn the_hub_of_this_machine_is_found_by_the_family_that_was_asked_for() {
+    let hub = hub(&["udp://[::]:0"]);
+    let port = hub.local_addrs()[0].port().to_string();
+    for (family, at) in [("-4", "127.0.0.1"), ("-6", "[::1]")] {
+        let ended = squall_with(&["chat", family, "--port", &port, "--name", "ci"], b"/me\n");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{family}");
+        let place = format!("ci in #lobby on udp://{at}:{port}");
+        assert!(ended.text().starts_with(&place), "{family}: {}", ended.text());
+    }
+}
+
 /// A hub that gives answers as somebody evil would.
 struct Hostile;
 

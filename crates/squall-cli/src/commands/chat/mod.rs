@@ -153,7 +153,7 @@ impl Arguments {
 
     fn uri(&self, on_terminal: bool) -> Result<Uri, Exit> {
         let Some(hub) = &self.hub else {
-            return find::hub(self.port, on_terminal);
+            return find::hub(self.port, self.family.get(), on_terminal);
         };
         let uri = peer(hub, Transport::Udp, self.port)?;
         if !link::is_usable(&uri) {
