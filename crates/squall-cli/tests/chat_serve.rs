@@ -154,6 +154,26 @@ fn ctl_that_is_typed_wrong_is_told_before_any_node_is_asked() {
 }
 
 #[test]
+fn a_node_that_is_named_is_meant_whatever_the_environment_says() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [["ctl", "--node", "1", "members"], ["ctl", "members", "--node", "1"]] {
+        let mut ctl = command(&arguments);
+        let ctl = ctl.env("XDG_RUNTIME_DIR", directory.path()).env("SQUALL_CONTROL", "/nowhere/ctl.sock");
+        let ended: Ended = ctl.output().unwrap().into();
+        assert_eq!(ended.code, Some(69), "{}", ended.stderr);
+        assert!(
+            ended.stderr.starts_with("squall: no node with process 1 takes orders in "),
+            "{}",
+            ended.stderr
+        );
+    }
+    // Without one, it is the environment's.
+    let ended: Ended =
+        command(&["ctl", "members"]).env("SQUALL_CONTROL", "/nowhere/ctl.sock").output().unwrap().into();
+    assert!(ended.stderr.contains("/nowhere/ctl.sock"), "{}", ended.stderr);
+}
+
+#[test]
 fn orders_go_to_the_node_and_its_answers_come_back() {
     let chat = Chat::new(&["--history", "none"]);
     let udp = chat.member();
