@@ -218,7 +218,13 @@ fn watch(client: &mut Client, json: bool) -> Result<Exit, Exit> {
             }
             Ok(())
         });
-        given.map_err(refuse)?;
+        match given {
+            // A node that is about to end says so before it hangs up.
+            Err(ClientError::Refused(_)) if last.is_some() && client.wait_for_end(END) => {
+                return Err(Exit::NoAnswer.with("the node has ended"));
+            }
+            given => given.map_err(refuse)?,
+        };
         let mut out = io::stdout().lock();
         match (last.take(), &now) {
             (_, Some(now)) if json => write_json(&mut out, now)?,
