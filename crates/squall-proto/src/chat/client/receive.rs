@@ -76,18 +76,19 @@ impl Client {
                 if room == self.log.room {
                     self.roster.begin(room, members);
                 }
-                self.show(Kind::Who, &format!("{members} in {room}"), now);
+                self.roster.is_of(room);
+                self.show_who(&format!("{members} in {room}"), now);
             }
             Line::Member(member) => {
                 self.roster.member(now, &member);
                 self.tell_once(Event::Roster);
-                self.show(Kind::Who, &in_words(&member), now);
+                self.show_who(&in_words(&member), now);
             }
             Line::More(name) => {
                 if let Some(command) = self.roster.more(name) {
                     self.send_commands(&[command], out);
                 }
-                self.show(Kind::Who, "and more", now);
+                self.show_who("and more", now);
             }
             Line::Me(me) => self.me(now, &me, text),
             Line::Last { room, messages, after, to } => {
@@ -381,6 +382,13 @@ impl Client {
     fn show(&mut self, kind: Kind, line: &str, now: Time) {
         if self.is_curious(kind, now) {
             self.notice(now, line.trim_start_matches("* ").to_string());
+        }
+    }
+
+    /// Shows a line about members of the room that the user asked about.
+    fn show_who(&mut self, line: &str, now: Time) {
+        if self.roster.is_wanted {
+            self.show(Kind::Who, line, now);
         }
     }
 

@@ -185,3 +185,14 @@ fn what_comes_after_the_machine_slept_is_dated_by_the_new_calendar() {
     let dates: Vec<u64> = client.messages().iter().map(|entry| entry.at).collect();
     assert_eq!(dates, [2000, 9_001_000]);
 }
+
+#[test]
+fn who_asks_about_another_room_is_told_of_that_alone() {
+    let mut client = online();
+    client.type_line(at(1), "/who den", &mut Outbox::new()).unwrap();
+    // Of the own room the client itself had asked.
+    hear(&mut client, 1, "* who lobby members=1\n* member tom via=udp idle=0.0 limit=300");
+    hear(&mut client, 1, "* who Den members=1\n* member ann via=udp idle=0.0 limit=300");
+    let shown: Vec<&str> = client.messages().iter().map(|entry| &*entry.text).collect();
+    assert_eq!(shown, ["1 in Den", "ann  udp  heard 0 s ago  may be silent for 300 s"]);
+}
