@@ -196,3 +196,28 @@ fn who_asks_about_another_room_is_told_of_that_alone() {
     let shown: Vec<&str> = client.messages().iter().map(|entry| &*entry.text).collect();
     assert_eq!(shown, ["1 in Den", "ann  udp  heard 0 s ago  may be silent for 300 s"]);
 }
+
+/// What a client sends when it is next due.
+fn sent(client: &mut Client) -> Vec<String> {
+    let mut out = Outbox::new();
+    client.handle_timeout(client.poll_timeout().unwrap(), &mut out);
+    out.frames().map(|frame| core::str::from_utf8(frame.payload).unwrap().to_string()).collect()
+}
+
+#[test]
+fn what_is_unread_elsewhere_is_asked_for_with_each_probe_unless_the_list_is_long() {
+    let probe = |client: &mut Client| {
+        // Not one with the list of members, which comes with that of rooms.
+        let mut all = core::iter::repeat_with(|| sent(client)).take(100).flatten();
+        all.find(|lines| lines.contains("/me ") && !lines.contains("/who")).unwrap()
+    };
+    let mut client = online();
+    assert!(!probe(&mut client).contains("/rooms"), "it has been in no other room");
+    hear(&mut client, 100, "* join garden members=1 number=0");
+    for (rooms, is_asked) in [(2, true), (21, false)] {
+        let list: String = (0..rooms).map(|room| format!("\n* room room{room} members=1 number=0")).collect();
+        hear(&mut client, 100, &format!("* rooms {rooms}{list}"));
+        let lines = probe(&mut client);
+        assert_eq!(lines.contains("/rooms"), is_asked, "{rooms}: {lines}");
+    }
+}
