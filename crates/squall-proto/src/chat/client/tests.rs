@@ -221,3 +221,46 @@ fn what_is_unread_elsewhere_is_asked_for_with_each_probe_unless_the_list_is_long
         assert_eq!(lines.contains("/rooms"), is_asked, "{rooms}: {lines}");
     }
 }
+
+#[test]
+fn who_says_something_while_the_hub_is_gone_has_it_tried_at_once_and_no_more_than_once_a_second() {
+    let mut client = Client::new(ClientConfig::default(), Some(hub()));
+    let mut out = Outbox::new();
+    while client.poll_timeout().unwrap() < at(200) {
+        client.handle_timeout(client.poll_timeout().unwrap(), &mut out);
+    }
+    assert!(client.poll_timeout().unwrap() > at(205), "it would wait for long");
+    client.hurry();
+    let State::Connecting { next, .. } = *client.state() else { panic!("{:?}", client.state()) };
+    assert!(next <= at(200) && client.poll_timeout() == Some(next));
+    let made = out.len();
+    // Whatever is typed, and however fast.
+    for millis in 0..3500 {
+        let now = at(200) + Duration::from_millis(millis);
+        client.hurry();
+        client.handle_timeout(now, &mut out);
+    }
+    assert_eq!(out.len() - made, 4);
+    // Then the waits grow as they did.
+    for least in [1, 2, 4] {
+        let now = client.poll_timeout().unwrap();
+        client.handle_timeout(now, &mut out);
+        let wait = (client.poll_timeout().unwrap() - now).as_secs();
+        assert!((least..=least + least / 2).contains(&wait), "{wait} s");
+    }
+}
+
+#[test]
+fn a_stream_that_is_being_opened_is_not_given_up_for_another() {
+    let mut client = Client::new(ClientConfig::default(), None);
+    let mut out = Outbox::new();
+    while client.poll_timeout().unwrap() < at(200) {
+        client.handle_timeout(client.poll_timeout().unwrap(), &mut out);
+    }
+    let next = client.poll_timeout();
+    client.hurry();
+    assert_eq!(client.poll_timeout(), next);
+    client.unreachable("no way there");
+    client.hurry();
+    assert!(client.poll_timeout() < next);
+}
