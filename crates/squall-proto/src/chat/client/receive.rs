@@ -8,10 +8,11 @@ use super::event::{Entry, Event, How, State, Why};
 use super::link::jittered;
 use super::log::{Log, Put};
 use super::recall::{Done, Extent, Purpose};
+use super::say::MAX_TEXT;
 use super::typed::NOTHING_KEPT;
 use super::{Client, Kind};
 use crate::chat::history::Recalled;
-use crate::chat::wire::{LAST_MAX, Line, Me, Member};
+use crate::chat::wire::{LAST_MAX, Line, MAX_NAME, Me, Member};
 use crate::text::clean;
 use crate::{Origin, Outbox, Time};
 
@@ -22,8 +23,8 @@ impl Client {
 
     pub(super) fn receive(&mut self, now: Time, payload: &[u8], out: &mut Outbox) {
         for line in payload.split(|&byte| byte == b'\n') {
-            // A hub sends clean lines; but what calls itself a hub may be anything.
-            let line = clean(line);
+            // A hub sends clean lines of some length; but what calls itself a hub may be anything.
+            let line = clean(&line[..line.len().min(LONGEST)]);
             if line.is_empty() {
                 continue;
             }
@@ -423,6 +424,9 @@ fn is_possible(line: &Line<'_>) -> bool {
     number < 1 << 62
 }
 
+/// The longest line that a hub may send, in bytes: a text that fills its datagram as `ack TEXT`, kept, with its number, its
+/// time and the longest name before it.
+const LONGEST: usize = MAX_TEXT + "* said #18446744073709551615 9999-12-31T23:59:59Z : ".len() + 4 * MAX_NAME;
 /// How long what is missing may be only late.
 const GRACE: Duration = Duration::from_millis(300);
 /// How long a hub is left alone that has too many questions.

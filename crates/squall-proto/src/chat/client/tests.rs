@@ -264,3 +264,21 @@ fn a_stream_that_is_being_opened_is_not_given_up_for_another() {
     client.hurry();
     assert!(client.poll_timeout() < next);
 }
+
+#[test]
+fn a_line_that_no_hub_may_send_is_kept_no_further_than_one_that_it_may() {
+    let mut client = online();
+    hear(&mut client, 1, &format!("ack #1 ann: {}", "x".repeat(65_000)));
+    assert!(client.messages()[0].text.len() < 1300, "{}", client.messages()[0].text.len());
+    // The longest that one may.
+    let (number, name, text) = (u64::MAX >> 3, "小".repeat(32), "y".repeat(1016));
+    client.find(at(2), "y");
+    client.handle_timeout(at(2), &mut Outbox::new());
+    hear(&mut client, 2, "* found lobby messages=1");
+    hear(&mut client, 2, &format!("* said #{number} 2026-11-20T18:00:02Z {name}: {text}"));
+    let found = core::iter::from_fn(|| client.poll_event()).find_map(|event| match event {
+        Event::Found { messages, .. } => messages,
+        _ => None,
+    });
+    assert_eq!(found.unwrap()[0].text, text);
+}
