@@ -326,6 +326,14 @@ impl Client {
         if about("last") || about("find") {
             return self.recall_refused(now, reason);
         }
+        // No text that is said is as long, but a search can be.
+        let too_long =
+            reason.strip_prefix("too long: ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+        if too_long.is_some_and(|bytes: usize| bytes > MAX_TEXT)
+            && matches!(self.recalls.purpose(), Some(Purpose::Find(_)))
+        {
+            return self.recall_refused(now, &format!("find: {reason}"));
+        }
         if about("name") {
             if !self.setup.name_refused(now) {
                 return;

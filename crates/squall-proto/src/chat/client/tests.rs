@@ -282,3 +282,21 @@ fn a_line_that_no_hub_may_send_is_kept_no_further_than_one_that_it_may() {
     });
     assert_eq!(found.unwrap()[0].text, text);
 }
+
+#[test]
+fn a_search_that_is_too_long_is_what_is_refused_and_not_what_is_said_beside_it() {
+    let mut client = online();
+    let mut out = Outbox::new();
+    let id = client.say(at(1), "hello", &mut out).unwrap();
+    client.find(at(1), &"x".repeat(1100));
+    client.handle_timeout(at(1), &mut out);
+    hear(&mut client, 1, "! too long: 1106 bytes, 1015 fit");
+    let own = client.messages().iter().find(|entry| entry.id == id).unwrap();
+    assert_eq!(own.how, How::Pending { sent: true });
+    let refusal = Event::Refused("find: too long: 1106 bytes, 1015 fit".into());
+    assert!(core::iter::from_fn(|| client.poll_event()).any(|event| event == refusal));
+    // A text that is too long in the hub's eyes is refused as ever.
+    hear(&mut client, 1, "! too long: 5 bytes, 4 fit");
+    let own = client.messages().iter().find(|entry| entry.id == id).unwrap();
+    assert_eq!(own.how, How::Refused("too long: 5 bytes, 4 fit".into()));
+}
