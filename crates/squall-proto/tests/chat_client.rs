@@ -390,3 +390,33 @@ fn what_is_asked_from_elsewhere_than_the_hub_is_passed_over() {
     assert!(texts(&sim, ann).is_empty());
     assert_eq!(sim.machine(ann).state(), &State::Online);
 }
+
+fn join(sim: &mut Sim, hosts: &[Host<Client>], room: &str) {
+    for host in hosts {
+        sim.act(*host, |machine, now, _| machine.join(now, RoomName::new(room).unwrap()));
+    }
+    sim.run_for(2 * SECOND);
+}
+
+#[test]
+fn a_room_is_the_one_that_was_asked_for_however_the_hub_writes_it() {
+    let mut sim = Sim::new(1);
+    let kept = Kept::default();
+    let server = sim.host(HUB, hub(1, kept.clone()));
+    let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+    join(&mut sim, &[ann], "Den");
+    join(&mut sim, &[bob], "den");
+    assert_eq!(sim.machine(bob).room(), Some("Den"));
+    assert!(say(&mut sim, bob, "here I am").is_ok());
+    sim.run_for(SECOND);
+    assert_eq!(texts(&sim, ann), ["bob: here I am"]);
+    assert_eq!(notes(&sim, bob).iter().filter(|note| note.contains("you are in")).count(), 1);
+    // After a new start of the hub it is the same room, whoever is back first.
+    sim.act(ann, |machine, now, out| machine.leave(now, out));
+    sim.stop(server);
+    sim.run_for(SECOND);
+    sim.restart(server, hub(2, kept.clone()));
+    sim.run_for(20 * SECOND);
+    assert_eq!(sim.machine(bob).room(), Some("Den"));
+    assert_eq!(kept.of("Den").len(), 1);
+}
