@@ -255,6 +255,9 @@ impl Client {
         if !self.setup.is_moving() {
             self.enter(now, me.room, me.number);
             self.log.last_was(me.number, sent);
+            if self.log.doubtful.is_some() {
+                self.look_for_gaps(now, Duration::ZERO);
+            }
         }
     }
 
@@ -288,9 +291,13 @@ impl Client {
             self.abandon_recall();
             self.give_up_sayings();
             let index = self.other_logs.iter().position(|log| log.room == room);
-            let log = index.map(|index| self.other_logs.remove(index)).unwrap_or_else(|| {
+            let mut log = index.map(|index| self.other_logs.remove(index)).unwrap_or_else(|| {
                 Log::new(room, number, u64::from(self.config.history), self.config.scroll_back)
             });
+            if number < log.highest() {
+                // The room was empty, and a hub that keeps nothing forgot it with its count.
+                log.doubtful = Some(now);
+            }
             let mut old = core::mem::replace(&mut self.log, log);
             if self.joined {
                 self.move_waiting(&mut old);
