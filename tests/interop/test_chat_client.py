@@ -189,7 +189,7 @@ class Terminal(TestCase):
         for number in range(60):
             old.send(f"line {number} of many".encode())
         alice.shows("line 59 of many")
-        alice.keys("PPage", "PPage")
+        alice.keys("PPage")
         held = alice.shows("↓ .* below · Esc")
         old.send(b"the newest")
         alice.shows("↓ 1 new · Esc")

@@ -84,7 +84,8 @@ fn commands_are_answered_on_standard_output_and_wrong_ones_refused() {
     let hub = hub(&["udp://127.0.0.1:0"]);
     let ended = squall_with(&["chat", &at(&hub), "--name", "ci"], b"/join dev\n/who\n/rooms\n");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert!(ended.text().contains("\nci  udp  heard 0 s ago  may be silent for 5 min\n"), "{}", ended.text());
+    let row = ended.text().lines().find(|line| line.starts_with("ci  udp  heard ")).unwrap();
+    assert!(row.ends_with(" s ago  may be silent for 5 min"), "{row}");
     assert!(ended.text().contains("#dev  1 there"), "{}", ended.text());
     let ended = squall_with(&["chat", &at(&hub), "--name", "ci", "--echo"], b"/foo\n/join\nhello\n");
     let why = "squall: /foo: no such command; /help tells which there are, // sends a slash\n\
@@ -127,7 +128,8 @@ fn json_tells_of_messages_receipts_and_answers() {
 
 #[test]
 fn a_hub_that_was_never_there_is_given_up() {
-    let gone = hub(&["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]);
+    // An address that no other test has, so that none gets the port.
+    let gone = hub(&["udp://127.0.0.77:0", "tcp://127.0.0.77:0"]);
     let address = at(&gone);
     drop(gone);
     for transport in ["udp", "tcp"] {
