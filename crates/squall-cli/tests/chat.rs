@@ -2,13 +2,15 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use squall::chat::{Hub, HubConfig, NoHistory};
 use squall::framing::Framing;
-use squall::{Input, Outbox, Protocol, Running, Server, Service, Time};
+use squall::{Input, Origin, Outbox, Protocol, Running, Server, Service, Time};
 use support::{command, squall, squall_with};
 
 /// A hub that keeps nothing.
@@ -82,7 +84,8 @@ fn commands_are_answered_on_standard_output_and_wrong_ones_refused() {
     let hub = hub(&["udp://127.0.0.1:0"]);
     let ended = squall_with(&["chat", &at(&hub), "--name", "ci"], b"/join dev\n/who\n/rooms\n");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert!(ended.text().contains("\nci  udp  heard 0 s ago  may be silent for 5 min\n"), "{}", ended.text());
+    let row = ended.text().lines().find(|line| line.starts_with("ci  udp  heard ")).unwrap();
+    assert!(row.ends_with(" s ago  may be silent for 5 min"), "{row}");
     assert!(ended.text().contains("#dev  1 there"), "{}", ended.text());
     let ended = squall_with(&["chat", &at(&hub), "--name", "ci", "--echo"], b"/foo\n/join\nhello\n");
     let why = "squall: /foo: no such command; /help tells which there are, // sends a slash\n\
@@ -125,13 +128,81 @@ fn json_tells_of_messages_receipts_and_answers() {
 
 #[test]
 fn a_hub_that_was_never_there_is_given_up() {
-    let gone = hub(&["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]);
+    // An address that no other test has, so that none gets the port.
+    let gone = hub(&["udp://127.0.0.77:0", "tcp://127.0.0.77:0"]);
     let address = at(&gone);
     drop(gone);
     for transport in ["udp", "tcp"] {
         let uri = format!("{transport}://{address}");
         squall(&["chat", &uri]).is(69, "", &format!("squall: {uri}: no hub listens there\n"));
     }
+}
+
+#[test]
+fn the_hub_of_this_machine_is_found_by_the_family_that_was_asked_for() {
+    let hub = hub(&["udp://[::]:0"]);
+    let port = hub.local_addrs()[0].port().to_string();
+    for (family, at) in [("-4", "127.0.0.1"), ("-6", "[::1]")] {
+        let ended = squall_with(&["chat", family, "--port", &port, "--name", "ci"], b"/me\n");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{family}");
+        let place = format!("ci in #lobby on udp://{at}:{port}");
+        assert!(ended.text().starts_with(&place), "{family}: {}", ended.text());
+    }
+}
+
+/// A hub far away, which takes its time to answer questions.
+#[derive(Default)]
+struct Far {
+    answers: VecDeque<(Time, Origin, String)>,
+}
+
+impl Protocol for Far {
+    fn handle_input(&mut self, now: Time, input: Input<'_>, out: &mut Outbox) {
+        let Input::Message(message) = input else { return };
+        for line in str::from_utf8(message.payload).unwrap().lines() {
+            let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
+            let answer = match (command, argument) {
+                ("/me", token) => {
+                    let me =
+                        "me ci room=lobby number=5 member=1 via=udp peer=x idle=0.0 hub=00000000000000ff";
+                    let answer = format!("* numbers on\n* watch on\n* name ci\n* {me} token={token}");
+                    let _ = out.to(&message.origin).write(answer.as_bytes());
+                    continue;
+                }
+                ("/who", "den") => "* who den members=1\n* member bob via=udp idle=0.0",
+                ("/last", _) => "! last: nothing is kept here",
+                _ => continue,
+            };
+            self.answers.push_back((now + Duration::from_millis(900), message.origin, answer.to_owned()));
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time, out: &mut Outbox) {
+        while self.answers.front().is_some_and(|(due, _, _)| *due <= now) {
+            let Some((_, to, answer)) = self.answers.pop_front() else { return };
+            let _ = out.to(&to).write(answer.as_bytes());
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.answers.front().map(|(due, _, _)| *due)
+    }
+}
+
+#[test]
+fn answers_that_take_long_are_waited_for() {
+    let hub = serve(Far::default(), &["udp://127.0.0.1:0"]);
+    let ask = |line: &[u8]| squall_with(&["chat", &at(&hub), "--name", "ci"], line);
+    ask(b"/who den\n").is(0, "1 in den\nbob  udp  heard 0 s ago\n", "");
+    ask(b"/last 3\n").is(1, "", "squall: /last: this hub keeps no messages\n");
+    ask(b"/who void\n").is(1, "", "squall: /who: the hub did not answer\n");
+}
+
+#[test]
+fn who_is_in_a_room_that_is_none_is_refused() {
+    let hub = hub(&["udp://127.0.0.1:0"]);
+    let ended = squall_with(&["chat", &at(&hub), "--name", "ci"], b"/who nowhere\n");
+    ended.is(1, "", "squall: who: there is no room nowhere\n");
 }
 
 /// A hub that gives answers as somebody evil would.

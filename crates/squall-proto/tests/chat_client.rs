@@ -390,3 +390,93 @@ fn what_is_asked_from_elsewhere_than_the_hub_is_passed_over() {
     assert!(texts(&sim, ann).is_empty());
     assert_eq!(sim.machine(ann).state(), &State::Online);
 }
+
+fn join(sim: &mut Sim, hosts: &[Host<Client>], room: &str) {
+    for host in hosts {
+        sim.act(*host, |machine, now, _| machine.join(now, RoomName::new(room).unwrap()));
+    }
+    sim.run_for(2 * SECOND);
+}
+
+#[test]
+fn a_room_is_the_one_that_was_asked_for_however_the_hub_writes_it() {
+    let mut sim = Sim::new(1);
+    let kept = Kept::default();
+    let server = sim.host(HUB, hub(1, kept.clone()));
+    let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+    join(&mut sim, &[ann], "Den");
+    join(&mut sim, &[bob], "den");
+    assert_eq!(sim.machine(bob).room(), Some("Den"));
+    assert!(say(&mut sim, bob, "here I am").is_ok());
+    sim.run_for(SECOND);
+    assert_eq!(texts(&sim, ann), ["bob: here I am"]);
+    assert_eq!(notes(&sim, bob).iter().filter(|note| note.contains("you are in")).count(), 1);
+    // After a new start of the hub it is the same room, whoever is back first.
+    sim.act(ann, |machine, now, out| machine.leave(now, out));
+    sim.stop(server);
+    sim.run_for(SECOND);
+    sim.restart(server, hub(2, kept.clone()));
+    sim.run_for(20 * SECOND);
+    assert_eq!(sim.machine(bob).room(), Some("Den"));
+    assert_eq!(kept.of("Den").len(), 1);
+}
+
+#[test]
+fn a_room_that_the_hub_has_forgotten_meanwhile_begins_anew_and_hides_nothing() {
+    for history in [None, Some(Kept::default())] {
+        let mut sim = Sim::new(1);
+        let has_history = history.is_some();
+        match history {
+            Some(kept) => sim.host(HUB, hub(1, kept)),
+            None => sim.host(HUB, hub(1, NoHistory)),
+        };
+        let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+        join(&mut sim, &[ann, bob], "den");
+        for line in 0..5 {
+            assert!(say(&mut sim, ann, &format!("ann's {line}")).is_ok());
+            assert!(say(&mut sim, bob, &format!("bob's {line}")).is_ok());
+            sim.run_for(SECOND);
+        }
+        join(&mut sim, &[ann, bob], "lobby");
+        join(&mut sim, &[ann, bob], "den");
+        let own = say(&mut sim, ann, "anew").unwrap();
+        sim.run_for(SECOND);
+        assert!(say(&mut sim, bob, "and I").is_ok());
+        sim.run_for(10 * SECOND);
+        for host in [ann, bob] {
+            let texts = texts(&sim, host);
+            assert_eq!(texts.len(), 12, "{texts:?}");
+            assert_eq!(texts[10..], ["ann: anew", "bob: and I"], "with history: {has_history}");
+            assert!(sim.machine(host).is_caught_up());
+        }
+        let own = sim.machine(ann).messages().iter().find(|entry| entry.id == own);
+        assert!(own.is_some_and(|own| matches!(own.how, How::Delivered(_))), "{own:?}");
+    }
+}
+
+#[test]
+fn a_room_that_was_forgotten_while_all_of_it_were_cut_off_hides_nothing_either() {
+    let mut sim = Sim::new(1);
+    let server = sim.host(HUB, hub(1, NoHistory));
+    let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+    join(&mut sim, &[ann, bob], "den");
+    for host in [ann, bob] {
+        assert!(say(&mut sim, host, "before").is_ok());
+        sim.run_for(SECOND);
+    }
+    for weather_of_all in ["loss=100%", "clear"] {
+        for host in [ann, bob] {
+            sim.link(host, server, &weather(weather_of_all));
+        }
+        sim.run_for(900 * SECOND);
+    }
+    for host in [ann, bob] {
+        assert_eq!((sim.machine(host).room(), sim.machine(host).state()), (Some("den"), &State::Online));
+        assert!(say(&mut sim, host, "anew").is_ok());
+        sim.run_for(SECOND);
+    }
+    for host in [ann, bob] {
+        assert_eq!(texts(&sim, host), ["ann: before", "bob: before", "ann: anew", "bob: anew"]);
+        assert_eq!(sim.machine(host).pending(), 0);
+    }
+}

@@ -158,6 +158,8 @@ impl App {
 
     /// Says or does what was typed, line by line.
     fn send(&mut self, text: &str) -> io::Result<()> {
+        // Whoever says something while the hub is gone wants it back now.
+        self.session.client.hurry();
         for line in text.lines() {
             match Order::parse(line) {
                 Ok(None) => {}

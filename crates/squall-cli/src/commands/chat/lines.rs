@@ -67,9 +67,11 @@ enum Awaited {
     Name,
     Search,
     Roster,
-    /// The lines of an answer that has no end of its own: nothing came for a while.
+    /// The first line of an answer that has no end of its own.
     Lines,
-    /// Messages, likewise.
+    /// The rest of them: nothing came for a while.
+    Rest,
+    /// Older messages: all that are kept, or nothing came for a while.
     Messages,
 }
 
@@ -86,18 +88,30 @@ impl Lines {
             if let Some(exit) = self.unreachable() {
                 return Err(exit);
             }
-            if self.awaited.is_some_and(|(_, until)| until <= Instant::now()) {
-                let (awaited, _) = self.awaited.take().unzip();
-                if awaited == Some(Awaited::Messages) && self.session.client.keeps_nothing() {
-                    self.refuse("/last: this hub keeps no messages")?;
-                }
-            }
+            self.end_wait()?;
             let is_done = self.act_on_input()?;
             // Before more has come: what is told of a message is what it is then.
             self.take_events()?;
             if is_done || self.is_over() {
                 return Ok(self.exit());
             }
+        }
+    }
+
+    /// Ends the wait for an answer that is there as far as it will be.
+    fn end_wait(&mut self) -> Result<(), Exit> {
+        let Some((awaited, until)) = self.awaited else { return Ok(()) };
+        let has_all = awaited == Awaited::Messages && self.session.client.is_caught_up();
+        if !has_all && Instant::now() < until {
+            return Ok(());
+        }
+        self.awaited = None;
+        match awaited {
+            Awaited::Messages if self.session.client.keeps_nothing() => {
+                self.refuse("/last: this hub keeps no messages")
+            }
+            Awaited::Lines => self.refuse("/who: the hub did not answer"),
+            _ => Ok(()),
         }
     }
 
@@ -137,8 +151,8 @@ impl Lines {
                 Order::Join(_) => Some((Awaited::Room, ANSWER)),
                 Order::Name(_) => Some((Awaited::Name, ANSWER)),
                 Order::Find(_) => Some((Awaited::Search, ANSWER)),
-                Order::Last(_) => Some((Awaited::Messages, QUIET)),
-                Order::Who(Some(_)) => Some((Awaited::Lines, QUIET)),
+                Order::Last(_) => Some((Awaited::Messages, ANSWER)),
+                Order::Who(Some(_)) => Some((Awaited::Lines, ANSWER)),
                 Order::Who(None) | Order::Rooms if !is_held => {
                     // What is known may be half a minute old.
                     self.session.call(|client, now, _| client.list(now)).map_err(system)?;
@@ -171,15 +185,15 @@ impl Lines {
                 match message.how {
                     How::Note => {
                         // The machine's notices are events as well, but for what the hub said to a command.
-                        if let Some((Awaited::Lines, _)) = self.awaited {
+                        if let Some((Awaited::Lines | Awaited::Rest, _)) = self.awaited {
                             self.printer.answer(&message.text)?;
-                            self.await_for(Awaited::Lines, QUIET);
+                            self.await_for(Awaited::Rest, QUIET);
                         }
                     }
                     How::Live | How::Missed | How::History => {
                         self.printer.message(room, message)?;
-                        if let Some((awaited @ (Awaited::Lines | Awaited::Messages), _)) = self.awaited {
-                            self.await_for(awaited, QUIET);
+                        if matches!(self.awaited, Some((Awaited::Messages, _))) && message.how != How::Live {
+                            self.await_for(Awaited::Messages, ANSWER);
                         }
                     }
                     _ => {}
@@ -206,9 +220,11 @@ impl Lines {
             Event::Refused(why) => {
                 self.answered(Awaited::Room);
                 self.answered(Awaited::Name);
-                if why.starts_with("find: ") {
-                    self.answered(Awaited::Search);
-                    self.refused += 1;
+                for (about, awaited) in [("find: ", Awaited::Search), ("who: ", Awaited::Lines)] {
+                    if why.starts_with(about) {
+                        self.answered(awaited);
+                        self.refused += 1;
+                    }
                 }
             }
             Event::Found { words, messages } => {

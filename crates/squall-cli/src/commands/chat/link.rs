@@ -108,7 +108,7 @@ impl Link {
             Err(TryRecvError::Empty) => return None,
             Err(TryRecvError::Disconnected) => Err("the attempt was broken off".to_owned()),
         };
-        self.turn += 1;
+        self.turn = self.turn.wrapping_add(1);
         let added = result.and_then(|opened| {
             poller.add(&opened.socket, self.token).map_err(|error| error.to_string())?;
             Ok(opened)
@@ -185,14 +185,18 @@ impl Link {
         matches!(&self.state, State::Open(opened) if !opened.has_heard && !self.turn.is_multiple_of(opened.addresses))
     }
 
-    /// Forgets the socket. The address that worked is tried first the next time.
+    /// Forgets the socket. The address that worked is tried first the next time, and one that took too long is not.
     pub(super) fn close(&mut self, poller: &mut Poller) {
-        if let State::Open(opened) = std::mem::replace(&mut self.state, State::Closed) {
-            // It fails for no descriptor that was added.
-            let _ = poller.remove(&opened.socket);
-            if opened.has_heard {
-                self.turn = self.turn.wrapping_sub(1);
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Open(opened) => {
+                // It fails for no descriptor that was added.
+                let _ = poller.remove(&opened.socket);
+                if opened.has_heard {
+                    self.turn = self.turn.wrapping_sub(1);
+                }
             }
+            State::Opening(_) => self.turn = self.turn.wrapping_add(1),
+            State::Closed => {}
         }
         self.unsent.clear();
     }
@@ -246,3 +250,20 @@ pub(super) fn is_usable(uri: &Uri) -> bool {
 const CONNECT: Duration = Duration::from_secs(5);
 /// Bytes that wait for a hub that does not read, at most.
 const UNSENT: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_takes_too_long_is_given_up_for_one_at_the_next_address() {
+        let uri = Uri::parse("tcp://127.0.0.1:1", Transport::Tcp, None).unwrap();
+        let mut poller = Poller::new().unwrap();
+        let mut link = Link::new(uri, IpFamily::Any, Waker::new().unwrap(), 0);
+        for turn in 0..3 {
+            // Nobody has looked whether the last one has ended.
+            link.open(&mut poller).unwrap();
+            assert_eq!(link.turn, turn);
+        }
+    }
+}

@@ -100,8 +100,8 @@ Examples:
   squall chat host --stay --json < /dev/null | jq -r 'select(.event == \"message\").text'   read all
   echo /who | squall chat host                 who is there
 
-Exit codes: 0 left; 1 the hub refused something that was said, or the system; 2 wrong usage; 69 the hub never answered, or \
-not all that was said has a receipt; 130 interrupted.";
+Exit codes: 0 left; 1 the hub refused something that was said or asked, or the system; 2 wrong usage; 69 the hub never \
+answered, or not all that was said has a receipt; 130 interrupted.";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && !arguments.json;
@@ -153,7 +153,7 @@ impl Arguments {
 
     fn uri(&self, on_terminal: bool) -> Result<Uri, Exit> {
         let Some(hub) = &self.hub else {
-            return find::hub(self.port, on_terminal);
+            return find::hub(self.port, self.family.get(), on_terminal);
         };
         let uri = peer(hub, Transport::Udp, self.port)?;
         if !link::is_usable(&uri) {

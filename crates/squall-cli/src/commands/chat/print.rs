@@ -103,7 +103,9 @@ impl Printer {
             Event::Lost(count) => format!("{count} messages were missed, and nobody keeps them"),
             Event::HubRestarted => "the hub was started anew".to_owned(),
             // Of what was said a receipt tells.
-            Event::Refused(why) if ["name:", "join:", "find:"].iter().any(|about| why.starts_with(about)) => {
+            Event::Refused(why)
+                if ["name:", "join:", "find:", "who:"].iter().any(|about| why.starts_with(about)) =>
+            {
                 why.clone()
             }
             Event::NothingKept => "this hub keeps no messages".to_owned(),

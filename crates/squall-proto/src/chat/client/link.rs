@@ -12,6 +12,8 @@ use crate::random::SplitMix64;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempts {
     pub(super) made: u32,
+    /// When the last one was made, or counting began.
+    last: Time,
     wait: Duration,
     pub(super) next: Time,
 }
@@ -19,19 +21,29 @@ pub(super) struct Attempts {
 impl Attempts {
     /// None yet; the first is due.
     pub(super) fn new(config: &ClientConfig, now: Time) -> Self {
-        Self { made: 0, wait: config.first_wait, next: now }
+        Self { made: 0, last: now, wait: config.first_wait, next: now }
     }
 
     /// None since the hub was lost: the first is due after a wait, since all its members lost it.
     pub(super) fn after_loss(config: &ClientConfig, now: Time, random: &mut SplitMix64) -> Self {
-        Self { made: 0, wait: config.first_wait, next: now + config.first_wait.mul_f64(random.unit()) }
+        let next = now + config.first_wait.mul_f64(random.unit());
+        Self { made: 0, last: now, wait: config.first_wait, next }
     }
 
     /// One is made now.
     pub(super) fn make(&mut self, config: &ClientConfig, now: Time, random: &mut SplitMix64) {
         self.made = self.made.saturating_add(1);
+        self.last = now;
         self.next = now + self.wait.mul_f64(1.0 + 0.5 * random.unit());
         self.wait = (self.wait * 2).min(config.max_wait);
+    }
+
+    /// Somebody wants the hub now: the next is due as soon as a second one would have been, and the waits grow from there.
+    pub(super) fn hurry(&mut self, config: &ClientConfig) {
+        if self.last + config.first_wait < self.next {
+            self.next = self.last + config.first_wait;
+            self.wait = config.first_wait;
+        }
     }
 }
 

@@ -186,6 +186,18 @@ impl Client {
         }
     }
 
+    /// The user wants the hub now: while it waits for the next attempt to reach it, that is due at once, or as soon as the
+    /// [first wait](ClientConfig::waits) since the last has passed. An attempt that is under way over a stream is waited
+    /// for.
+    pub fn hurry(&mut self) {
+        let State::Connecting { attempt, why, .. } = self.state.clone() else { return };
+        let is_under_way = self.connecting || self.stream && self.hub.is_some();
+        if !is_under_way {
+            self.attempts.hurry(&self.config);
+            self.set_state(State::Connecting { attempt, next: self.attempts.next, why });
+        }
+    }
+
     /// Asks for another name, now and after each reconnect.
     pub fn rename(&mut self, now: Time, name: Name) {
         self.ask_about(Kind::Name, now);

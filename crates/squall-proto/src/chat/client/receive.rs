@@ -8,10 +8,11 @@ use super::event::{Entry, Event, How, State, Why};
 use super::link::jittered;
 use super::log::{Log, Put};
 use super::recall::{Done, Extent, Purpose};
+use super::say::MAX_TEXT;
 use super::typed::NOTHING_KEPT;
 use super::{Client, Kind};
 use crate::chat::history::Recalled;
-use crate::chat::wire::{LAST_MAX, Line, Me, Member};
+use crate::chat::wire::{LAST_MAX, Line, MAX_NAME, Me, Member};
 use crate::text::clean;
 use crate::{Origin, Outbox, Time};
 
@@ -22,8 +23,8 @@ impl Client {
 
     pub(super) fn receive(&mut self, now: Time, payload: &[u8], out: &mut Outbox) {
         for line in payload.split(|&byte| byte == b'\n') {
-            // A hub sends clean lines; but what calls itself a hub may be anything.
-            let line = clean(line);
+            // A hub sends clean lines of some length; but what calls itself a hub may be anything.
+            let line = clean(&line[..line.len().min(LONGEST)]);
             if line.is_empty() {
                 continue;
             }
@@ -82,18 +83,19 @@ impl Client {
                 if room == self.log.room {
                     self.roster.begin(room, members);
                 }
-                self.show(Kind::Who, &format!("{members} in {room}"), now);
+                self.roster.is_of(room);
+                self.show_who(&format!("{members} in {room}"), now);
             }
             Line::Member(member) => {
                 self.roster.member(now, &member);
                 self.tell_once(Event::Roster);
-                self.show(Kind::Who, &in_words(&member), now);
+                self.show_who(&in_words(&member), now);
             }
             Line::More(name) => {
                 if let Some(command) = self.roster.more(name) {
                     self.send_commands(&[command], out);
                 }
-                self.show(Kind::Who, "and more", now);
+                self.show_who("and more", now);
             }
             Line::Me(me) => self.me(now, &me, text),
             Line::Last { room, messages, after, to } => {
@@ -259,6 +261,9 @@ impl Client {
         if !self.setup.is_moving() {
             self.enter(now, me.room, me.number);
             self.log.last_was(me.number, sent);
+            if self.log.doubtful.is_some() {
+                self.look_for_gaps(now, Duration::ZERO);
+            }
         }
     }
 
@@ -292,9 +297,13 @@ impl Client {
             self.abandon_recall();
             self.give_up_sayings();
             let index = self.other_logs.iter().position(|log| log.room == room);
-            let log = index.map(|index| self.other_logs.remove(index)).unwrap_or_else(|| {
+            let mut log = index.map(|index| self.other_logs.remove(index)).unwrap_or_else(|| {
                 Log::new(room, number, u64::from(self.config.history), self.config.scroll_back)
             });
+            if number < log.highest() {
+                // The room was empty, and a hub that keeps nothing forgot it with its count.
+                log.doubtful = Some(now);
+            }
             let mut old = core::mem::replace(&mut self.log, log);
             if self.joined {
                 self.move_waiting(&mut old);
@@ -329,6 +338,14 @@ impl Client {
         let about = |command: &str| reason.strip_prefix(command).is_some_and(|rest| rest.starts_with(": "));
         if about("last") || about("find") {
             return self.recall_refused(now, reason);
+        }
+        // No text that is said is as long, but a search can be.
+        let too_long =
+            reason.strip_prefix("too long: ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+        if too_long.is_some_and(|bytes: usize| bytes > MAX_TEXT)
+            && matches!(self.recalls.purpose(), Some(Purpose::Find(_)))
+        {
+            return self.recall_refused(now, &format!("find: {reason}"));
         }
         if about("name") {
             if !self.setup.name_refused(now) {
@@ -390,6 +407,13 @@ impl Client {
         }
     }
 
+    /// Shows a line about members of the room that the user asked about.
+    fn show_who(&mut self, line: &str, now: Time) {
+        if self.roster.is_wanted {
+            self.show(Kind::Who, line, now);
+        }
+    }
+
     /// Tells an event that says no more when it is told twice.
     fn tell_once(&mut self, event: Event) {
         if self.events.back() != Some(&event) {
@@ -421,6 +445,9 @@ fn is_possible(line: &Line<'_>) -> bool {
     number < 1 << 62
 }
 
+/// The longest line that a hub may send, in bytes: a text that fills its datagram as `ack TEXT`, kept, with its number, its
+/// time and the longest name before it.
+const LONGEST: usize = MAX_TEXT + "* said #18446744073709551615 9999-12-31T23:59:59Z : ".len() + 4 * MAX_NAME;
 /// How long what is missing may be only late.
 const GRACE: Duration = Duration::from_millis(300);
 /// How long a hub is left alone that has too many questions.

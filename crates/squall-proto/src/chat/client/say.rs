@@ -51,6 +51,8 @@ pub enum SayError {
     Gone,
 }
 
+/// The longest text that a hub relays, in bytes: that of somebody without a name.
+pub(super) const MAX_TEXT: usize = MAX_MEMBER_DATAGRAM - "ack ".len();
 /// The most messages that wait to be sent.
 pub(super) const MAX_WAITING: usize = 256;
 /// The most that are without a receipt.
@@ -73,7 +75,7 @@ impl Client {
             return Err(SayError::Empty);
         }
         let label = self.setup.name.as_ref().map_or(0, |name| name.as_str().len() + ": ".len());
-        let limit = MAX_MEMBER_DATAGRAM - "ack ".len() - label;
+        let limit = MAX_TEXT - label;
         if text.len() > limit {
             return Err(SayError::TooLong { len: text.len(), limit });
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::Time;
-use crate::chat::wire::{Command, Name, RoomName};
+use crate::chat::wire::{Command, Key, Name, RoomName};
 
 /// What the client wants to be, and what of it the hub has confirmed.
 #[derive(Debug)]
@@ -121,10 +121,13 @@ impl Setup {
         was_refused
     }
 
-    /// The hub has this client in a room.
+    /// The hub has this client in a room. It may write the room that is wanted in its own way, which it is asked for in from
+    /// then on.
     pub(super) fn is_in(&mut self, room: &str, now: Time) {
-        if self.room.as_ref().is_some_and(|wanted| wanted.as_str() == room) {
+        let is_wanted = |wanted: &RoomName| wanted.as_str() == room || wanted.key() == Key::of(room);
+        if self.room.as_ref().is_some_and(is_wanted) {
             self.joined = Settled::Confirmed;
+            self.room = RoomName::new(room).ok().or(self.room.take());
         } else if self.joined == Settled::Confirmed {
             self.joined = Settled::Open;
         }
