@@ -107,7 +107,7 @@ impl Client {
             // What is unread in other rooms is worth a short list, unless the user is being shown one.
             let has_others = !self.other_logs.is_empty() && self.roster.rooms.len() <= SHORT;
             if has_others && !lists && !self.is_curious(Kind::Rooms, now) {
-                commands.push(Command::Rooms);
+                commands.push(Command::Rooms(None));
             }
             commands.push(Command::Me(Some(self.probes.send(&self.config, now, &mut self.random))));
         }
