@@ -212,9 +212,9 @@ impl Liveness {
     /// Whether a heartbeat comes so soon after another that both waited for something: a hub that stood still, a path
     /// that was away. After very many it is the interval that has changed.
     fn is_bunched(&mut self, gap: f32) -> bool {
-        let soon = self.beats == 3 && gap * BUNCH < self.interval && self.bunched < BUNCHED;
-        self.bunched = if soon { self.bunched + 1 } else { 0 };
-        soon
+        let soon = self.beats == 3 && gap * BUNCH < self.interval;
+        self.bunched = if soon { (self.bunched + 1).min(BUNCHED) } else { 0 };
+        soon && self.bunched < BUNCHED
     }
 
     fn fit_numbered(&self, number: u32) -> Fit {

@@ -149,6 +149,39 @@ fn who_leaves_and_comes_back_owes_what_it_owed() {
 }
 
 #[test]
+fn a_flood_of_what_is_no_text_is_heard_apart_too() {
+    for line in ["^hb^", "ack ack hi"] {
+        let mut bench = Bench::new();
+        bench.say(&[(1, ""), (2, "hello")]);
+        let mut isolated = 0;
+        for _ in 0..20_000 {
+            let request = Request::new(bench.now, line.as_bytes(), origin(1));
+            bench.hub.handle_input(bench.now, Input::Message(request), &mut bench.out);
+            isolated += bench.out.isolated().len();
+            bench.out.clear();
+        }
+        assert_eq!((isolated, bench.hub.stats().flooded), (20, 19_000), "{line}");
+        let floods =
+            core::iter::from_fn(|| bench.hub.poll_event()).filter(|e| matches!(e, Event::Flooding(_)));
+        assert_eq!((floods.count(), bench.hub.stats().floods), (1, 1));
+        // It is a member as before, and as soon as it is calm it is heard as any.
+        bench.wait(Duration::from_secs(3));
+        bench.say(&[(1, "^hb^"), (1, "sorry")]);
+        assert_eq!(bench.got(2), ["ack hello", "ack sorry"]);
+        assert_eq!(bench.hub.stats().flooded, 19_000);
+    }
+}
+
+#[test]
+fn who_says_more_lines_at_once_than_can_wait_is_told() {
+    let mut bench = Bench::new();
+    bench.say(&[(1, &"k\n".repeat(32_753))]);
+    let got = bench.got(1);
+    assert_eq!(got.iter().filter(|line| *line == "ack k").count(), 1024);
+    assert_eq!(got.iter().filter(|line| line.starts_with("! slow down")).count(), 1);
+}
+
+#[test]
 fn an_overlong_text_is_answered_in_turn_and_at_its_senders_rate() {
     let mut bench = Bench::new();
     let long = ("x".repeat(1021) + "\n").repeat(60);
