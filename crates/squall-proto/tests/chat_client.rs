@@ -99,7 +99,7 @@ fn what_cannot_be_said_is_refused_before_it_is_sent() {
     let ann = client(&mut sim, 2, "ann");
     sim.run_for(SECOND);
     assert_eq!(say(&mut sim, ann, " \u{202e}\n"), Err(SayError::Empty));
-    for reserved in ["quit", "^hb^", "^hb^ 7", "bye bye", "ack ack hi"] {
+    for reserved in ["quit", "^hb^", "^hb^ 7", "ack ack hi"] {
         assert_eq!(say(&mut sim, ann, reserved), Err(SayError::Reserved(reserved.to_string())));
     }
     let limit = 1024 - "ack ann: ".len();

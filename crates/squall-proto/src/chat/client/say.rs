@@ -40,7 +40,7 @@ pub enum SayError {
         /// How many fit.
         limit: usize,
     },
-    /// As a message it has a meaning of its own, or hubs drop it: `quit`, `^hb^`, `bye bye`, an `ack` of an `ack`.
+    /// As a message it has a meaning of its own, or hubs drop it: `quit`, `^hb^`, an `ack` of an `ack`.
     #[error("{0:?} means something else to a hub")]
     Reserved(String),
     /// Too many wait to be sent.

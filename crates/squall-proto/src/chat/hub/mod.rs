@@ -92,10 +92,9 @@ impl Hub {
         let lobby = config.lobby.clone().unwrap_or_else(|| {
             RoomName::new(LOBBY_NAME).expect("the default room has a name that rooms can have")
         });
-        let number = history.last_number(lobby.as_str());
         Self {
             members: Members::new(config.seed),
-            rooms: Rooms::new(lobby, number, config.rooms),
+            rooms: Rooms::new(lobby, &mut *history, config.rooms),
             wheel: Wheel::new(PRECISION),
             climate: Climate::new(config.liveness),
             senders: Senders::default(),

@@ -83,10 +83,7 @@ impl Hub {
         };
         let (mut room, mut row) = (LOBBY, Row::Plain);
         if let Some(settings) = &settings {
-            room = self
-                .rooms
-                .open(settings.room.clone(), |name| self.history.last_number(name))
-                .unwrap_or(LOBBY);
+            room = self.rooms.open(settings.room.clone(), &mut *self.history).unwrap_or(LOBBY);
             row = Row::of_datagrams(settings.numbers, settings.lines == Lines::On);
         }
         self.rooms.put(&mut self.members, index, origin, room, row);
@@ -219,7 +216,7 @@ impl Hub {
             return Err(Taken::Name { command: "join", name: own.to_string(), room });
         }
         let shown = name.to_string();
-        let Some(new) = self.rooms.open(name, |name| self.history.last_number(name)) else {
+        let Some(new) = self.rooms.open(name, &mut *self.history) else {
             return Err(Taken::Rooms(self.rooms.len()));
         };
         self.miss_rest(index);
