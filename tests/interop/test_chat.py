@@ -349,11 +349,16 @@ class BadInput(ChatCase):
         # Two hubs that are forged into each other's members.
         node = self.chat()
         other = self.member(node)
-        for text in (b"bye bye", b"ack ack hello", b"ack bob: ack hello"):
+        for text in (b"ack ack hello", b"ack bob: ack hello"):
             other.send(text)
         other.send(b"ack hi")
-        self.assertEqual(self.drain(other), [b"ack ack hi"])
-        self.assertEqual(self.stats(node)["loops"], 3)
+        other.send(b"bye bye")
+        self.assertEqual(self.drain(other), [b"ack ack hi", b"ack bye bye"])
+        self.assertEqual(self.stats(node)["loops"], 2)
+        # And none of a hub's lines makes a member of a stranger.
+        for text in (b"bye bye", b"ack hi", b"* name ~1", b"! slow down: 20 messages/s"):
+            self.udp(node.address()).send(text)
+        self.assertEqual(self.stats(node)["members"], 1)
 
     def test_ten_thousand_addresses_of_loopback_may_join(self):
         node = self.chat(verbose=None)
@@ -670,7 +675,7 @@ class Kept(ChatCase):
         file = os.path.join(self.directory(), "file")
         pathlib.Path(file).write_text("no directory")
         node = self.chat("--data", file, history=None)
-        self.assertRegex(node.log(), r"ERROR .*kept in memory only: .*file cannot be written")
+        self.assertRegex(node.log(), r"ERROR .*kept in memory only until the node is started again, .*file cannot be written")
         udp = self.member(node)
         udp.send(b"/last")
         self.assertIn(b"* last lobby messages=1", udp.recv(2000))
