@@ -63,6 +63,48 @@ fn more_lines_than_are_under_way_at_once_all_have_their_receipts_in_order() {
 }
 
 #[test]
+fn quit_waits_for_receipts_as_the_end_of_the_input_does() {
+    let hub = hub(&["udp://127.0.0.1:0"]);
+    let ended = squall_with(&["chat", &at(&hub), "--name", "t", "--echo", "--stay"], b"hi\n/quit\nunsaid\n");
+    ended.is(0, "t: hi\n", "");
+}
+
+#[test]
+fn a_terminal_that_is_closed_has_it_leave_in_good_order() {
+    if squall::socket::process::ignores(1).unwrap() {
+        // Under nohup it goes on.
+        return;
+    }
+    let hub = hub(&["udp://127.0.0.1:0"]);
+    let mut reader =
+        command(&["chat", &at(&hub), "--name", "reader", "--stay"]).stdin(Stdio::null()).spawn().unwrap();
+    let members = || squall_with(&["chat", &at(&hub), "--name", "ci"], b"/who\n").text().to_owned();
+    while !members().contains("reader") {}
+    kill_process(Pid::from_child(&reader), Signal::HUP).unwrap();
+    assert_eq!(reader.wait().unwrap().code(), Some(0));
+    assert!(!members().contains("reader"), "{}", members());
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_whatever_is_said_under_a_number() {
+    let hub = hub(&["udp://127.0.0.1:0"]);
+    let mut bob =
+        command(&["chat", &at(&hub), "--name", "bob", "--stay"]).stdin(Stdio::null()).spawn().unwrap();
+    while !squall_with(&["chat", &at(&hub), "--name", "ci"], b"/who\n").text().contains("bob") {}
+    let ended = squall_with(&["chat", &at(&hub), "--name", "bob", "--echo"], b"hi\n");
+    assert!(ended.code == Some(0) && ended.text().starts_with('~'), "{ended:?}");
+    assert_eq!(ended.stderr, "squall: name: bob is taken in lobby\n");
+    // What it is called for its user can be another.
+    let mut usual = command(&["chat", &at(&hub), "--echo"]);
+    usual.env("LOGNAME", "bob").env_remove("SQUALL_CHAT_NAME").stdin(Stdio::piped());
+    let mut usual = usual.spawn().unwrap();
+    usual.stdin.take().unwrap().write_all(b"hi\n").unwrap();
+    assert_eq!(usual.wait_with_output().unwrap().stdout, b"bob-2: hi\n");
+    bob.kill().unwrap();
+    bob.wait().unwrap();
+}
+
+#[test]
 fn what_others_say_is_a_line_each_and_a_signal_ends_it() {
     let hub = hub(&["tcp://127.0.0.1:0"]);
     let uri = format!("tcp://{}", at(&hub));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chat::Kept;
 use squall_proto::chat::client::{Client, ClientConfig, Event, How, SayError, State, TypeError, Why};
 use squall_proto::chat::wire::{Name, RoomName};
-use squall_proto::chat::{History, Hub, HubConfig, NoHistory};
+use squall_proto::chat::{History, Hub, HubConfig, NoHistory, Selector};
 use squall_proto::{Origin, Peer, Transport};
 use squall_sim::{Host, Sim, Weather};
 
@@ -280,6 +280,65 @@ fn a_name_that_is_taken_is_told_once_and_had_when_it_is_free() {
     assert_eq!(sim.machine(first).state(), &State::Gone(Why::Left));
     assert_eq!(say(&mut sim, first, "hello?"), Err(SayError::Gone));
     assert_eq!(sim.machine(second).member_count(), 1);
+}
+
+#[test]
+fn a_name_that_is_refused_is_forgotten_and_the_old_one_kept() {
+    let mut sim = Sim::new(1);
+    let server = sim.host(HUB, hub(1, Kept::default()));
+    let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+    sim.run_for(SECOND);
+    assert!(type_line(&mut sim, ann, "/name bob").is_ok());
+    sim.run_for(SECOND);
+    assert!(notes(&sim, ann).contains(&"name: bob is taken in lobby".to_owned()));
+    sim.act(bob, |machine, now, out| machine.leave(now, out));
+    sim.run_for(60 * SECOND);
+    assert_eq!(sim.machine(ann).name(), Some("ann"));
+    sim.crash(server);
+    sim.run_for(SECOND);
+    sim.restart(server, hub(2, Kept::default()));
+    sim.run_for(60 * SECOND);
+    assert_eq!(sim.machine(ann).name(), Some("ann"));
+}
+
+#[test]
+fn a_name_that_the_clients_former_self_has_is_had_again_within_seconds() {
+    let mut sim = Sim::new(1);
+    let server = sim.host(HUB, hub(1, Kept::default()));
+    let ann = client(&mut sim, 2, "ann");
+    sim.run_for(SECOND);
+    let old = sim.address(ann);
+    sim.rebind(ann, "192.0.2.2:4001");
+    sim.run_for(20 * SECOND);
+    assert!(sim.machine(ann).name().is_some_and(|name| name.starts_with('~')));
+    assert_eq!(sim.act(server, |hub, now, _| hub.members(now).count()), 2);
+    sim.forge(old, HUB, "quit");
+    sim.run_for(7 * SECOND);
+    assert_eq!(sim.machine(ann).name(), Some("ann"));
+    assert!(!events(&mut sim, ann).contains(&Event::Removed), "nobody took it out");
+}
+
+#[test]
+fn who_is_taken_out_by_the_operator_is_told_and_who_was_away_is_not() {
+    let mut sim = Sim::new(1);
+    let server = sim.host(HUB, hub(1, Kept::default()));
+    let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+    sim.run_for(40 * SECOND);
+    let who = Selector::Name("bob".into());
+    assert_eq!(sim.act(server, |hub, now, out| hub.kick(now, &who, out)), 1);
+    sim.run_for(30 * SECOND);
+    let removed = |events: &[Event]| events.iter().filter(|event| **event == Event::Removed).count();
+    assert_eq!(removed(&events(&mut sim, bob)), 1);
+    assert_eq!((sim.machine(bob).name(), sim.machine(bob).state()), (Some("bob"), &State::Online));
+    // Evicted for its silence.
+    sim.link(bob, server, &weather("loss=100%"));
+    sim.run_for(600 * SECOND);
+    sim.link(bob, server, &weather("clear"));
+    sim.run_for(120 * SECOND);
+    sim.crash(server);
+    sim.restart(server, hub(2, Kept::default()));
+    sim.run_for(60 * SECOND);
+    assert_eq!(removed(&events(&mut sim, bob)) + removed(&events(&mut sim, ann)), 0);
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use squall::chat::client::{Entry, Event, How, State, Why};
-use squall::socket::Waker;
+use squall::socket::{Waker, process};
 
 use super::orders::Order;
 use super::perform::{Answer, perform};
@@ -89,10 +89,10 @@ impl Lines {
                 return Err(exit);
             }
             self.end_wait()?;
-            let is_done = self.act_on_input()?;
+            self.act_on_input()?;
             // Before more has come: what is told of a message is what it is then.
             self.take_events()?;
-            if is_done || self.is_over() {
+            if self.is_over() {
                 return Ok(self.exit());
             }
         }
@@ -122,25 +122,29 @@ impl Lines {
         Ok(())
     }
 
-    /// Says or does what has come in, as far as it is its turn; true if that was to leave.
-    fn act_on_input(&mut self) -> Result<bool, Exit> {
+    /// Says or does what has come in, as far as it is its turn.
+    fn act_on_input(&mut self) -> Result<(), Exit> {
         while self.was_online && self.awaited.is_none() && self.session.client.pending() < AT_ONCE {
             let held = self.held.take();
             let is_held = held.is_some();
-            let Some(input) = &self.input else { return Ok(false) };
+            let Some(input) = &self.input else { return Ok(()) };
             let line = match held.map_or_else(|| input.try_recv(), Ok) {
                 Ok(line) => line,
-                Err(TryRecvError::Empty) => return Ok(false),
+                Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => {
                     self.input = None;
                     self.progress = Instant::now();
-                    return Ok(false);
+                    return Ok(());
                 }
             };
             self.progress = Instant::now();
             let order = match Order::parse(&line) {
                 Ok(None) => continue,
-                Ok(Some(Order::Leave)) => return Ok(true),
+                Ok(Some(Order::Leave)) => {
+                    // As if the input had ended here: what was said has its receipts first.
+                    (self.input, self.stay) = (None, false);
+                    return Ok(());
+                }
                 Ok(Some(order)) => order,
                 Err(why) => {
                     self.refuse(&why)?;
@@ -173,7 +177,7 @@ impl Lines {
                 }
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Takes what the client's machine tells.
@@ -207,8 +211,9 @@ impl Lines {
                     How::Delivered(_) | How::Refused(_) => false,
                     _ => return Ok(()),
                 };
+                let is_late = !is_missing && self.receipts.was_missing(*id);
                 if self.receipts.note(*id, is_missing) {
-                    self.printer.receipt(room, message)?;
+                    self.printer.receipt(room, message, is_late)?;
                     self.refused += u64::from(matches!(message.how, How::Refused(_)));
                 }
                 self.progress = Instant::now();
@@ -303,10 +308,13 @@ fn system(error: io::Error) -> Exit {
     Exit::Failed.with(error)
 }
 
-/// Tells of SIGINT and SIGTERM; a second one ends the program at once.
+/// Tells of SIGINT, SIGTERM and, unless it was ignored before as by nohup, SIGHUP; a second one ends the program at once.
 fn signals(waker: Waker) -> io::Result<Receiver<i32>> {
     let (tell, told) = sync_channel(1);
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    if !process::ignores(SIGHUP)? {
+        signals.add_signal(SIGHUP)?;
+    }
     let wait = move || {
         for signal in signals.forever() {
             if tell.try_send(signal).is_err() {

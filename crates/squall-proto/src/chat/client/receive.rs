@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::event::{Entry, Event, How, State, Why};
 use super::link::jittered;
 use super::log::{Log, Put};
+use super::losses::MAX_FATES;
 use super::recall::{Done, Extent, Purpose};
 use super::say::MAX_TEXT;
 use super::typed::NOTHING_KEPT;
@@ -139,8 +140,10 @@ impl Client {
             return;
         }
         if let Some(own) = self.claim(name, text) {
+            self.probes.losses.receipts.came(own.0, now);
             self.deliver(own, number, name, now);
         } else {
+            self.probes.losses.messages.came(number, now);
             self.heard_of(now, name);
             self.add(now, Some(number), name.to_string(), text.to_string(), How::Live);
         }
@@ -153,8 +156,10 @@ impl Client {
         if matches!(self.recalls.purpose(), Some(Purpose::Fill { .. })) && self.log.is_missing(number) {
             let before = self.log.is_before(number);
             if let Some(own) = self.claim(name, text) {
+                self.probes.losses.receipts.lost(own.0, now);
                 self.deliver(own, number, name, now);
             } else {
+                self.missed(now, number, number);
                 let id = self.next_entry;
                 self.next_entry += 1;
                 let how = if before { How::History } else { How::Missed };
@@ -193,11 +198,25 @@ impl Client {
                 let end = if full { end } else { end.max(to) };
                 let absent = self.log.first_gap().is_some_and(|gap| gap.from <= end);
                 let lost =
-                    if absent && self.recalls.fruitless(now) { self.log.give_up(after + 1, end) } else { 0 };
+                    if absent && self.recalls.fruitless(now) { self.give_up(now, after + 1, end) } else { 0 };
                 self.lost(now, lost);
             }
         }
         self.go_on(now);
+    }
+
+    /// Gives up what is missing from one number to another: how many messages that are lost.
+    fn give_up(&mut self, now: Time, from: u64, to: u64) -> u64 {
+        self.missed(now, from, to);
+        self.log.give_up(from, to)
+    }
+
+    /// What is missing of these numbers did not come as it was said. What was said while the client was away could not.
+    fn missed(&mut self, now: Time, from: u64, to: u64) {
+        let from = from.max(self.live_from + 1).max(to.saturating_sub(MAX_FATES as u64));
+        for number in (from..=to).filter(|number| self.log.is_missing(*number)) {
+            self.probes.losses.messages.lost(number, now);
+        }
     }
 
     fn lost(&mut self, now: Time, lost: u64) {
@@ -220,6 +239,7 @@ impl Client {
     }
 
     fn me(&mut self, now: Time, me: &Me<'_>, line: &str) {
+        let unanswered = self.probes.unanswered();
         let Some(sent) =
             me.token.and_then(|token| self.probes.answered(&self.config, now, &token, &mut self.random))
         else {
@@ -230,6 +250,10 @@ impl Client {
             return;
         };
         let known = !matches!(self.state, State::Connecting { .. });
+        // The hub heard this client all the time, and has not taken it out for its silence.
+        let was_heard = self.state == State::Online && unanswered <= 1;
+        // What is not the same is another member, as behind a router that has begun anew.
+        let is_same_peer = self.peer.replace(me.peer.to_string()).is_some_and(|peer| peer == me.peer);
         if self.state != State::Online {
             if !known {
                 self.heartbeat.next =
@@ -244,7 +268,7 @@ impl Client {
                 log.doubtful = Some(sent);
             }
             self.abandon_recall();
-            self.probes.forget_losses();
+            self.probes.losses.forgive();
             (self.keeps_nothing, self.told_of_nothing) = (false, false);
             self.tell(Event::HubRestarted);
             self.notice(now, "the hub was started anew".to_string());
@@ -252,6 +276,12 @@ impl Client {
         if known && (restarted || self.id.is_some_and(|id| id != me.id)) {
             // It took this client for a new one. (One that introduced itself just now has told all.)
             self.setup.forget(now);
+            if !restarted && was_heard && is_same_peer {
+                self.tell(Event::Removed);
+            }
+        }
+        if !known || restarted {
+            self.live_from = me.number;
         }
         (self.run, self.id) = (Some(me.hub), Some(me.id));
         // What was said before the hub knew the name, after a new start for one, was said under the number.
@@ -317,6 +347,7 @@ impl Client {
                     self.log.put(entry);
                 });
             }
+            self.live_from = number;
             let is_first = !core::mem::replace(&mut self.joined, true);
             self.roster.clear_members();
             self.newcomers.clear();
@@ -348,7 +379,9 @@ impl Client {
             return self.recall_refused(now, &format!("find: {reason}"));
         }
         if about("name") {
-            if !self.setup.name_refused(now) {
+            let again = now + SOON.mul_f64(1.0 + self.random.unit());
+            let name = reason["name: ".len()..].split_once(" is taken").map(|(name, _)| name);
+            if !self.setup.name_refused(name, again, now) {
                 return;
             }
         } else if about("join") {
@@ -382,7 +415,7 @@ impl Client {
             }
             Purpose::Reconcile { .. } => self.log.restart(self.last),
             Purpose::Fill { to, .. } => {
-                missed = self.log.give_up(1, *to);
+                missed = self.give_up(now, 1, *to);
                 self.lost(now, missed);
             }
         }
@@ -452,5 +485,7 @@ const LONGEST: usize = MAX_TEXT + "* said #18446744073709551615 9999-12-31T23:59
 const GRACE: Duration = Duration::from_millis(300);
 /// How long a hub is left alone that has too many questions.
 const BUSY: Duration = Duration::from_secs(2);
+/// The least time before a name is asked for again that this client's own former self may have, and half of the most.
+const SOON: Duration = Duration::from_secs(3);
 /// The rooms whose messages are kept besides the present one.
 const MAX_LOGS: usize = 15;

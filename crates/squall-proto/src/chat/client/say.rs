@@ -144,6 +144,7 @@ impl Client {
     pub(super) fn expire_receipts(&mut self, now: Time) {
         while let Some(&(id, sent, _)) = self.sayings.sent.front().filter(|(_, _, due)| *due <= now) {
             self.sayings.sent.pop_front();
+            self.probes.losses.receipts.lost(id, now);
             self.end_wait(id, sent, How::NoReceipt);
         }
     }

@@ -300,3 +300,117 @@ fn a_search_that_is_too_long_is_what_is_refused_and_not_what_is_said_beside_it()
     let own = client.messages().iter().find(|entry| entry.id == id).unwrap();
     assert_eq!(own.how, How::Refused("too long: 5 bytes, 4 fit".into()));
 }
+
+fn sent_at(client: &mut Client, second: u64) -> String {
+    let mut out = Outbox::new();
+    client.handle_timeout(at(second), &mut out);
+    out.frames().map(|frame| core::str::from_utf8(frame.payload).unwrap()).collect()
+}
+
+/// The tokens of the questions that a client asks until some second.
+fn asked_until(client: &mut Client, second: u64) -> Vec<String> {
+    let mut tokens = Vec::new();
+    while client.poll_timeout().unwrap() < at(second) {
+        let lines = sent(client).join("\n");
+        tokens.extend(lines.lines().filter_map(|line| Some(line.strip_prefix("/me ")?.to_string())));
+    }
+    tokens
+}
+
+fn me(token: &str) -> String {
+    format!(
+        "* me tom room=lobby number=0 member=2 via=udp peer=127.0.0.1:4000 idle=0.0 limit=300 hub=1 token={token}"
+    )
+}
+
+#[test]
+fn what_a_hub_that_stood_still_answers_late_is_no_loss_and_no_round_trip() {
+    let mut client = online();
+    let lost = asked_until(&mut client, 125);
+    assert!(matches!(client.state(), State::Connecting { .. }) && client.loss().unwrap() > 0.5);
+    for token in &lost {
+        hear(&mut client, 125, &me(token));
+    }
+    assert_eq!(client.state(), &State::Online);
+    assert_eq!(client.loss(), Some(0.0));
+    assert_eq!(client.round_trip(), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_way_that_has_become_long_is_measured_and_one_that_is_long_no_more_too() {
+    let (config, mut random) = (ClientConfig::default(), SplitMix64::new(1));
+    let mut probes = Probes::new(at(0));
+    // What a question takes, and the mean after it.
+    for (second, takes, mean) in [(10, 30, 30), (50, 0, 0), (60, 3, 0), (70, 3, 3), (80, 0, 0)] {
+        let token = probes.send(&config, at(second), &mut random);
+        assert_eq!(probes.answered(&config, at(second + takes), &token, &mut random), Some(at(second)));
+        assert_eq!(probes.round_trip(), Some(Duration::from_secs(mean)), "at {second} s");
+    }
+}
+
+#[test]
+fn receipts_and_messages_that_do_not_come_are_losses_and_those_that_are_late_are_none() {
+    let mut client = online();
+    assert_eq!(client.loss(), Some(0.0));
+    let mut out = Outbox::new();
+    client.say(at(1), "hello", &mut out).unwrap();
+    client.expire_receipts(at(9));
+    assert_eq!(client.loss(), Some(0.5), "one answer came, one receipt did not");
+    hear(&mut client, 10, "ack #1 tom: hello");
+    assert_eq!(client.loss(), Some(0.0));
+    // Of two messages one came; the other had to be fetched.
+    hear(&mut client, 10, "ack #3 ann: three");
+    client.recall(at(11), &mut out);
+    hear(&mut client, 11, "* last lobby messages=2 after=1 to=3\n* said #2 2026-11-20T18:00:02Z ann: two");
+    assert_eq!(client.counts().recovered, 1);
+    assert_eq!(client.loss(), Some(0.25));
+    client.probes.losses.age(at(400));
+    assert_eq!(client.loss(), None);
+}
+
+#[test]
+fn what_was_said_while_the_client_was_away_is_no_loss() {
+    let mut client = online();
+    client.lose(at(1), Why::Bye, &mut Outbox::new());
+    let token = asked_until(&mut client, 4).pop().unwrap();
+    hear(&mut client, 4, &me(&token).replace("number=0", "number=5"));
+    client.recall(at(5), &mut Outbox::new());
+    hear(&mut client, 5, "* last lobby messages=1 after=0 to=5\n* said #5 2026-11-20T18:00:02Z ann: five");
+    assert_eq!((client.counts().recovered, client.loss()), (1, Some(0.0)));
+}
+
+#[test]
+fn a_refusal_of_a_name_that_is_not_asked_for_any_more_changes_nothing() {
+    let mut client = online();
+    client.rename(at(1), Name::new("bob").unwrap());
+    client.rename(at(2), Name::new("cleo").unwrap());
+    hear(&mut client, 3, "! name: bob is taken in lobby");
+    assert!(sent_at(&mut client, 3).contains("/name cleo"));
+    hear(&mut client, 4, "! name: cleo is taken in lobby\n! name: cleo is taken in lobby");
+    let refused =
+        core::iter::from_fn(|| client.poll_event()).filter(|event| matches!(event, Event::Refused(_)));
+    assert_eq!(refused.count(), 1);
+    assert_eq!(client.setup.name, Name::new("tom").ok());
+}
+
+#[test]
+fn a_name_that_the_client_had_is_asked_for_again_within_seconds_and_one_that_it_never_had_is_not() {
+    for (name, soon) in [("tom", true), ("bob", false)] {
+        let mut client = online();
+        if name == "bob" {
+            client.rename(at(1), Name::new(name).unwrap());
+            client.setup.before = None;
+        }
+        client.setup.forget(at(1));
+        sent(&mut client);
+        hear(&mut client, 1, &format!("! name: {name} is taken in lobby"));
+        let mut asked = false;
+        while client.poll_timeout().unwrap() <= at(7) {
+            asked |= sent(&mut client).concat().contains("/name ");
+        }
+        assert_eq!(asked, soon, "{name}");
+        // It is asked for at once when whoever has it goes.
+        hear(&mut client, 8, &format!("* went {name} quit"));
+        assert!(sent_at(&mut client, 8).contains(&format!("/name {name}")));
+    }
+}
