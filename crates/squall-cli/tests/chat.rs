@@ -2,13 +2,15 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use squall::chat::{Hub, HubConfig, NoHistory};
 use squall::framing::Framing;
-use squall::{Input, Outbox, Protocol, Running, Server, Service, Time};
+use squall::{Input, Origin, Outbox, Protocol, Running, Server, Service, Time};
 use support::{command, squall, squall_with};
 
 /// A hub that keeps nothing.
@@ -61,6 +63,48 @@ fn more_lines_than_are_under_way_at_once_all_have_their_receipts_in_order() {
 }
 
 #[test]
+fn quit_waits_for_receipts_as_the_end_of_the_input_does() {
+    let hub = hub(&["udp://127.0.0.1:0"]);
+    let ended = squall_with(&["chat", &at(&hub), "--name", "t", "--echo", "--stay"], b"hi\n/quit\nunsaid\n");
+    ended.is(0, "t: hi\n", "");
+}
+
+#[test]
+fn a_terminal_that_is_closed_has_it_leave_in_good_order() {
+    if squall::socket::process::ignores(1).unwrap() {
+        // Under nohup it goes on.
+        return;
+    }
+    let hub = hub(&["udp://127.0.0.1:0"]);
+    let mut reader =
+        command(&["chat", &at(&hub), "--name", "reader", "--stay"]).stdin(Stdio::null()).spawn().unwrap();
+    let members = || squall_with(&["chat", &at(&hub), "--name", "ci"], b"/who\n").text().to_owned();
+    while !members().contains("reader") {}
+    kill_process(Pid::from_child(&reader), Signal::HUP).unwrap();
+    assert_eq!(reader.wait().unwrap().code(), Some(0));
+    assert!(!members().contains("reader"), "{}", members());
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_whatever_is_said_under_a_number() {
+    let hub = hub(&["udp://127.0.0.1:0"]);
+    let mut bob =
+        command(&["chat", &at(&hub), "--name", "bob", "--stay"]).stdin(Stdio::null()).spawn().unwrap();
+    while !squall_with(&["chat", &at(&hub), "--name", "ci"], b"/who\n").text().contains("bob") {}
+    let ended = squall_with(&["chat", &at(&hub), "--name", "bob", "--echo"], b"hi\n");
+    assert!(ended.code == Some(0) && ended.text().starts_with('~'), "{ended:?}");
+    assert_eq!(ended.stderr, "squall: name: bob is taken in lobby\n");
+    // What it is called for its user can be another.
+    let mut usual = command(&["chat", &at(&hub), "--echo"]);
+    usual.env("LOGNAME", "bob").env_remove("SQUALL_CHAT_NAME").stdin(Stdio::piped());
+    let mut usual = usual.spawn().unwrap();
+    usual.stdin.take().unwrap().write_all(b"hi\n").unwrap();
+    assert_eq!(usual.wait_with_output().unwrap().stdout, b"bob-2: hi\n");
+    bob.kill().unwrap();
+    bob.wait().unwrap();
+}
+
+#[test]
 fn what_others_say_is_a_line_each_and_a_signal_ends_it() {
     let hub = hub(&["tcp://127.0.0.1:0"]);
     let uri = format!("tcp://{}", at(&hub));
@@ -82,7 +126,8 @@ fn commands_are_answered_on_standard_output_and_wrong_ones_refused() {
     let hub = hub(&["udp://127.0.0.1:0"]);
     let ended = squall_with(&["chat", &at(&hub), "--name", "ci"], b"/join dev\n/who\n/rooms\n");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert!(ended.text().contains("\nci  udp  heard 0 s ago  may be silent for 5 min\n"), "{}", ended.text());
+    let row = ended.text().lines().find(|line| line.starts_with("ci  udp  heard ")).unwrap();
+    assert!(row.ends_with(" s ago  may be silent for 5 min"), "{row}");
     assert!(ended.text().contains("#dev  1 there"), "{}", ended.text());
     let ended = squall_with(&["chat", &at(&hub), "--name", "ci", "--echo"], b"/foo\n/join\nhello\n");
     let why = "squall: /foo: no such command; /help tells which there are, // sends a slash\n\
@@ -125,13 +170,81 @@ fn json_tells_of_messages_receipts_and_answers() {
 
 #[test]
 fn a_hub_that_was_never_there_is_given_up() {
-    let gone = hub(&["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]);
+    // An address that no other test has, so that none gets the port.
+    let gone = hub(&["udp://127.0.0.77:0", "tcp://127.0.0.77:0"]);
     let address = at(&gone);
     drop(gone);
     for transport in ["udp", "tcp"] {
         let uri = format!("{transport}://{address}");
         squall(&["chat", &uri]).is(69, "", &format!("squall: {uri}: no hub listens there\n"));
     }
+}
+
+#[test]
+fn the_hub_of_this_machine_is_found_by_the_family_that_was_asked_for() {
+    let hub = hub(&["udp://[::]:0"]);
+    let port = hub.local_addrs()[0].port().to_string();
+    for (family, at) in [("-4", "127.0.0.1"), ("-6", "[::1]")] {
+        let ended = squall_with(&["chat", family, "--port", &port, "--name", "ci"], b"/me\n");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{family}");
+        let place = format!("ci in #lobby on udp://{at}:{port}");
+        assert!(ended.text().starts_with(&place), "{family}: {}", ended.text());
+    }
+}
+
+/// A hub far away, which takes its time to answer questions.
+#[derive(Default)]
+struct Far {
+    answers: VecDeque<(Time, Origin, String)>,
+}
+
+impl Protocol for Far {
+    fn handle_input(&mut self, now: Time, input: Input<'_>, out: &mut Outbox) {
+        let Input::Message(message) = input else { return };
+        for line in str::from_utf8(message.payload).unwrap().lines() {
+            let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
+            let answer = match (command, argument) {
+                ("/me", token) => {
+                    let me =
+                        "me ci room=lobby number=5 member=1 via=udp peer=x idle=0.0 hub=00000000000000ff";
+                    let answer = format!("* numbers on\n* watch on\n* name ci\n* {me} token={token}");
+                    let _ = out.to(&message.origin).write(answer.as_bytes());
+                    continue;
+                }
+                ("/who", "den") => "* who den members=1\n* member bob via=udp idle=0.0",
+                ("/last", _) => "! last: nothing is kept here",
+                _ => continue,
+            };
+            self.answers.push_back((now + Duration::from_millis(900), message.origin, answer.to_owned()));
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time, out: &mut Outbox) {
+        while self.answers.front().is_some_and(|(due, _, _)| *due <= now) {
+            let Some((_, to, answer)) = self.answers.pop_front() else { return };
+            let _ = out.to(&to).write(answer.as_bytes());
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.answers.front().map(|(due, _, _)| *due)
+    }
+}
+
+#[test]
+fn answers_that_take_long_are_waited_for() {
+    let hub = serve(Far::default(), &["udp://127.0.0.1:0"]);
+    let ask = |line: &[u8]| squall_with(&["chat", &at(&hub), "--name", "ci"], line);
+    ask(b"/who den\n").is(0, "1 in den\nbob  udp  heard 0 s ago\n", "");
+    ask(b"/last 3\n").is(1, "", "squall: /last: this hub keeps no messages\n");
+    ask(b"/who void\n").is(1, "", "squall: /who: the hub did not answer\n");
+}
+
+#[test]
+fn who_is_in_a_room_that_is_none_is_refused() {
+    let hub = hub(&["udp://127.0.0.1:0"]);
+    let ended = squall_with(&["chat", &at(&hub), "--name", "ci"], b"/who nowhere\n");
+    ended.is(1, "", "squall: who: there is no room nowhere\n");
 }
 
 /// A hub that gives answers as somebody evil would.

@@ -2,8 +2,9 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -163,6 +164,51 @@ fn ctl_that_is_typed_wrong_is_told_before_any_node_is_asked() {
     ] {
         refused(&[&["ctl"], arguments].concat(), 2, says);
     }
+}
+
+#[test]
+fn a_node_that_is_named_is_meant_whatever_the_environment_says() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [["ctl", "--node", "1", "members"], ["ctl", "members", "--node", "1"]] {
+        let mut ctl = command(&arguments);
+        let ctl = ctl.env("XDG_RUNTIME_DIR", directory.path()).env("SQUALL_CONTROL", "/nowhere/ctl.sock");
+        let ended: Ended = ctl.output().unwrap().into();
+        assert_eq!(ended.code, Some(69), "{}", ended.stderr);
+        assert!(
+            ended.stderr.starts_with("squall: no node with process 1 takes orders in "),
+            "{}",
+            ended.stderr
+        );
+    }
+    // Without one, it is the environment's.
+    let ended: Ended =
+        command(&["ctl", "members"]).env("SQUALL_CONTROL", "/nowhere/ctl.sock").output().unwrap().into();
+    assert!(ended.stderr.contains("/nowhere/ctl.sock"), "{}", ended.stderr);
+}
+
+#[test]
+fn who_watches_a_node_that_ends_is_told_so_whatever_it_said_last() {
+    let chat = Chat::new(&["--history", "none"]);
+    let mut node = UnixStream::connect(chat.directory.path().join("ctl.sock")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("ctl.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let watch = command(&["ctl", "--socket", socket.to_str().unwrap(), "stats", "--watch"]).spawn().unwrap();
+    let (mut watcher, _) = listener.accept().unwrap();
+    let mut orders = BufReader::new(watcher.try_clone().unwrap()).lines();
+    // The first answer is a node's, and the next that of one that is about to end.
+    writeln!(node, "{}", orders.next().unwrap().unwrap()).unwrap();
+    for answer in BufReader::new(node).lines().map(Result::unwrap) {
+        writeln!(watcher, "{answer}").unwrap();
+        if answer.starts_with("{\"done\"") {
+            break;
+        }
+    }
+    orders.next().unwrap().unwrap();
+    writeln!(watcher, "{{\"error\":\"the chat has ended\"}}").unwrap();
+    drop((watcher, orders));
+    let ended: Ended = watch.wait_with_output().unwrap().into();
+    ended.is(69, "", "squall: the node has ended\n");
 }
 
 #[test]

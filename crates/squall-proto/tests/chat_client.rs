@@ -7,7 +7,7 @@ use std::time::Duration;
 use chat::Kept;
 use squall_proto::chat::client::{Client, ClientConfig, Event, How, SayError, State, TypeError, Why};
 use squall_proto::chat::wire::{Name, RoomName};
-use squall_proto::chat::{History, Hub, HubConfig, NoHistory};
+use squall_proto::chat::{History, Hub, HubConfig, NoHistory, Selector};
 use squall_proto::{Origin, Peer, Transport};
 use squall_sim::{Host, Sim, Weather};
 
@@ -99,7 +99,7 @@ fn what_cannot_be_said_is_refused_before_it_is_sent() {
     let ann = client(&mut sim, 2, "ann");
     sim.run_for(SECOND);
     assert_eq!(say(&mut sim, ann, " \u{202e}\n"), Err(SayError::Empty));
-    for reserved in ["quit", "^hb^", "^hb^ 7", "bye bye", "ack ack hi"] {
+    for reserved in ["quit", "^hb^", "^hb^ 7", "ack ack hi"] {
         assert_eq!(say(&mut sim, ann, reserved), Err(SayError::Reserved(reserved.to_string())));
     }
     let limit = 1024 - "ack ann: ".len();
@@ -283,6 +283,65 @@ fn a_name_that_is_taken_is_told_once_and_had_when_it_is_free() {
 }
 
 #[test]
+fn a_name_that_is_refused_is_forgotten_and_the_old_one_kept() {
+    let mut sim = Sim::new(1);
+    let server = sim.host(HUB, hub(1, Kept::default()));
+    let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+    sim.run_for(SECOND);
+    assert!(type_line(&mut sim, ann, "/name bob").is_ok());
+    sim.run_for(SECOND);
+    assert!(notes(&sim, ann).contains(&"name: bob is taken in lobby".to_owned()));
+    sim.act(bob, |machine, now, out| machine.leave(now, out));
+    sim.run_for(60 * SECOND);
+    assert_eq!(sim.machine(ann).name(), Some("ann"));
+    sim.crash(server);
+    sim.run_for(SECOND);
+    sim.restart(server, hub(2, Kept::default()));
+    sim.run_for(60 * SECOND);
+    assert_eq!(sim.machine(ann).name(), Some("ann"));
+}
+
+#[test]
+fn a_name_that_the_clients_former_self_has_is_had_again_within_seconds() {
+    let mut sim = Sim::new(1);
+    let server = sim.host(HUB, hub(1, Kept::default()));
+    let ann = client(&mut sim, 2, "ann");
+    sim.run_for(SECOND);
+    let old = sim.address(ann);
+    sim.rebind(ann, "192.0.2.2:4001");
+    sim.run_for(20 * SECOND);
+    assert!(sim.machine(ann).name().is_some_and(|name| name.starts_with('~')));
+    assert_eq!(sim.act(server, |hub, now, _| hub.members(now).count()), 2);
+    sim.forge(old, HUB, "quit");
+    sim.run_for(7 * SECOND);
+    assert_eq!(sim.machine(ann).name(), Some("ann"));
+    assert!(!events(&mut sim, ann).contains(&Event::Removed), "nobody took it out");
+}
+
+#[test]
+fn who_is_taken_out_by_the_operator_is_told_and_who_was_away_is_not() {
+    let mut sim = Sim::new(1);
+    let server = sim.host(HUB, hub(1, Kept::default()));
+    let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+    sim.run_for(40 * SECOND);
+    let who = Selector::Name("bob".into());
+    assert_eq!(sim.act(server, |hub, now, out| hub.kick(now, &who, out)), 1);
+    sim.run_for(30 * SECOND);
+    let removed = |events: &[Event]| events.iter().filter(|event| **event == Event::Removed).count();
+    assert_eq!(removed(&events(&mut sim, bob)), 1);
+    assert_eq!((sim.machine(bob).name(), sim.machine(bob).state()), (Some("bob"), &State::Online));
+    // Evicted for its silence.
+    sim.link(bob, server, &weather("loss=100%"));
+    sim.run_for(600 * SECOND);
+    sim.link(bob, server, &weather("clear"));
+    sim.run_for(120 * SECOND);
+    sim.crash(server);
+    sim.restart(server, hub(2, Kept::default()));
+    sim.run_for(60 * SECOND);
+    assert_eq!(removed(&events(&mut sim, bob)) + removed(&events(&mut sim, ann)), 0);
+}
+
+#[test]
 fn what_is_typed_is_done_and_its_answers_are_shown() {
     let mut sim = Sim::new(1);
     sim.host(HUB, hub(1, Kept::default()));
@@ -389,4 +448,94 @@ fn what_is_asked_from_elsewhere_than_the_hub_is_passed_over() {
     assert_eq!(sim.machine(ann).counts().strays, 1);
     assert!(texts(&sim, ann).is_empty());
     assert_eq!(sim.machine(ann).state(), &State::Online);
+}
+
+fn join(sim: &mut Sim, hosts: &[Host<Client>], room: &str) {
+    for host in hosts {
+        sim.act(*host, |machine, now, _| machine.join(now, RoomName::new(room).unwrap()));
+    }
+    sim.run_for(2 * SECOND);
+}
+
+#[test]
+fn a_room_is_the_one_that_was_asked_for_however_the_hub_writes_it() {
+    let mut sim = Sim::new(1);
+    let kept = Kept::default();
+    let server = sim.host(HUB, hub(1, kept.clone()));
+    let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+    join(&mut sim, &[ann], "Den");
+    join(&mut sim, &[bob], "den");
+    assert_eq!(sim.machine(bob).room(), Some("Den"));
+    assert!(say(&mut sim, bob, "here I am").is_ok());
+    sim.run_for(SECOND);
+    assert_eq!(texts(&sim, ann), ["bob: here I am"]);
+    assert_eq!(notes(&sim, bob).iter().filter(|note| note.contains("you are in")).count(), 1);
+    // After a new start of the hub it is the same room, whoever is back first.
+    sim.act(ann, |machine, now, out| machine.leave(now, out));
+    sim.stop(server);
+    sim.run_for(SECOND);
+    sim.restart(server, hub(2, kept.clone()));
+    sim.run_for(20 * SECOND);
+    assert_eq!(sim.machine(bob).room(), Some("Den"));
+    assert_eq!(kept.of("Den").len(), 1);
+}
+
+#[test]
+fn a_room_that_the_hub_has_forgotten_meanwhile_begins_anew_and_hides_nothing() {
+    for history in [None, Some(Kept::default())] {
+        let mut sim = Sim::new(1);
+        let has_history = history.is_some();
+        match history {
+            Some(kept) => sim.host(HUB, hub(1, kept)),
+            None => sim.host(HUB, hub(1, NoHistory)),
+        };
+        let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+        join(&mut sim, &[ann, bob], "den");
+        for line in 0..5 {
+            assert!(say(&mut sim, ann, &format!("ann's {line}")).is_ok());
+            assert!(say(&mut sim, bob, &format!("bob's {line}")).is_ok());
+            sim.run_for(SECOND);
+        }
+        join(&mut sim, &[ann, bob], "lobby");
+        join(&mut sim, &[ann, bob], "den");
+        let own = say(&mut sim, ann, "anew").unwrap();
+        sim.run_for(SECOND);
+        assert!(say(&mut sim, bob, "and I").is_ok());
+        sim.run_for(10 * SECOND);
+        for host in [ann, bob] {
+            let texts = texts(&sim, host);
+            assert_eq!(texts.len(), 12, "{texts:?}");
+            assert_eq!(texts[10..], ["ann: anew", "bob: and I"], "with history: {has_history}");
+            assert!(sim.machine(host).is_caught_up());
+        }
+        let own = sim.machine(ann).messages().iter().find(|entry| entry.id == own);
+        assert!(own.is_some_and(|own| matches!(own.how, How::Delivered(_))), "{own:?}");
+    }
+}
+
+#[test]
+fn a_room_that_was_forgotten_while_all_of_it_were_cut_off_hides_nothing_either() {
+    let mut sim = Sim::new(1);
+    let server = sim.host(HUB, hub(1, NoHistory));
+    let (ann, bob) = (client(&mut sim, 2, "ann"), client(&mut sim, 3, "bob"));
+    join(&mut sim, &[ann, bob], "den");
+    for host in [ann, bob] {
+        assert!(say(&mut sim, host, "before").is_ok());
+        sim.run_for(SECOND);
+    }
+    for weather_of_all in ["loss=100%", "clear"] {
+        for host in [ann, bob] {
+            sim.link(host, server, &weather(weather_of_all));
+        }
+        sim.run_for(900 * SECOND);
+    }
+    for host in [ann, bob] {
+        assert_eq!((sim.machine(host).room(), sim.machine(host).state()), (Some("den"), &State::Online));
+        assert!(say(&mut sim, host, "anew").is_ok());
+        sim.run_for(SECOND);
+    }
+    for host in [ann, bob] {
+        assert_eq!(texts(&sim, host), ["ann: before", "bob: before", "ann: anew", "bob: anew"]);
+        assert_eq!(sim.machine(host).pending(), 0);
+    }
 }

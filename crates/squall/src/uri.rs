@@ -129,6 +129,17 @@ pub enum IpFamily {
     V6,
 }
 
+impl IpFamily {
+    /// Whether an address is of this family.
+    pub fn has(self, ip: &IpAddr) -> bool {
+        match self {
+            IpFamily::Any => true,
+            IpFamily::V4 => ip.is_ipv4(),
+            IpFamily::V6 => ip.is_ipv6(),
+        }
+    }
+}
+
 impl Uri {
     /// Reads `text`, in which the transport and the port may be left out.
     ///
@@ -197,11 +208,7 @@ impl Uri {
             Place::Unix(address) => return Ok(vec![Address::Unix(*address)]),
             Place::Ip { host, port } => (host.as_str(), self.port_number(port)?),
         };
-        let wanted = |address: &SocketAddr| match family {
-            IpFamily::Any => true,
-            IpFamily::V4 => address.is_ipv4(),
-            IpFamily::V6 => address.is_ipv6(),
-        };
+        let wanted = |address: &SocketAddr| family.has(&address.ip());
         let all: Vec<SocketAddr> = if host.is_empty() {
             let any: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
             any.map(|ip| SocketAddr::new(ip, port)).to_vec()

@@ -32,7 +32,7 @@ pub struct ChatConfig {
     pub quiet: Option<Duration>,
     /// Members at a time; 200,000.
     pub members: Option<u32>,
-    /// Members at a time of one network, a /24 or a /64; 256. Loopback and Unix sockets have no such limit.
+    /// Members at a time of one network, a /24 or a /56; 256. Loopback and Unix sockets have no such limit.
     pub prefix_members: Option<u32>,
     /// Rooms at a time; 1024.
     pub rooms: Option<u16>,

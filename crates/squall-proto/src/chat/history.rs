@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::wire::RoomName;
+
 /// A message as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -88,6 +90,14 @@ pub enum RecallError {
 pub trait History: Send {
     /// The number of the last message that is kept of `room`; 0 where there is none. Asked when a room comes to be.
     fn last_number(&mut self, room: &str) -> u64;
+
+    /// How a room is written that is kept already and is one with `room`, by what names of rooms are unique by
+    /// ([`RoomName::key`]); `None` where there is none. Asked when a room comes to be, which is then named so: `den` and
+    /// `Den` are one room, also in what is kept. Without this all rooms are as they are written first in a run.
+    fn spelling(&mut self, room: &RoomName) -> Option<RoomName> {
+        let _ = room;
+        None
+    }
 
     /// Takes a message.
     fn keep(&mut self, message: &Message<'_>);

@@ -59,6 +59,8 @@ pub struct Liveness {
     odd: u8,
     /// Those in a row that came without a number and after several intervals, as many each time; that many.
     alike: (u8, u8),
+    /// Those in a row that came far sooner than they were sent: something held them up on the way.
+    bunched: u8,
 }
 
 impl Liveness {
@@ -76,6 +78,7 @@ impl Liveness {
             beats: 0,
             odd: 0,
             alike: (0, 0),
+            bunched: 0,
         }
     }
 
@@ -92,8 +95,10 @@ impl Liveness {
     pub fn beat(&mut self, now: Time, number: Option<u32>, climate: &mut Climate) {
         climate.heard(now);
         let gap = seconds(self.beat, now);
+        let bunched = self.is_bunched(gap);
         let fit = match number {
             Some(number) => self.fit_numbered(number),
+            None if bunched => Fit::Nothing,
             None => self.fit_plain(gap),
         };
         if matches!(fit, Fit::Copy) {
@@ -113,7 +118,9 @@ impl Liveness {
         }
         match fit {
             Fit::Lost(lost) => {
-                self.measure(gap / (f32::from(lost) + 1.0));
+                if !bunched {
+                    self.measure(gap / (f32::from(lost) + 1.0));
+                }
                 self.losses.count(lost);
                 climate.count(self.certain(lost, number), self.interval);
                 self.beats = (self.beats + 1).min(3);
@@ -149,24 +156,31 @@ impl Liveness {
     /// meanwhile ([`limit_at`](Self::limit_at)).
     pub fn reprieve(&self, now: Time, climate: &Climate) -> Option<Time> {
         let until = self.last_heard() + self.limit_at(now, climate);
-        (self.beats > 0 && until > now).then_some(until)
+        (until > now).then_some(until)
     }
 
     /// How long it may be silent by all that the hub knows now: longer than the [limit](Self::limit) if all members
     /// lose more than they used to, or it is not yet measured itself and the others' heartbeats are lost more often
     /// than one in a hundred, or the hub heard nobody at all for a part of the silence, which is then the hub's own
-    /// (its cable, its machine asleep). Never longer than the hard limit.
+    /// (its cable). Never longer than the hard limit, in which a time does not count that the hub itself stood still
+    /// ([`Climate::called`]).
     pub fn limit_at(&self, now: Time, climate: &Climate) -> Duration {
-        if self.beats == 0 {
-            return self.limit(climate);
-        }
+        let stall = climate.stalled_since(self.last_heard());
         let mut limit = self.limit(climate);
+        if self.beats == 0 {
+            return limit + stall;
+        }
         if self.beats == 3 || climate.pool.is_lossy() {
             limit = limit.max(self.patience(climate));
         }
         let dark = climate.dark_since(self.last_heard(), now);
         let hard = Duration::from_secs_f32(climate.config.hard(self.expected_interval(climate)));
-        (limit + dark).min(hard)
+        (limit + dark).min(hard) + stall
+    }
+
+    /// Whether it sends heartbeats.
+    pub(crate) fn beats(&self) -> bool {
+        self.beats > 0
     }
 
     /// The measured interval of its heartbeats; `None` until two are measured.
@@ -193,6 +207,14 @@ impl Liveness {
         }
         let limit = self.limit as f32 / 1000.0 / self.interval.max(MIN_INTERVAL);
         lost.min((limit as u16).saturating_add(1))
+    }
+
+    /// Whether a heartbeat comes so soon after another that both waited for something: a hub that stood still, a path
+    /// that was away. After very many it is the interval that has changed.
+    fn is_bunched(&mut self, gap: f32) -> bool {
+        let soon = self.beats == 3 && gap * BUNCH < self.interval;
+        self.bunched = if soon { (self.bunched + 1).min(BUNCHED) } else { 0 };
+        soon && self.bunched < BUNCHED
     }
 
     fn fit_numbered(&self, number: u32) -> Fit {
@@ -308,6 +330,9 @@ const ODD: u8 = 4;
 const ALIKE: u8 = 6;
 /// A heartbeat without a number that comes after less than this share of an interval is a copy.
 const SHORT: f32 = 0.5;
+/// Which part of an interval is too soon for a heartbeat, and after how many in a row it is not.
+const BUNCH: f32 = 16.0;
+const BUNCHED: u8 = 64;
 /// In seconds; a member cannot buy memory by heartbeats at full speed.
 const MIN_INTERVAL: f32 = 0.01;
 /// How late a heartbeat may be: a share of the interval, and limits in seconds.

@@ -1,11 +1,11 @@
 //! Which hub, when none was named: the one of this machine, or those that announce themselves.
 
 use std::io::{self, BufRead, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use squall::text::sanitize;
-use squall::{Transport, Uri};
+use squall::{IpFamily, Transport, Uri};
 use squall_node::Discovery;
 
 use crate::exit::Exit;
@@ -19,8 +19,10 @@ struct Hub {
 }
 
 /// The hub of this machine, or the only one that is announced, or the one that the user chooses.
-pub(super) fn hub(port: u16, may_ask: bool) -> Result<Uri, Exit> {
-    for ip in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
+/// Those that `family` cannot reach are passed over.
+pub(super) fn hub(port: u16, family: IpFamily, may_ask: bool) -> Result<Uri, Exit> {
+    let local: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    for ip in local.into_iter().filter(|ip| family.has(ip)) {
         let address = SocketAddr::new(ip, port);
         if answers(address).unwrap_or(false) {
             return Ok(Uri::of(Transport::Udp, address.into()));
@@ -29,7 +31,7 @@ pub(super) fn hub(port: u16, may_ask: bool) -> Result<Uri, Exit> {
     if may_ask {
         say(format_args!("no hub on this machine; looking for others…"));
     }
-    let hubs = announced()?;
+    let hubs = announced(family)?;
     let chosen = match hubs.as_slice() {
         [] => {
             let error = format_args!(
@@ -72,14 +74,14 @@ fn answers(address: SocketAddr) -> io::Result<bool> {
 }
 
 /// Looks for hubs on the networks of this machine. Once there is one, others have half a second more.
-fn announced() -> Result<Vec<Hub>, Exit> {
+fn announced(family: IpFamily) -> Result<Vec<Hub>, Exit> {
     let mut search = Discovery::new().start().map_err(|error| Exit::Failed.with(error))?;
     let mut until = Instant::now() + ANNOUNCED;
     let mut has_found = false;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let goes_on = !left.is_zero() && search.run(left.min(LOOK));
-        let hubs = hubs(&search.nodes());
+        let hubs = hubs(&search.nodes(), family);
         if !goes_on {
             return Ok(hubs);
         }
@@ -91,18 +93,21 @@ fn announced() -> Result<Vec<Hub>, Exit> {
 }
 
 /// The hubs among what was found: of each node one, by datagrams where it can be had.
-fn hubs(nodes: &[squall_node::FoundNode]) -> Vec<Hub> {
+fn hubs(nodes: &[squall_node::FoundNode], family: IpFamily) -> Vec<Hub> {
+    let is_reached =
+        |uri: &&String| Uri::parse(uri, Transport::Udp, None).is_ok_and(|uri| uri.resolve(family).is_ok());
     let mut hubs = Vec::new();
     for node in nodes {
         let mut services: Vec<_> = node
             .services
             .iter()
             .filter(|service| service.name == "chat" && matches!(service.transport, "udp" | "tcp"))
-            .filter(|service| !service.uris.is_empty())
+            .map(|service| (service, service.uris.iter().filter(is_reached).cloned().collect::<Vec<_>>()))
+            .filter(|(_, uris)| !uris.is_empty())
             .collect();
-        services.sort_by_key(|service| (service.transport != "udp", service.port));
-        if let Some(service) = services.first() {
-            hubs.push(Hub { name: node.name.clone(), uris: service.uris.clone() });
+        services.sort_by_key(|(service, _)| (service.transport != "udp", service.port));
+        if let Some((_, uris)) = services.into_iter().next() {
+            hubs.push(Hub { name: node.name.clone(), uris });
         }
     }
     hubs

@@ -158,6 +158,8 @@ impl App {
 
     /// Says or does what was typed, line by line.
     fn send(&mut self, text: &str) -> io::Result<()> {
+        // Whoever says something while the hub is gone wants it back now.
+        self.session.client.hurry();
         for line in text.lines() {
             match Order::parse(line) {
                 Ok(None) => {}
@@ -218,6 +220,8 @@ impl App {
                 self.is_connected = false;
                 self.tell(format!("lost the hub: {}", words::why(&why)), true);
             }
+            Event::Refused(why) => self.mark_trouble(&why),
+            Event::Removed => self.tell(words::REMOVED, true),
             Event::State(State::Gone(why)) => self.tell(words::why(&why), true),
             Event::Found { words, messages } => {
                 for line in words::found(&words, messages.as_deref(), &TimeZone::system()) {
@@ -235,12 +239,25 @@ impl App {
         let now = self.session.now();
         let id = self.session.client.note(now, text.as_ref());
         if is_trouble {
-            if self.troubles.len() == TROUBLES {
-                self.troubles.pop_front();
-            }
-            self.troubles.push_back(id);
+            self.is_trouble(id);
         }
         self.is_changed = true;
+    }
+
+    /// The last notice of this tells of trouble; the machine has put it among the messages.
+    fn mark_trouble(&mut self, text: &str) {
+        let messages = self.session.client.messages();
+        let is_it = |message: &&Message| message.how == How::Note && message.text == text;
+        if let Some(id) = messages.iter().rev().find(is_it).map(|message| message.id) {
+            self.is_trouble(id);
+        }
+    }
+
+    fn is_trouble(&mut self, id: u64) {
+        if self.troubles.len() == TROUBLES {
+            self.troubles.pop_front();
+        }
+        self.troubles.push_back(id);
     }
 }
 
@@ -264,7 +281,7 @@ impl<'a> Shown<'a> {
         Sight {
             hub,
             room: client.room().unwrap_or_default(),
-            name: client.name().filter(|name| !name.starts_with('~')),
+            name: client.name(),
             connection: words::connection(
                 client.state(),
                 was_online,

@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use squall::chat::client::{Entry, Event, How, State, Why};
-use squall::socket::Waker;
+use squall::socket::{Waker, process};
 
 use super::orders::Order;
 use super::perform::{Answer, perform};
@@ -67,9 +67,11 @@ enum Awaited {
     Name,
     Search,
     Roster,
-    /// The lines of an answer that has no end of its own: nothing came for a while.
+    /// The first line of an answer that has no end of its own.
     Lines,
-    /// Messages, likewise.
+    /// The rest of them: nothing came for a while.
+    Rest,
+    /// Older messages: all that are kept, or nothing came for a while.
     Messages,
 }
 
@@ -86,18 +88,30 @@ impl Lines {
             if let Some(exit) = self.unreachable() {
                 return Err(exit);
             }
-            if self.awaited.is_some_and(|(_, until)| until <= Instant::now()) {
-                let (awaited, _) = self.awaited.take().unzip();
-                if awaited == Some(Awaited::Messages) && self.session.client.keeps_nothing() {
-                    self.refuse("/last: this hub keeps no messages")?;
-                }
-            }
-            let is_done = self.act_on_input()?;
+            self.end_wait()?;
+            self.act_on_input()?;
             // Before more has come: what is told of a message is what it is then.
             self.take_events()?;
-            if is_done || self.is_over() {
+            if self.is_over() {
                 return Ok(self.exit());
             }
+        }
+    }
+
+    /// Ends the wait for an answer that is there as far as it will be.
+    fn end_wait(&mut self) -> Result<(), Exit> {
+        let Some((awaited, until)) = self.awaited else { return Ok(()) };
+        let has_all = awaited == Awaited::Messages && self.session.client.is_caught_up();
+        if !has_all && Instant::now() < until {
+            return Ok(());
+        }
+        self.awaited = None;
+        match awaited {
+            Awaited::Messages if self.session.client.keeps_nothing() => {
+                self.refuse("/last: this hub keeps no messages")
+            }
+            Awaited::Lines => self.refuse("/who: the hub did not answer"),
+            _ => Ok(()),
         }
     }
 
@@ -108,25 +122,29 @@ impl Lines {
         Ok(())
     }
 
-    /// Says or does what has come in, as far as it is its turn; true if that was to leave.
-    fn act_on_input(&mut self) -> Result<bool, Exit> {
+    /// Says or does what has come in, as far as it is its turn.
+    fn act_on_input(&mut self) -> Result<(), Exit> {
         while self.was_online && self.awaited.is_none() && self.session.client.pending() < AT_ONCE {
             let held = self.held.take();
             let is_held = held.is_some();
-            let Some(input) = &self.input else { return Ok(false) };
+            let Some(input) = &self.input else { return Ok(()) };
             let line = match held.map_or_else(|| input.try_recv(), Ok) {
                 Ok(line) => line,
-                Err(TryRecvError::Empty) => return Ok(false),
+                Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => {
                     self.input = None;
                     self.progress = Instant::now();
-                    return Ok(false);
+                    return Ok(());
                 }
             };
             self.progress = Instant::now();
             let order = match Order::parse(&line) {
                 Ok(None) => continue,
-                Ok(Some(Order::Leave)) => return Ok(true),
+                Ok(Some(Order::Leave)) => {
+                    // As if the input had ended here: what was said has its receipts first.
+                    (self.input, self.stay) = (None, false);
+                    return Ok(());
+                }
                 Ok(Some(order)) => order,
                 Err(why) => {
                     self.refuse(&why)?;
@@ -137,8 +155,8 @@ impl Lines {
                 Order::Join(_) => Some((Awaited::Room, ANSWER)),
                 Order::Name(_) => Some((Awaited::Name, ANSWER)),
                 Order::Find(_) => Some((Awaited::Search, ANSWER)),
-                Order::Last(_) => Some((Awaited::Messages, QUIET)),
-                Order::Who(Some(_)) => Some((Awaited::Lines, QUIET)),
+                Order::Last(_) => Some((Awaited::Messages, ANSWER)),
+                Order::Who(Some(_)) => Some((Awaited::Lines, ANSWER)),
                 Order::Who(None) | Order::Rooms if !is_held => {
                     // What is known may be half a minute old.
                     self.session.call(|client, now, _| client.list(now)).map_err(system)?;
@@ -159,7 +177,7 @@ impl Lines {
                 }
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Takes what the client's machine tells.
@@ -171,15 +189,15 @@ impl Lines {
                 match message.how {
                     How::Note => {
                         // The machine's notices are events as well, but for what the hub said to a command.
-                        if let Some((Awaited::Lines, _)) = self.awaited {
+                        if let Some((Awaited::Lines | Awaited::Rest, _)) = self.awaited {
                             self.printer.answer(&message.text)?;
-                            self.await_for(Awaited::Lines, QUIET);
+                            self.await_for(Awaited::Rest, QUIET);
                         }
                     }
                     How::Live | How::Missed | How::History => {
                         self.printer.message(room, message)?;
-                        if let Some((awaited @ (Awaited::Lines | Awaited::Messages), _)) = self.awaited {
-                            self.await_for(awaited, QUIET);
+                        if matches!(self.awaited, Some((Awaited::Messages, _))) && message.how != How::Live {
+                            self.await_for(Awaited::Messages, ANSWER);
                         }
                     }
                     _ => {}
@@ -193,8 +211,9 @@ impl Lines {
                     How::Delivered(_) | How::Refused(_) => false,
                     _ => return Ok(()),
                 };
+                let is_late = !is_missing && self.receipts.was_missing(*id);
                 if self.receipts.note(*id, is_missing) {
-                    self.printer.receipt(room, message)?;
+                    self.printer.receipt(room, message, is_late)?;
                     self.refused += u64::from(matches!(message.how, How::Refused(_)));
                 }
                 self.progress = Instant::now();
@@ -206,9 +225,11 @@ impl Lines {
             Event::Refused(why) => {
                 self.answered(Awaited::Room);
                 self.answered(Awaited::Name);
-                if why.starts_with("find: ") {
-                    self.answered(Awaited::Search);
-                    self.refused += 1;
+                for (about, awaited) in [("find: ", Awaited::Search), ("who: ", Awaited::Lines)] {
+                    if why.starts_with(about) {
+                        self.answered(awaited);
+                        self.refused += 1;
+                    }
                 }
             }
             Event::Found { words, messages } => {
@@ -287,10 +308,13 @@ fn system(error: io::Error) -> Exit {
     Exit::Failed.with(error)
 }
 
-/// Tells of SIGINT and SIGTERM; a second one ends the program at once.
+/// Tells of SIGINT, SIGTERM and, unless it was ignored before as by nohup, SIGHUP; a second one ends the program at once.
 fn signals(waker: Waker) -> io::Result<Receiver<i32>> {
     let (tell, told) = sync_channel(1);
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    if !process::ignores(SIGHUP)? {
+        signals.add_signal(SIGHUP)?;
+    }
     let wait = move || {
         for signal in signals.forever() {
             if tell.try_send(signal).is_err() {

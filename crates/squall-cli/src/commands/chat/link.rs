@@ -1,6 +1,10 @@
 //! The way to a hub: datagrams or a stream, opened beside everything else.
+//!
+//! To a hub, a member over datagrams is an address with a port. So attempts to reach the same address come from the same
+//! socket: a hub that only stood still finds one member in what has queued up, and not one for each attempt.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +18,8 @@ pub(super) struct Link {
     uri: Uri,
     family: IpFamily,
     state: State,
+    /// Sockets for datagrams that were used before, the last one at the end: for when it is their address's turn again.
+    aside: Vec<Opened>,
     /// Which of the hub's addresses is tried next.
     turn: usize,
     /// What waits to be written to a stream.
@@ -34,11 +40,27 @@ enum State {
 #[derive(Debug)]
 struct Opened {
     socket: Socket,
+    /// Between which addresses it sends: the other's, and its own without the port.
+    path: (Address, Option<IpAddr>),
     /// How many addresses the hub has.
     addresses: usize,
     /// Whether anything was sent, and came.
     has_sent: bool,
     has_heard: bool,
+    /// Whether the member that it is to the hub has left.
+    has_quit: bool,
+    /// The system sends nothing through it any more.
+    is_spent: bool,
+}
+
+impl Opened {
+    /// Leaves, unless nobody knows of it: another socket is the member from now on.
+    fn quit(&mut self) {
+        if !std::mem::replace(&mut self.has_quit, true) {
+            // What is lost of it is as if it had been lost on the way.
+            let _ = self.socket.send(b"quit");
+        }
+    }
 }
 
 /// What came of looking at a link.
@@ -53,7 +75,8 @@ impl Link {
     /// A closed link. `waker` is woken when opening has ended; `token` is what a poller tells of its socket.
     pub(super) fn new(uri: Uri, family: IpFamily, waker: Waker, token: usize) -> Self {
         let buffer = vec![0; MAX_DATAGRAM];
-        Self { uri, family, state: State::Closed, turn: 0, unsent: Vec::new(), buffer, waker, token }
+        let (aside, unsent) = (Vec::new(), Vec::new());
+        Self { uri, family, state: State::Closed, aside, turn: 0, unsent, buffer, waker, token }
     }
 
     pub(super) fn uri(&self) -> &Uri {
@@ -82,7 +105,7 @@ impl Link {
         !self.unsent.is_empty()
     }
 
-    /// Begins to open it, anew if it was open.
+    /// Begins to open it, anew if it was open: over datagrams with the same socket, if the way is the same.
     ///
     /// # Errors
     /// The system's, if there can be no thread.
@@ -108,8 +131,13 @@ impl Link {
             Err(TryRecvError::Empty) => return None,
             Err(TryRecvError::Disconnected) => Err("the attempt was broken off".to_owned()),
         };
-        self.turn += 1;
-        let added = result.and_then(|opened| {
+        self.turn = self.turn.wrapping_add(1);
+        let chosen = match result {
+            Ok(opened) => Ok(self.settle(opened)),
+            // The last one may still do, as where the name server is out of reach.
+            Err(why) => self.aside.pop_if(|last| !last.is_spent).ok_or(why),
+        };
+        let added = chosen.and_then(|opened| {
             poller.add(&opened.socket, self.token).map_err(|error| error.to_string())?;
             Ok(opened)
         });
@@ -122,6 +150,21 @@ impl Link {
                 self.state = State::Closed;
                 Some(Event::Lost(why))
             }
+        }
+    }
+
+    /// Takes the socket of before for this one if it goes the same way; the others leave.
+    fn settle(&mut self, opened: Opened) -> Opened {
+        let same = |aside: &Opened| aside.path == opened.path && !aside.is_spent;
+        let known = self.aside.iter().position(same).map(|index| self.aside.remove(index));
+        self.aside.iter_mut().for_each(Opened::quit);
+        self.aside.retain(|aside| !aside.is_spent);
+        if self.aside.len() > ASIDE {
+            self.aside.remove(0);
+        }
+        match known {
+            Some(known) => Opened { socket: known.socket, ..opened },
+            None => opened,
         }
     }
 
@@ -144,7 +187,11 @@ impl Link {
                 let _ = opened.socket.send(bytes);
                 None
             }
-            _ => None,
+            Err(error) => {
+                opened.is_spent |= is_for_good(&error);
+                None
+            }
+            Ok(_) => None,
         }
     }
 
@@ -169,7 +216,13 @@ impl Link {
         match opened.socket.recv(&mut self.buffer) {
             Ok(0) if is_stream => Some(Event::Lost("the hub closed the connection".to_owned())),
             Ok(count) => {
-                opened.has_heard = true;
+                if !std::mem::replace(&mut opened.has_heard, true) {
+                    // This is the way. Nothing has acknowledged that the others left.
+                    for mut aside in self.aside.drain(..) {
+                        aside.has_quit = false;
+                        aside.quit();
+                    }
+                }
                 take(&self.buffer[..count]);
                 None
             }
@@ -185,16 +238,31 @@ impl Link {
         matches!(&self.state, State::Open(opened) if !opened.has_heard && !self.turn.is_multiple_of(opened.addresses))
     }
 
-    /// Forgets the socket. The address that worked is tried first the next time.
+    /// Forgets the socket, or sets it aside if it sends datagrams. The address that worked is tried first the next time, and
+    /// one that took too long is not.
     pub(super) fn close(&mut self, poller: &mut Poller) {
-        if let State::Open(opened) = std::mem::replace(&mut self.state, State::Closed) {
-            // It fails for no descriptor that was added.
-            let _ = poller.remove(&opened.socket);
-            if opened.has_heard {
-                self.turn = self.turn.wrapping_sub(1);
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Open(opened) => {
+                // It fails for no descriptor that was added.
+                let _ = poller.remove(&opened.socket);
+                if opened.has_heard {
+                    self.turn = self.turn.wrapping_sub(1);
+                }
+                if !self.is_stream() {
+                    self.aside.push(opened);
+                }
             }
+            State::Opening(_) => self.turn = self.turn.wrapping_add(1),
+            State::Closed => {}
         }
         self.unsent.clear();
+    }
+}
+
+impl Drop for Link {
+    /// The member of a socket that was set aside a moment ago has not left yet.
+    fn drop(&mut self) {
+        self.aside.iter_mut().for_each(Opened::quit);
     }
 }
 
@@ -207,7 +275,18 @@ fn connect(uri: &Uri, family: IpFamily, turn: usize) -> Result<Opened, String> {
     for place in 0..if is_stream { count } else { 1 } {
         let address = addresses[(turn + place) % count];
         match connect_to(address, is_stream) {
-            Ok(socket) => return Ok(Opened { socket, addresses: count, has_sent: false, has_heard: false }),
+            Ok(socket) => {
+                let local = socket.local_address().ok().and_then(|local| local.ip());
+                return Ok(Opened {
+                    path: (address, local.map(|local| local.ip())),
+                    socket,
+                    addresses: count,
+                    has_sent: false,
+                    has_heard: false,
+                    has_quit: false,
+                    is_spent: false,
+                });
+            }
             Err(error) => failure = in_words(&error),
         }
     }
@@ -237,6 +316,12 @@ fn in_words(error: &io::Error) -> String {
     }
 }
 
+/// Whether a socket for datagrams that tells this sends nothing any more, as when it has lost its own address.
+fn is_for_good(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, InvalidInput, NotConnected};
+    matches!(error.kind(), AddrNotAvailable | InvalidInput | NotConnected)
+}
+
 /// Checks that a hub can be talked to by this transport.
 pub(super) fn is_usable(uri: &Uri) -> bool {
     !uri.is_coap() && uri.transport() != Transport::Unixgram
@@ -246,3 +331,105 @@ pub(super) fn is_usable(uri: &Uri) -> bool {
 const CONNECT: Duration = Duration::from_secs(5);
 /// Bytes that wait for a hub that does not read, at most.
 const UNSENT: usize = 256 * 1024;
+/// Sockets that are set aside: of more addresses than that no hub is expected.
+const ASIDE: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_takes_too_long_is_given_up_for_one_at_the_next_address() {
+        let uri = Uri::parse("tcp://127.0.0.1:1", Transport::Tcp, None).unwrap();
+        let mut poller = Poller::new().unwrap();
+        let mut link = Link::new(uri, IpFamily::Any, Waker::new().unwrap(), 0);
+        for turn in 0..3 {
+            // Nobody has looked whether the last one has ended.
+            link.open(&mut poller).unwrap();
+            assert_eq!(link.turn, turn);
+        }
+    }
+
+    /// A socket that hears what a hub would.
+    fn hub() -> (UdpSocket, Uri) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let uri = Uri::parse(&socket.local_addr().unwrap().to_string(), Transport::Udp, None).unwrap();
+        (socket, uri)
+    }
+
+    /// What comes next, and from which port.
+    fn heard(hub: &UdpSocket) -> (String, u16) {
+        let mut buffer = [0; 100];
+        let (count, from) = hub.recv_from(&mut buffer).unwrap();
+        (String::from_utf8_lossy(&buffer[..count]).into_owned(), from.port())
+    }
+
+    fn open(link: &mut Link, poller: &mut Poller) {
+        link.open(poller).unwrap();
+        while !link.is_open() {
+            poller.wait(&mut Vec::new(), None).unwrap();
+            assert!(!matches!(link.look(poller), Some(Event::Lost(_))));
+        }
+    }
+
+    fn link(uri: Uri) -> (Link, Poller) {
+        let waker = Waker::new().unwrap();
+        let mut poller = Poller::new().unwrap();
+        poller.add(&waker, 1).unwrap();
+        (Link::new(uri, IpFamily::Any, waker, 0), poller)
+    }
+
+    #[test]
+    fn attempts_to_reach_the_same_address_come_from_the_same_port() {
+        let (hub, uri) = hub();
+        let (mut link, mut poller) = link(uri);
+        let ports: Vec<u16> = (0..3)
+            .map(|_| {
+                open(&mut link, &mut poller);
+                assert!(link.is_fresh());
+                link.send(b"attempt");
+                heard(&hub).1
+            })
+            .collect();
+        assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    }
+
+    #[test]
+    fn a_socket_that_is_given_up_for_another_address_leaves_and_is_taken_again_if_that_has_its_turn() {
+        let ((one, first), (two, second)) = (hub(), hub());
+        let (mut link, mut poller) = link(first.clone());
+        open(&mut link, &mut poller);
+        link.send(b"attempt");
+        let port = heard(&one).1;
+        link.uri = second;
+        open(&mut link, &mut poller);
+        link.send(b"attempt");
+        let (attempt, other) = heard(&two);
+        assert_eq!((heard(&one), attempt.as_str()), (("quit".into(), port), "attempt"));
+        link.uri = first;
+        open(&mut link, &mut poller);
+        link.send(b"attempt");
+        assert_eq!(heard(&one), ("attempt".into(), port));
+        assert_eq!(heard(&two), ("quit".into(), other));
+        // Once there is an answer, the other is told once more, and no more than that.
+        one.send_to(b"answer", ("127.0.0.1", port)).unwrap();
+        poller.wait(&mut Vec::new(), None).unwrap();
+        link.receive(|_| {});
+        assert_eq!(heard(&two), ("quit".into(), other));
+        assert!(link.aside.is_empty());
+    }
+
+    #[test]
+    fn a_link_that_ends_while_it_is_being_opened_anew_leaves() {
+        let (hub, uri) = hub();
+        let (mut link, mut poller) = link(uri);
+        open(&mut link, &mut poller);
+        link.send(b"attempt");
+        let (_, port) = heard(&hub);
+        link.open(&mut poller).unwrap();
+        drop(link);
+        assert_eq!(heard(&hub), ("quit".into(), port));
+    }
+}

@@ -14,11 +14,13 @@ mod terminal;
 mod words;
 
 use std::io::{self, IsTerminal};
+use std::iter;
 use std::net::IpAddr;
 
 use clap::Args;
 use squall::chat::client::ClientConfig;
 use squall::chat::wire::{Name, RoomName};
+use squall::socket::process;
 use squall::{Transport, Uri};
 
 use self::print::Printer;
@@ -86,11 +88,11 @@ seconds (it may have been said; it is not sent again) and ✗ if the hub refused
 fetched. Names have colours unless NO_COLOR is set.
 
 Fields of --json by event: message has room, number (its place in the room), time (seconds since 1970), name, text, \
-own, and missed (whether it came later than it was said). receipt has text and state: delivered (with seconds), missing \
-or refused (with reason). member has change, name and, if it went, reason or, if it was renamed, to. state has state \
+own, and missed (whether it came later than it was said). receipt has text and state: delivered (with seconds, and late \
+if it was told to be missing before), missing or refused (with reason). member has change, name and, if it went, reason or, if it was renamed, to. state has state \
 (connecting, online, quiet, gone) and reason. named has name and joined has room: one's own. answer has line, of what a \
 command prints. refused has reason. lost has messages: how many were missed that nobody keeps. restarted tells that the \
-hub was started anew.
+hub was started anew, removed that it had taken this member out, which has joined again.
 
 Examples:
   squall chat                                  the hub of this machine, or one that is announced
@@ -100,8 +102,10 @@ Examples:
   squall chat host --stay --json < /dev/null | jq -r 'select(.event == \"message\").text'   read all
   echo /who | squall chat host                 who is there
 
-Exit codes: 0 left; 1 the hub refused something that was said, or the system; 2 wrong usage; 69 the hub never answered, or \
-not all that was said has a receipt; 130 interrupted.";
+SIGTERM and SIGHUP (but under nohup) leave the hub in good order.
+
+Exit codes: 0 left; 1 the hub refused something that was said or asked, or the system; 2 wrong usage; 69 the hub never \
+answered, or not all that was said has a receipt; 130 interrupted.";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && !arguments.json;
@@ -141,8 +145,10 @@ impl Arguments {
             let refuse = |error| Exit::Usage.with(format_args!("--name {name:?}: {error}"));
             return Name::new(name).map(Some).map_err(refuse);
         }
-        let user = ["USER", "LOGNAME"].into_iter().find_map(|variable| std::env::var(variable).ok());
-        Ok(user.and_then(|user| Name::new(&user).ok()))
+        let of_environment =
+            ["LOGNAME", "USER"].into_iter().filter_map(|variable| std::env::var(variable).ok());
+        let of_system = iter::once_with(user_of_system).flatten();
+        Ok(of_environment.chain(of_system).find_map(|user| Name::new(&user).ok()))
     }
 
     fn room(&self) -> Result<Option<RoomName>, Exit> {
@@ -153,7 +159,7 @@ impl Arguments {
 
     fn uri(&self, on_terminal: bool) -> Result<Uri, Exit> {
         let Some(hub) = &self.hub else {
-            return find::hub(self.port, on_terminal);
+            return find::hub(self.port, self.family.get(), on_terminal);
         };
         let uri = peer(hub, Transport::Udp, self.port)?;
         if !link::is_usable(&uri) {
@@ -162,6 +168,21 @@ impl Arguments {
         }
         Ok(uri)
     }
+}
+
+/// What the file of users calls whoever runs this program, where nothing in the environment does: in containers, and for
+/// what is run by the hour.
+fn user_of_system() -> Option<String> {
+    name_of_user(&std::fs::read_to_string("/etc/passwd").ok()?, process::user())
+}
+
+/// The name of a user by number ([passwd(5)](https://man7.org/linux/man-pages/man5/passwd.5.html)).
+fn name_of_user(passwd: &str, user: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(user)).then(|| name.to_owned())
+    })
 }
 
 /// Messages from before that are shown on a terminal.
@@ -188,5 +209,13 @@ mod tests {
             let uri = Uri::parse(hub, Transport::Udp, Some(9999)).unwrap();
             assert_eq!(is_loopback(&uri), is_local, "{hub}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_user_is_found_by_number() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\n# a comment\n\nann:x:1000:100:Ann:/home/ann:/bin/sh\nbob:x:100:1000::/:\n";
+        assert_eq!(name_of_user(passwd, 1000).as_deref(), Some("ann"));
+        assert_eq!(name_of_user(passwd, 0).as_deref(), Some("root"));
+        assert_eq!(name_of_user(passwd, 7), None);
     }
 }

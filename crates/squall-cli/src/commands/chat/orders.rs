@@ -87,6 +87,7 @@ pub(super) fn help(on_terminal: bool) -> Vec<String> {
     lines.push(format!("{:14} the text /…", "//…"));
     if on_terminal {
         lines.push("Enter sends, Alt-Enter or Ctrl-J begins a new line; each line is a message".to_owned());
+        lines.push("While the hub is gone, sending something has it tried again at once".to_owned());
         lines
             .push("Up and Down bring back what was sent; Tab completes commands, names and rooms".to_owned());
         lines.push("PgUp, PgDn and Shift-Up, Shift-Down scroll; Esc goes to the end".to_owned());

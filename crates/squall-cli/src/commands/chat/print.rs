@@ -6,7 +6,7 @@ use serde::Serialize;
 use squall::chat::client::{Entry, Event, How, State};
 use squall::text::sanitize;
 
-use super::words;
+use super::words::{self, REMOVED};
 use crate::output::{say, write_json};
 
 /// Prints what comes.
@@ -41,8 +41,8 @@ impl Printer {
         })
     }
 
-    /// What became of an own message.
-    pub(super) fn receipt(&mut self, room: &str, message: &Entry) -> io::Result<()> {
+    /// What became of an own message; `is_late` where it was told before that it has no receipt.
+    pub(super) fn receipt(&mut self, room: &str, message: &Entry, is_late: bool) -> io::Result<()> {
         let text = &message.text;
         let (state, reason, seconds) = match &message.how {
             How::Delivered(time) => ("delivered", None, Some(time.as_secs_f64())),
@@ -54,12 +54,13 @@ impl Printer {
             self.message(room, message)?;
         }
         if self.json {
-            return self.object(&Object::Receipt { text, state, reason, seconds });
+            return self.object(&Object::Receipt { text, state, reason, seconds, late: is_late });
         }
         let text = sanitize(text.as_bytes()).max_len(60);
         match reason {
             Some(reason) => say(format_args!("squall: not said: {text}: {}", sanitize(reason.as_bytes()))),
             None if seconds.is_none() => say(format_args!("squall: no receipt: {text}")),
+            None if is_late => say(format_args!("squall: the receipt came late: {text}")),
             None => {}
         }
         Ok(())
@@ -103,9 +104,12 @@ impl Printer {
             Event::Lost(count) => format!("{count} messages were missed, and nobody keeps them"),
             Event::HubRestarted => "the hub was started anew".to_owned(),
             // Of what was said a receipt tells.
-            Event::Refused(why) if ["name:", "join:", "find:"].iter().any(|about| why.starts_with(about)) => {
+            Event::Refused(why)
+                if ["name:", "join:", "find:", "who:"].iter().any(|about| why.starts_with(about)) =>
+            {
                 why.clone()
             }
+            Event::Removed => REMOVED.to_owned(),
             Event::NothingKept => "this hub keeps no messages".to_owned(),
             _ => return Ok(()),
         };
@@ -135,6 +139,7 @@ impl Printer {
             Event::Joined(room) => Object::Joined { room },
             Event::Lost(messages) => Object::Lost { messages: *messages },
             Event::HubRestarted => Object::Restarted,
+            Event::Removed => Object::Removed,
             Event::Refused(reason) => Object::Refused { reason },
             _ => return Ok(()),
         };
@@ -167,6 +172,8 @@ enum Object<'a> {
         reason: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<f64>,
+        #[serde(skip_serializing_if = "is_false")]
+        late: bool,
     },
     Member {
         change: &'static str,
@@ -197,4 +204,9 @@ enum Object<'a> {
         reason: &'a str,
     },
     Restarted,
+    Removed,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }

@@ -27,6 +27,11 @@ impl Receipts {
         before != Some(is_missing)
     }
 
+    /// Whether message `id` was told to have no receipt.
+    pub(super) fn was_missing(&self, id: u64) -> bool {
+        self.told.get(&id).is_some_and(|is_missing| *is_missing)
+    }
+
     /// Messages that have none.
     pub(super) fn missing(&self) -> u64 {
         self.missing
@@ -44,6 +49,7 @@ mod tests {
     fn a_receipt_that_comes_late_is_one_and_is_told_once() {
         let mut receipts = Receipts::default();
         assert!(receipts.note(1, true) && !receipts.note(1, true));
+        assert!(receipts.was_missing(1));
         assert_eq!(receipts.missing(), 1);
         assert!(receipts.note(1, false) && !receipts.note(1, false));
         assert_eq!(receipts.missing(), 0);

@@ -146,8 +146,7 @@ impl Session {
             let before = attempt(&self.client);
             self.client.handle_timeout(now, &mut self.outbox);
             let attempt = attempt(&self.client);
-            // Its name may lead elsewhere by now, and it may have another address. What the attempt says goes there: an
-            // answer would not find a socket that is closed for another.
+            // Its name may lead elsewhere by now, and it may have another address. What the attempt says goes there.
             if attempt != before && attempt >= 2 && !self.link.is_stream() && !self.link.is_fresh() {
                 self.link.open(&mut self.poller)?;
             }
@@ -184,6 +183,13 @@ impl Session {
                     self.vary(&why);
                     return Ok(Some(event));
                 }
+                Event::Named(name) => {
+                    // Once it was called so, whoever has that name may be its own former self.
+                    if self.usual_name.as_ref().is_some_and(|(usual, taken)| *name == varied(usual, *taken)) {
+                        self.usual_name = None;
+                    }
+                    return Ok(Some(event));
+                }
                 _ => return Ok(Some(event)),
             }
         }
@@ -208,7 +214,7 @@ impl Session {
             return;
         }
         *taken += 1;
-        if let Ok(next) = Name::new(&format!("{name}-{taken}")) {
+        if let Ok(next) = Name::new(&varied(name, *taken)) {
             let now = self.now();
             self.client.rename(now, next);
         }
@@ -235,10 +241,12 @@ impl Session {
             }
             link::Event::Lost(why) => {
                 let goes_on = !self.link.is_stream() && self.link.has_another();
-                let was_open = self.link.is_open();
-                self.link.close(&mut self.poller);
+                let (is_stream, was_open) = (self.link.is_stream(), self.link.is_open());
+                if is_stream {
+                    self.link.close(&mut self.poller);
+                }
                 let hub = self.hub;
-                if self.link.is_stream() && was_open {
+                if is_stream && was_open {
                     self.call(|client, now, out| client.handle_input(now, Input::Closed(hub), out))?;
                 } else if goes_on {
                     // Another of its addresses is asked the same at once.
@@ -247,10 +255,8 @@ impl Session {
                         self.waiting.push_back(self.attempt.clone());
                     }
                 } else {
+                    // A socket for datagrams stays what it is: the hub may know it.
                     self.client.unreachable(&why);
-                    if !self.link.is_stream() && was_open {
-                        self.link.open(&mut self.poller)?;
-                    }
                 }
             }
         }
@@ -287,6 +293,11 @@ impl Session {
             None => Ok(()),
         }
     }
+}
+
+/// The usual name, or one like it after so many that were taken.
+fn varied(name: &str, taken: u32) -> String {
+    if taken > 1 { format!("{name}-{taken}") } else { name.to_owned() }
 }
 
 /// The present in milliseconds since 1970-01-01T00:00Z.

@@ -97,5 +97,7 @@ pub(super) fn duration(time: Duration) -> String {
     }
 }
 
+/// What is told of a hub that had this client out for a moment.
+pub(super) const REMOVED: &str = "you were taken out of the hub, and have joined again";
 /// How old a list of members becomes before the next is asked for.
 const LIST: Duration = Duration::from_secs(35);

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use squall_node::ControlPlace;
 use squall_node::chat::control::{Answer, Client, ClientError, Order, StatsView, parse_network};
 
@@ -20,17 +22,58 @@ use crate::output::write_json;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The node's control socket
-    #[arg(long, value_name = "PATH", global = true, env = "SQUALL_CONTROL", conflicts_with = "node")]
-    socket: Option<ControlPlace>,
-    /// The node with this process number
-    #[arg(long, value_name = "PID", global = true)]
-    node: Option<u32>,
+    #[command(flatten)]
+    meant: Meant,
     /// Print what the node answers as JSON, one object a line
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
     what: What,
+}
+
+/// Which node is meant.
+#[derive(Debug, Args)]
+struct Which {
+    /// The node's control socket
+    #[arg(long, value_name = "PATH", global = true, env = "SQUALL_CONTROL")]
+    socket: Option<ControlPlace>,
+    /// The node with this process number, whatever the environment says
+    #[arg(long, value_name = "PID", global = true)]
+    node: Option<u32>,
+}
+
+/// [`Which`], where a node that is typed is meant rather than the environment's socket; clap's own conflicts do not tell
+/// what was typed from what the environment says.
+#[derive(Debug)]
+struct Meant(Which);
+
+impl Args for Meant {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Which::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Which::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Meant {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut which = Which::from_arg_matches(matches)?;
+        if which.node.is_some() && matches.value_source("socket") == Some(ValueSource::CommandLine) {
+            let conflict = "the argument '--socket <PATH>' cannot be used with '--node <PID>'\n";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, conflict));
+        }
+        if which.node.is_some() {
+            which.socket = None;
+        }
+        Ok(Self(which))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,10 +144,11 @@ fn network(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
-    let mut client = match &arguments.socket {
+    let Meant(Which { socket, node }) = &arguments.meant;
+    let mut client = match socket {
         Some(ControlPlace::Path(path)) => Client::connect(path),
         // What keeps a node from taking orders names none to ctl.
-        _ => Client::find(arguments.node),
+        _ => Client::find(*node),
     }
     .map_err(refuse)?;
     let json = arguments.json;
@@ -174,7 +218,13 @@ fn watch(client: &mut Client, json: bool) -> Result<Exit, Exit> {
             }
             Ok(())
         });
-        given.map_err(refuse)?;
+        match given {
+            // A node that is about to end says so before it hangs up.
+            Err(ClientError::Refused(_)) if last.is_some() && client.wait_for_end(END) => {
+                return Err(Exit::NoAnswer.with("the node has ended"));
+            }
+            given => given.map_err(refuse)?,
+        };
         let mut out = io::stdout().lock();
         match (last.take(), &now) {
             (_, Some(now)) if json => write_json(&mut out, now)?,

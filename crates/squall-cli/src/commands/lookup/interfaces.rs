@@ -11,11 +11,7 @@ pub(super) fn all(family: IpFamily) -> Result<Vec<Answer>, LookupError> {
 }
 
 fn answer(interface: Interface, family: IpFamily) -> Answer {
-    let is_wanted = |address: &&socket::InterfaceAddress| match family {
-        IpFamily::Any => true,
-        IpFamily::V4 => address.address.is_ipv4(),
-        IpFamily::V6 => address.address.is_ipv6(),
-    };
+    let is_wanted = |known: &&socket::InterfaceAddress| family.has(&known.address);
     let addresses = interface.addresses.iter().filter(is_wanted).map(|known| InterfaceAddress {
         address: known.address.to_string(),
         prefix: known.prefix,

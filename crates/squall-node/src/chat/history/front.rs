@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
+use squall::chat::wire::{Key, RoomName};
 use squall::chat::{History, Message, Query, Recall, RecallError, Recalled};
 
 use super::database::{LAST_NUMBER, MOST_ROOMS};
@@ -15,6 +16,8 @@ pub(super) struct Front {
     shared: Arc<Shared>,
     questions: SyncSender<(Recall, Asked)>,
     rooms: HashMap<Box<str>, u32>,
+    /// Their names, by what these are unique by.
+    spellings: HashMap<Key, RoomName>,
     /// The last number of each room, by its identifier.
     last: Vec<u64>,
     /// The name and the identifier of the room of the last message: most of the time the next one's too.
@@ -35,6 +38,7 @@ impl Front {
             shared,
             questions,
             rooms: HashMap::new(),
+            spellings: HashMap::new(),
             last: Vec::new(),
             // No room has an empty name.
             current: (String::new(), 0),
@@ -46,9 +50,17 @@ impl Front {
                 front.last.resize(at + 1, 0);
             }
             front.last[at] = last;
-            front.rooms.insert(name, id);
+            front.insert(&name, id);
         }
         front
+    }
+
+    fn insert(&mut self, name: &str, id: u32) {
+        // Whatever is in a file: a room that no member can ask for has no spelling.
+        if let Ok(room) = RoomName::new(name) {
+            self.spellings.insert(room.key(), room);
+        }
+        self.rooms.insert(name.into(), id);
     }
 
     /// The identifier of a room, a new one if need be; `None` if there are too many.
@@ -79,6 +91,7 @@ impl Front {
                 // Unless something was said there since.
                 if self.last[id as usize] == last {
                     self.rooms.retain(|_, other| *other != id);
+                    self.spellings.retain(|_, room| self.rooms.contains_key(room.as_str()));
                     self.floor = self.floor.max(last);
                     break id;
                 }
@@ -87,7 +100,7 @@ impl Front {
         queue.batch.rooms.push((id, name.into()));
         drop(queue);
         self.last[id as usize] = self.floor;
-        self.rooms.insert(name.into(), id);
+        self.insert(name, id);
         Some(id)
     }
 }
@@ -95,6 +108,10 @@ impl Front {
 impl History for Front {
     fn last_number(&mut self, room: &str) -> u64 {
         self.rooms.get(room).map_or(self.floor, |id| self.last[*id as usize])
+    }
+
+    fn spelling(&mut self, room: &RoomName) -> Option<RoomName> {
+        self.spellings.get(&room.key()).cloned()
     }
 
     fn keep(&mut self, message: &Message<'_>) {

@@ -50,6 +50,7 @@ impl Client {
 
     pub(super) fn went(&mut self, now: Time, name: &str, reason: &Reason<'_>) {
         self.roster.went(name);
+        self.setup.is_free(name, now);
         if self.newcomers.take(name) {
             // It only passed through, as on the way to its room, and said nothing.
             return;
@@ -79,6 +80,7 @@ impl Client {
         } else if is_new {
             self.tell_came(now, new);
         } else {
+            self.setup.is_free(old, now);
             self.tell(Event::Renamed(old.to_string(), new.to_string()));
             self.notice(now, format!("{old} is now {new}"));
         }

@@ -79,6 +79,8 @@ pub enum Event {
     Refused(String),
     /// The hub was started anew; who was in it comes back.
     HubRestarted,
+    /// The hub had taken this client out, as its operator can have it do, and has let it in again.
+    Removed,
     /// Messages were missed, and the hub keeps none: told once for each of its runs.
     NothingKept,
     /// This reader was too slow: the hub dropped so many lines of its own accord.

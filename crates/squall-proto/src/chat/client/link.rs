@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::config::ClientConfig;
+use super::losses::Losses;
 use crate::Time;
 use crate::chat::wire::Token;
 use crate::random::SplitMix64;
@@ -12,6 +13,8 @@ use crate::random::SplitMix64;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempts {
     pub(super) made: u32,
+    /// When the last one was made, or counting began.
+    last: Time,
     wait: Duration,
     pub(super) next: Time,
 }
@@ -19,19 +22,29 @@ pub(super) struct Attempts {
 impl Attempts {
     /// None yet; the first is due.
     pub(super) fn new(config: &ClientConfig, now: Time) -> Self {
-        Self { made: 0, wait: config.first_wait, next: now }
+        Self { made: 0, last: now, wait: config.first_wait, next: now }
     }
 
     /// None since the hub was lost: the first is due after a wait, since all its members lost it.
     pub(super) fn after_loss(config: &ClientConfig, now: Time, random: &mut SplitMix64) -> Self {
-        Self { made: 0, wait: config.first_wait, next: now + config.first_wait.mul_f64(random.unit()) }
+        let next = now + config.first_wait.mul_f64(random.unit());
+        Self { made: 0, last: now, wait: config.first_wait, next }
     }
 
     /// One is made now.
     pub(super) fn make(&mut self, config: &ClientConfig, now: Time, random: &mut SplitMix64) {
         self.made = self.made.saturating_add(1);
+        self.last = now;
         self.next = now + self.wait.mul_f64(1.0 + 0.5 * random.unit());
         self.wait = (self.wait * 2).min(config.max_wait);
+    }
+
+    /// Somebody wants the hub now: the next is due as soon as a second one would have been, and the waits grow from there.
+    pub(super) fn hurry(&mut self, config: &ClientConfig) {
+        if self.last + config.first_wait < self.next {
+            self.next = self.last + config.first_wait;
+            self.wait = config.first_wait;
+        }
     }
 }
 
@@ -39,9 +52,8 @@ impl Attempts {
 #[derive(Debug)]
 pub(super) struct Probes {
     open: VecDeque<(u64, Time)>,
-    /// The last ones' fates, the newest in the lowest bit: set if it was answered.
-    fates: u64,
-    known: u32,
+    /// What became of them, and of what else comes and goes.
+    pub(super) losses: Losses,
     /// Probes in a row without an answer, and when the last answer came.
     unanswered: u32,
     pub(super) heard: Time,
@@ -49,28 +61,30 @@ pub(super) struct Probes {
     /// When the last one left.
     sent: Time,
     round_trip: Option<Duration>,
+    /// When the first came of those answers that took longer than they may.
+    held_up: Option<Time>,
 }
 
 impl Probes {
     pub(super) fn new(now: Time) -> Self {
         Self {
             open: VecDeque::new(),
-            fates: 0,
-            known: 0,
+            losses: Losses::default(),
             unanswered: 0,
             heard: now,
             next: now,
             sent: now,
             round_trip: None,
+            held_up: None,
         }
     }
 
     /// A probe leaves now: its token.
     pub(super) fn send(&mut self, config: &ClientConfig, now: Time, random: &mut SplitMix64) -> Token {
         self.expire(now);
+        self.losses.age(now);
         if self.open.len() == MAX_OPEN {
-            self.open.pop_front();
-            self.fate(false);
+            self.give_up_oldest(now);
         }
         let token = random.next_u64();
         self.open.push_back((token, now));
@@ -91,11 +105,14 @@ impl Probes {
         random: &mut SplitMix64,
     ) -> Option<Time> {
         let token = u64::from_str_radix(token.as_str(), 16).ok()?;
-        let index = self.open.iter().position(|(open, _)| *open == token)?;
+        let Some(index) = self.open.iter().position(|(open, _)| *open == token) else {
+            // It tells nothing of the present, but it was not lost.
+            self.losses.answers.came_late(token);
+            return None;
+        };
         let (_, sent) = self.open.remove(index)?;
-        let sample = now.since(sent);
-        self.round_trip = Some(self.round_trip.map_or(sample, |mean| (mean * 7 + sample) / 8));
-        self.fate(true);
+        self.measure(sent, now);
+        self.losses.answers.came(token, now);
         (self.unanswered, self.heard) = (0, now);
         self.next = now + jittered(config.interval, random);
         Some(sent)
@@ -114,20 +131,14 @@ impl Probes {
         (self.heard, self.next) = (now, now);
     }
 
-    /// Forgets what was lost before the answer that came now: nobody was there to answer.
-    pub(super) fn forget_losses(&mut self) {
-        (self.fates, self.known) = (1, 1);
-    }
-
     /// The mean round trip.
     pub(super) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
 
-    /// The share of the last 64 probes that has no answer.
-    pub(super) fn loss(&self) -> Option<f32> {
-        let answered = (self.fates & mask(self.known)).count_ones();
-        (self.known > 0).then(|| (self.known - answered) as f32 / self.known as f32)
+    /// How many probes in a row had no answer when the last one left.
+    pub(super) fn unanswered(&self) -> u32 {
+        self.unanswered.saturating_sub(1)
     }
 
     /// So many probes in a row are without an answer, for longer than one takes.
@@ -143,14 +154,34 @@ impl Probes {
 
     fn expire(&mut self, now: Time) {
         while self.open.front().is_some_and(|(_, sent)| *sent + self.patience() * 4 <= now) {
-            self.open.pop_front();
-            self.fate(false);
+            self.give_up_oldest(now);
         }
     }
 
-    fn fate(&mut self, answered: bool) {
-        self.fates = self.fates << 1 | u64::from(answered);
-        self.known = (self.known + 1).min(64);
+    fn give_up_oldest(&mut self, now: Time) {
+        if let Some((token, _)) = self.open.pop_front() {
+            self.losses.answers.lost(token, now);
+        }
+    }
+
+    /// Takes a round trip into the mean. What was held up, as by a hub that stood still, tells nothing of the way, unless what
+    /// is asked after that takes as long.
+    fn measure(&mut self, sent: Time, now: Time) {
+        let sample = now.since(sent);
+        let Some(mean) = self.round_trip else {
+            self.round_trip = Some(sample);
+            return;
+        };
+        let is_long = sample > self.patience();
+        let held_up = is_long.then(|| *self.held_up.get_or_insert(now));
+        self.held_up = held_up;
+        self.round_trip = match held_up {
+            Some(since) if sent < since => Some(mean),
+            Some(_) => Some(sample),
+            // The first was held up, or the way was long and is not any more.
+            None if mean > SLOW && sample < mean / 4 => Some(sample),
+            None => Some((mean * 7 + sample) / 8),
+        };
     }
 }
 
@@ -165,10 +196,6 @@ fn token_of(token: u64) -> Token {
         *digit = b"0123456789abcdef"[(token >> (4 * place) & 15) as usize];
     }
     core::str::from_utf8(&digits).ok().and_then(Token::new).unwrap_or_else(|| unreachable!("they are digits"))
-}
-
-fn mask(bits: u32) -> u64 {
-    if bits >= 64 { u64::MAX } else { (1 << bits) - 1 }
 }
 
 const MAX_OPEN: usize = 16;

@@ -18,7 +18,7 @@ pub(super) struct Log {
     /// The last number that was told of.
     highest: u64,
     missing: Vec<Gap>,
-    /// Since when the hub was started anew and whether it counts on is not known.
+    /// Since when the hub was started anew, or may have forgotten the room, and whether it counts on is not known.
     pub(super) doubtful: Option<Time>,
     /// Messages that are missing and were given up because there were too many gaps.
     pub(super) given_up: u64,
@@ -113,15 +113,19 @@ impl Log {
     }
 
     /// What claims to have a higher number than the room's last, and was here before the hub was asked for
-    /// that, was said in another room: it was overtaken by the change of rooms.
+    /// that, was said in another room: it was overtaken by the change of rooms. What cannot have been, since it is the
+    /// client's own or was kept, shows that the hub has forgotten the room and counts anew.
     pub(super) fn last_was(&mut self, number: u64, asked: Time) {
         if number >= self.highest || self.doubtful.is_some() {
             return;
         }
         let beyond = |entry: &Entry| entry.counts && entry.number > Some(number);
-        let stray = |entry: &Entry| entry.how == How::Live && entry.heard < asked;
-        if !self.entries.iter().any(beyond) || self.entries.iter().any(|entry| beyond(entry) && !stray(entry))
-        {
+        let are_old = self.entries.iter().filter(|entry| beyond(entry)).all(|entry| entry.heard < asked);
+        if !are_old || !self.entries.iter().any(beyond) {
+            return;
+        }
+        if self.entries.iter().any(|entry| beyond(entry) && entry.how != How::Live) {
+            self.doubtful = Some(asked);
             return;
         }
         self.entries.retain(|entry| !beyond(entry));

@@ -24,6 +24,7 @@ mod config;
 mod event;
 mod link;
 mod log;
+mod losses;
 mod recall;
 mod receive;
 mod roster;
@@ -85,9 +86,10 @@ pub struct Client {
     probes: Probes,
     heartbeat: Heartbeat,
     setup: Setup,
-    /// The hub's run, and this client's number in it.
+    /// The hub's run, this client's number in it, and the address that it has for the hub.
     run: Option<u64>,
     id: Option<u64>,
+    peer: Option<String>,
     /// What the hub calls this client, and what it called it lately.
     label: Option<String>,
     labels: VecDeque<String>,
@@ -95,8 +97,9 @@ pub struct Client {
     /// Whether a room is known that the log is of.
     joined: bool,
     other_logs: Vec<Log>,
-    /// The number of the room's last message, as the hub told last.
+    /// The number of the room's last message, as the hub told last, and when the client came there or came back.
     last: u64,
+    live_from: u64,
     recalls: Recalls,
     keeps_nothing: bool,
     /// Whether the user knows it.
@@ -145,12 +148,14 @@ impl Client {
             setup: Setup::new(config.name.clone(), config.room.clone()),
             run: None,
             id: None,
+            peer: None,
             label: None,
             labels: VecDeque::new(),
             log: Log::new("", 0, 0, config.scroll_back),
             joined: false,
             other_logs: Vec::new(),
             last: 0,
+            live_from: 0,
             recalls: Recalls::default(),
             keeps_nothing: false,
             told_of_nothing: false,
@@ -183,6 +188,18 @@ impl Client {
                 self.set_state(State::Connecting { attempt, next, why: Why::Unreachable(why.to_string()) });
             }
             _ => self.probes.hurry(),
+        }
+    }
+
+    /// The user wants the hub now: while it waits for the next attempt to reach it, that is due at once, or as soon as the
+    /// [first wait](ClientConfig::waits) since the last has passed. An attempt that is under way over a stream is waited
+    /// for.
+    pub fn hurry(&mut self) {
+        let State::Connecting { attempt, why, .. } = self.state.clone() else { return };
+        let is_under_way = self.connecting || self.stream && self.hub.is_some();
+        if !is_under_way {
+            self.attempts.hurry(&self.config);
+            self.set_state(State::Connecting { attempt, next: self.attempts.next, why });
         }
     }
 
@@ -245,9 +262,10 @@ impl Client {
         self.probes.round_trip()
     }
 
-    /// The share of the last 64 probes that has no answer, from 0 to 1: of datagrams either way.
+    /// The share of what was to come in the last five minutes and did not, from 0 to 1: of the last 64 answers to probes, of as
+    /// many receipts, and of others' messages. What comes late, but not out of the history, has come.
     pub fn loss(&self) -> Option<f32> {
-        self.probes.loss()
+        self.probes.losses.share()
     }
 
     /// What the hub calls this client: its name, or `~` and its number.

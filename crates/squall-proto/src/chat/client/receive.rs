@@ -7,11 +7,13 @@ use core::time::Duration;
 use super::event::{Entry, Event, How, State, Why};
 use super::link::jittered;
 use super::log::{Log, Put};
+use super::losses::MAX_FATES;
 use super::recall::{Done, Extent, Purpose};
+use super::say::MAX_TEXT;
 use super::typed::NOTHING_KEPT;
 use super::{Client, Kind};
 use crate::chat::history::Recalled;
-use crate::chat::wire::{LAST_MAX, Line, Me, Member};
+use crate::chat::wire::{LAST_MAX, Line, MAX_NAME, Me, Member};
 use crate::text::clean;
 use crate::{Origin, Outbox, Time};
 
@@ -22,8 +24,8 @@ impl Client {
 
     pub(super) fn receive(&mut self, now: Time, payload: &[u8], out: &mut Outbox) {
         for line in payload.split(|&byte| byte == b'\n') {
-            // A hub sends clean lines; but what calls itself a hub may be anything.
-            let line = clean(line);
+            // A hub sends clean lines of some length; but what calls itself a hub may be anything.
+            let line = clean(&line[..line.len().min(LONGEST)]);
             if line.is_empty() {
                 continue;
             }
@@ -82,18 +84,19 @@ impl Client {
                 if room == self.log.room {
                     self.roster.begin(room, members);
                 }
-                self.show(Kind::Who, &format!("{members} in {room}"), now);
+                self.roster.is_of(room);
+                self.show_who(&format!("{members} in {room}"), now);
             }
             Line::Member(member) => {
                 self.roster.member(now, &member);
                 self.tell_once(Event::Roster);
-                self.show(Kind::Who, &in_words(&member), now);
+                self.show_who(&in_words(&member), now);
             }
             Line::More(name) => {
                 if let Some(command) = self.roster.more(name) {
                     self.send_commands(&[command], out);
                 }
-                self.show(Kind::Who, "and more", now);
+                self.show_who("and more", now);
             }
             Line::Me(me) => self.me(now, &me, text),
             Line::Last { room, messages, after, to } => {
@@ -137,8 +140,10 @@ impl Client {
             return;
         }
         if let Some(own) = self.claim(name, text) {
+            self.probes.losses.receipts.came(own.0, now);
             self.deliver(own, number, name, now);
         } else {
+            self.probes.losses.messages.came(number, now);
             self.heard_of(now, name);
             self.add(now, Some(number), name.to_string(), text.to_string(), How::Live);
         }
@@ -151,8 +156,10 @@ impl Client {
         if matches!(self.recalls.purpose(), Some(Purpose::Fill { .. })) && self.log.is_missing(number) {
             let before = self.log.is_before(number);
             if let Some(own) = self.claim(name, text) {
+                self.probes.losses.receipts.lost(own.0, now);
                 self.deliver(own, number, name, now);
             } else {
+                self.missed(now, number, number);
                 let id = self.next_entry;
                 self.next_entry += 1;
                 let how = if before { How::History } else { How::Missed };
@@ -191,11 +198,25 @@ impl Client {
                 let end = if full { end } else { end.max(to) };
                 let absent = self.log.first_gap().is_some_and(|gap| gap.from <= end);
                 let lost =
-                    if absent && self.recalls.fruitless(now) { self.log.give_up(after + 1, end) } else { 0 };
+                    if absent && self.recalls.fruitless(now) { self.give_up(now, after + 1, end) } else { 0 };
                 self.lost(now, lost);
             }
         }
         self.go_on(now);
+    }
+
+    /// Gives up what is missing from one number to another: how many messages that are lost.
+    fn give_up(&mut self, now: Time, from: u64, to: u64) -> u64 {
+        self.missed(now, from, to);
+        self.log.give_up(from, to)
+    }
+
+    /// What is missing of these numbers did not come as it was said. What was said while the client was away could not.
+    fn missed(&mut self, now: Time, from: u64, to: u64) {
+        let from = from.max(self.live_from + 1).max(to.saturating_sub(MAX_FATES as u64));
+        for number in (from..=to).filter(|number| self.log.is_missing(*number)) {
+            self.probes.losses.messages.lost(number, now);
+        }
     }
 
     fn lost(&mut self, now: Time, lost: u64) {
@@ -218,6 +239,7 @@ impl Client {
     }
 
     fn me(&mut self, now: Time, me: &Me<'_>, line: &str) {
+        let unanswered = self.probes.unanswered();
         let Some(sent) =
             me.token.and_then(|token| self.probes.answered(&self.config, now, &token, &mut self.random))
         else {
@@ -228,6 +250,10 @@ impl Client {
             return;
         };
         let known = !matches!(self.state, State::Connecting { .. });
+        // The hub heard this client all the time, and has not taken it out for its silence.
+        let was_heard = self.state == State::Online && unanswered <= 1;
+        // What is not the same is another member, as behind a router that has begun anew.
+        let is_same_peer = self.peer.replace(me.peer.to_string()).is_some_and(|peer| peer == me.peer);
         if self.state != State::Online {
             if !known {
                 self.heartbeat.next =
@@ -242,7 +268,7 @@ impl Client {
                 log.doubtful = Some(sent);
             }
             self.abandon_recall();
-            self.probes.forget_losses();
+            self.probes.losses.forgive();
             (self.keeps_nothing, self.told_of_nothing) = (false, false);
             self.tell(Event::HubRestarted);
             self.notice(now, "the hub was started anew".to_string());
@@ -250,6 +276,12 @@ impl Client {
         if known && (restarted || self.id.is_some_and(|id| id != me.id)) {
             // It took this client for a new one. (One that introduced itself just now has told all.)
             self.setup.forget(now);
+            if !restarted && was_heard && is_same_peer {
+                self.tell(Event::Removed);
+            }
+        }
+        if !known || restarted {
+            self.live_from = me.number;
         }
         (self.run, self.id) = (Some(me.hub), Some(me.id));
         // What was said before the hub knew the name, after a new start for one, was said under the number.
@@ -259,6 +291,9 @@ impl Client {
         if !self.setup.is_moving() {
             self.enter(now, me.room, me.number);
             self.log.last_was(me.number, sent);
+            if self.log.doubtful.is_some() {
+                self.look_for_gaps(now, Duration::ZERO);
+            }
         }
     }
 
@@ -292,9 +327,13 @@ impl Client {
             self.abandon_recall();
             self.give_up_sayings();
             let index = self.other_logs.iter().position(|log| log.room == room);
-            let log = index.map(|index| self.other_logs.remove(index)).unwrap_or_else(|| {
+            let mut log = index.map(|index| self.other_logs.remove(index)).unwrap_or_else(|| {
                 Log::new(room, number, u64::from(self.config.history), self.config.scroll_back)
             });
+            if number < log.highest() {
+                // The room was empty, and a hub that keeps nothing forgot it with its count.
+                log.doubtful = Some(now);
+            }
             let mut old = core::mem::replace(&mut self.log, log);
             if self.joined {
                 self.move_waiting(&mut old);
@@ -308,6 +347,7 @@ impl Client {
                     self.log.put(entry);
                 });
             }
+            self.live_from = number;
             let is_first = !core::mem::replace(&mut self.joined, true);
             self.roster.clear_members();
             self.newcomers.clear();
@@ -330,8 +370,18 @@ impl Client {
         if about("last") || about("find") {
             return self.recall_refused(now, reason);
         }
+        // No text that is said is as long, but a search can be.
+        let too_long =
+            reason.strip_prefix("too long: ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+        if too_long.is_some_and(|bytes: usize| bytes > MAX_TEXT)
+            && matches!(self.recalls.purpose(), Some(Purpose::Find(_)))
+        {
+            return self.recall_refused(now, &format!("find: {reason}"));
+        }
         if about("name") {
-            if !self.setup.name_refused(now) {
+            let again = now + SOON.mul_f64(1.0 + self.random.unit());
+            let name = reason["name: ".len()..].split_once(" is taken").map(|(name, _)| name);
+            if !self.setup.name_refused(name, again, now) {
                 return;
             }
         } else if about("join") {
@@ -365,7 +415,7 @@ impl Client {
             }
             Purpose::Reconcile { .. } => self.log.restart(self.last),
             Purpose::Fill { to, .. } => {
-                missed = self.log.give_up(1, *to);
+                missed = self.give_up(now, 1, *to);
                 self.lost(now, missed);
             }
         }
@@ -387,6 +437,13 @@ impl Client {
     fn show(&mut self, kind: Kind, line: &str, now: Time) {
         if self.is_curious(kind, now) {
             self.notice(now, line.trim_start_matches("* ").to_string());
+        }
+    }
+
+    /// Shows a line about members of the room that the user asked about.
+    fn show_who(&mut self, line: &str, now: Time) {
+        if self.roster.is_wanted {
+            self.show(Kind::Who, line, now);
         }
     }
 
@@ -421,9 +478,14 @@ fn is_possible(line: &Line<'_>) -> bool {
     number < 1 << 62
 }
 
+/// The longest line that a hub may send, in bytes: a text that fills its datagram as `ack TEXT`, kept, with its number, its
+/// time and the longest name before it.
+const LONGEST: usize = MAX_TEXT + "* said #18446744073709551615 9999-12-31T23:59:59Z : ".len() + 4 * MAX_NAME;
 /// How long what is missing may be only late.
 const GRACE: Duration = Duration::from_millis(300);
 /// How long a hub is left alone that has too many questions.
 const BUSY: Duration = Duration::from_secs(2);
+/// The least time before a name is asked for again that this client's own former self may have, and half of the most.
+const SOON: Duration = Duration::from_secs(3);
 /// The rooms whose messages are kept besides the present one.
 const MAX_LOGS: usize = 15;

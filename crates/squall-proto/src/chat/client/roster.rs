@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use core::time::Duration;
 
 use super::Client;
-use crate::chat::wire::{Command, Member, RoomName};
+use crate::chat::wire::{Command, Key, Member, RoomName};
 use crate::{Time, Transport};
 
 /// A member of the client's room, as the hub told last.
@@ -48,6 +48,9 @@ pub(super) struct Roster {
     limit: usize,
     /// Whether a list was asked for that has not come, of members and of rooms.
     awaited: (bool, bool),
+    /// The room whose members the user asked for last, if it was named, and whether the list that comes is of those.
+    pub(super) wanted: Option<Key>,
+    pub(super) is_wanted: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +78,11 @@ impl Roster {
         self.members.clear();
         self.total = 0;
         self.listing = None;
+    }
+
+    /// A list of members of `room` comes, which may be none that the user asked for.
+    pub(super) fn is_of(&mut self, room: &str) {
+        self.is_wanted = self.wanted.as_ref().is_none_or(|wanted| *wanted == Key::of(room));
     }
 
     /// A list of members begins, or goes on.

@@ -40,7 +40,7 @@ pub enum SayError {
         /// How many fit.
         limit: usize,
     },
-    /// As a message it has a meaning of its own, or hubs drop it: `quit`, `^hb^`, `bye bye`, an `ack` of an `ack`.
+    /// As a message it has a meaning of its own, or hubs drop it: `quit`, `^hb^`, an `ack` of an `ack`.
     #[error("{0:?} means something else to a hub")]
     Reserved(String),
     /// Too many wait to be sent.
@@ -51,6 +51,8 @@ pub enum SayError {
     Gone,
 }
 
+/// The longest text that a hub relays, in bytes: that of somebody without a name.
+pub(super) const MAX_TEXT: usize = MAX_MEMBER_DATAGRAM - "ack ".len();
 /// The most messages that wait to be sent.
 pub(super) const MAX_WAITING: usize = 256;
 /// The most that are without a receipt.
@@ -73,7 +75,7 @@ impl Client {
             return Err(SayError::Empty);
         }
         let label = self.setup.name.as_ref().map_or(0, |name| name.as_str().len() + ": ".len());
-        let limit = MAX_MEMBER_DATAGRAM - "ack ".len() - label;
+        let limit = MAX_TEXT - label;
         if text.len() > limit {
             return Err(SayError::TooLong { len: text.len(), limit });
         }
@@ -142,6 +144,7 @@ impl Client {
     pub(super) fn expire_receipts(&mut self, now: Time) {
         while let Some(&(id, sent, _)) = self.sayings.sent.front().filter(|(_, _, due)| *due <= now) {
             self.sayings.sent.pop_front();
+            self.probes.losses.receipts.lost(id, now);
             self.end_wait(id, sent, How::NoReceipt);
         }
     }

@@ -96,13 +96,19 @@ impl Client {
         if self.setup.poll_timeout().is_some_and(|due| due <= now) {
             commands.extend(self.setup.commands(now));
         }
-        if self.roster_due.is_some_and(|due| due <= now) {
+        let lists = self.roster_due.is_some_and(|due| due <= now);
+        if lists {
             self.roster.ask();
             self.setup.ask_again(now);
             commands.extend([Command::Who { room: None, after: None }, Command::Rooms(None)]);
             self.roster_due = Some(now + jittered(ROSTER, &mut self.random));
         }
         if self.probes.next <= now {
+            // What is unread in other rooms is worth a short list, unless the user is being shown one.
+            let has_others = !self.other_logs.is_empty() && self.roster.rooms.len() <= SHORT;
+            if has_others && !lists && !self.is_curious(Kind::Rooms, now) {
+                commands.push(Command::Rooms(None));
+            }
             commands.push(Command::Me(Some(self.probes.send(&self.config, now, &mut self.random))));
         }
         self.send_commands(&commands, out);
@@ -170,3 +176,5 @@ impl Client {
 
 /// How often members and rooms are asked for.
 const ROSTER: Duration = Duration::from_secs(30);
+/// With so many rooms a list of them is short enough to be asked for with each probe: their numbers tell what is unread.
+const SHORT: usize = 20;

@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 
 use super::{Client, Kind, SayError};
-use crate::chat::wire::{Command, Last, Said, lines};
+use crate::chat::wire::{Command, Last, RoomName, Said, lines};
 use crate::{Outbox, Protocol, Time};
 
 impl Client {
@@ -62,6 +62,9 @@ impl Client {
                 self.ask_about(kind, now);
                 if kind == Kind::Who || kind == Kind::Rooms {
                     self.roster.ask();
+                }
+                if let Command::Who { room, .. } = &command {
+                    self.roster.wanted = room.as_ref().map(RoomName::key);
                 }
                 self.send(&command.to_string(), out);
             }

@@ -49,7 +49,7 @@ impl HubConfig {
         self
     }
 
-    /// The most members of one IPv4 /24 or IPv6 /64: default 256, at least 1. Not for loopback, Unix sockets and
+    /// The most members of one IPv4 /24 or IPv6 /56: default 256, at least 1. Not for loopback, Unix sockets and
     /// [trusted](Self::trust) networks.
     pub fn members_per_prefix(mut self, members: u32) -> Self {
         self.members_per_prefix = members.max(1);
@@ -75,14 +75,16 @@ impl HubConfig {
     }
 
     /// How much one member may say: default 20 messages a second, 60 at once. Commands count as well,
-    /// heartbeats do not. Not on loopback and Unix sockets.
+    /// heartbeats do not; of an answer out of the history four datagrams count as one. Not on loopback and Unix sockets.
+    ///
+    /// How often an address may come back after it left has the same rate, on loopback too.
     pub fn member_rate(mut self, per_second: u32, burst: u32) -> Self {
         self.member_rate = (per_second.clamp(1, 1_000_000), Rate::new(per_second, burst));
         self
     }
 
-    /// How much the members of one IPv4 /24 or IPv6 /64 may say together: default 200 messages a second, 600
-    /// at once. Not on loopback and Unix sockets.
+    /// How much the members of one IPv4 /24 or IPv6 /56 may say together: default 200 messages a second, 600
+    /// at once, and how often newcomers may come of it. Not on loopback and Unix sockets.
     pub fn prefix_rate(mut self, per_second: u32, burst: u32) -> Self {
         self.prefix_rate = (per_second.clamp(1, 1_000_000), Rate::new(per_second, burst));
         self
@@ -123,7 +125,7 @@ impl HubConfig {
     }
 
     /// How long a member that was evicted for its silence finds name, room and settings again: default ten
-    /// minutes. 4096 of them are remembered.
+    /// minutes. 16,384 of them are remembered.
     pub fn remember(mut self, time: Duration) -> Self {
         self.remembered = time;
         self

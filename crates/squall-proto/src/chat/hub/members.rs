@@ -29,7 +29,50 @@ pub(super) struct Member {
     pub(super) numbers: bool,
     pub(super) watches: bool,
     pub(super) lines: Lines,
+    pub(super) noise: Noise,
 }
+
+/// What a member sends that no queue bounds: heartbeats, and what is dropped as it comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Noise {
+    /// In the present second, by its low bits.
+    second: u16,
+    count: u16,
+    /// Whether it was too much in this second or the one before.
+    pub(super) floods: bool,
+}
+
+/// What to do with a line of noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noisy {
+    /// There is little of it.
+    Not,
+    /// It begins to be too much.
+    Begins,
+    /// It goes on so, and was told lately, or is to be told again.
+    GoesOn { again: bool },
+}
+
+impl Noise {
+    /// Counts a line.
+    pub(super) fn count(&mut self, now: Time) -> Noisy {
+        // Its low bits.
+        let second = (now.as_nanos() / 1_000_000_000) as u16;
+        if second != self.second {
+            self.floods &= self.count > NOISE && second == self.second.wrapping_add(1);
+            (self.second, self.count) = (second, 0);
+        }
+        self.count = self.count.saturating_add(1);
+        if self.count <= NOISE {
+            return Noisy::Not;
+        }
+        let again = self.count.is_multiple_of(NOISE) || self.count == NOISE + 1;
+        if core::mem::replace(&mut self.floods, true) { Noisy::GoesOn { again } } else { Noisy::Begins }
+    }
+}
+
+/// Lines a second that cost the others little; no program sends as many heartbeats.
+const NOISE: u16 = 1000;
 
 /// Whether a member's datagrams end with line feeds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,6 +176,7 @@ impl Members {
             numbers: false,
             watches: false,
             lines: Lines::Unsaid,
+            noise: Noise::default(),
         };
         let index = match self.free.pop() {
             Some(index) => {

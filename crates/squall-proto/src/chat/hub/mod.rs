@@ -92,10 +92,9 @@ impl Hub {
         let lobby = config.lobby.clone().unwrap_or_else(|| {
             RoomName::new(LOBBY_NAME).expect("the default room has a name that rooms can have")
         });
-        let number = history.last_number(lobby.as_str());
         Self {
             members: Members::new(config.seed),
-            rooms: Rooms::new(lobby, number, config.rooms),
+            rooms: Rooms::new(lobby, &mut *history, config.rooms),
             wheel: Wheel::new(PRECISION),
             climate: Climate::new(config.liveness),
             senders: Senders::default(),
@@ -171,6 +170,9 @@ impl Protocol for Hub {
         if self.relay.is_stopping() {
             return;
         }
+        if let Some(due) = self.wheel.poll_timeout() {
+            self.climate.called(due, now);
+        }
         match input {
             Input::Message(request) => self.message(now, &request, out),
             Input::Opened(origin) => self.opened(now, &origin, out),
@@ -184,6 +186,9 @@ impl Protocol for Hub {
     fn handle_timeout(&mut self, now: Time, out: &mut Outbox) {
         self.now = self.now.max(now);
         let now = self.now;
+        if let Some(due) = self.wheel.poll_timeout() {
+            self.climate.called(due, now);
+        }
         if !self.relay.is_stopping() {
             self.evict(now);
             self.tick(now);

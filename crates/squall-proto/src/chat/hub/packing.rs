@@ -46,7 +46,8 @@ impl Packed {
         // Writing to a string does not fail.
         let _ = line.write(&mut text);
         if text.len() > most {
-            text.truncate(text.floor_char_boundary(most - CUT.len()));
+            let end = (0..=most - CUT.len()).rev().find(|end| text.is_char_boundary(*end));
+            text.truncate(end.unwrap_or(0));
             text.push_str(CUT);
         }
         self.push(&[&text]);

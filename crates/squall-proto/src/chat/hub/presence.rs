@@ -83,10 +83,7 @@ impl Hub {
         };
         let (mut room, mut row) = (LOBBY, Row::Plain);
         if let Some(settings) = &settings {
-            room = self
-                .rooms
-                .open(settings.room.clone(), |name| self.history.last_number(name))
-                .unwrap_or(LOBBY);
+            room = self.rooms.open(settings.room.clone(), &mut *self.history).unwrap_or(LOBBY);
             row = Row::of_datagrams(settings.numbers, settings.lines == Lines::On);
         }
         self.rooms.put(&mut self.members, index, origin, room, row);
@@ -163,8 +160,7 @@ impl Hub {
     fn remember(&mut self, now: Time, index: u32, origin: Origin, settings: bool) {
         let Some(member) = self.members.get(index) else { return };
         let set = member.numbers || member.watches || member.lines != Lines::Unsaid;
-        let differs =
-            set || member.is_named() || member.room != LOBBY || member.liveness.interval().is_some();
+        let differs = set || member.is_named() || member.room != LOBBY || member.liveness.beats();
         let room = self.rooms.get(member.room).filter(|_| settings && differs);
         let settings = room.map(|room| {
             Box::new(Settings {
@@ -220,7 +216,7 @@ impl Hub {
             return Err(Taken::Name { command: "join", name: own.to_string(), room });
         }
         let shown = name.to_string();
-        let Some(new) = self.rooms.open(name, |name| self.history.last_number(name)) else {
+        let Some(new) = self.rooms.open(name, &mut *self.history) else {
             return Err(Taken::Rooms(self.rooms.len()));
         };
         self.miss_rest(index);

@@ -10,6 +10,7 @@ use super::packing::Packed;
 use super::ring::{Cursor, Ring};
 use super::watchers::Presence;
 use crate::Origin;
+use crate::chat::History;
 use crate::chat::wire::{Key, RoomName};
 
 /// The row that a member of a room stands in: by what it is written.
@@ -249,9 +250,9 @@ impl Room {
 
 impl Rooms {
     /// The default room, and room for `max` in all.
-    pub(super) fn new(lobby: RoomName, number: u64, max: u16) -> Self {
+    pub(super) fn new(lobby: RoomName, history: &mut dyn History, max: u16) -> Self {
         let mut rooms = Self { slots: Vec::new(), free: Vec::new(), by_key: BTreeMap::new(), max };
-        rooms.open(lobby, |_| number);
+        rooms.open(lobby, history);
         rooms
     }
 
@@ -264,8 +265,8 @@ impl Rooms {
         self.by_key.get(key).copied()
     }
 
-    /// The room of this name, which comes to be if it is not there; `None` when there are too many. `number` tells the number of its last message.
-    pub(super) fn open(&mut self, name: RoomName, number: impl FnOnce(&str) -> u64) -> Option<u16> {
+    /// The room of this name, which comes to be if it is not there, as the history knows it; `None` when there are too many.
+    pub(super) fn open(&mut self, name: RoomName, history: &mut dyn History) -> Option<u16> {
         let key = name.key();
         if let Some(room) = self.find(&key) {
             return Some(room);
@@ -273,7 +274,8 @@ impl Rooms {
         if self.len() >= usize::from(self.max) {
             return None;
         }
-        let number = number(name.as_str());
+        let name = history.spelling(&name).filter(|kept| kept.key() == key).unwrap_or(name);
+        let number = history.last_number(name.as_str());
         let room = Room::new(name, key.clone(), number);
         let index = match self.free.pop() {
             Some(index) => {

@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::Hub;
 use super::events::Event;
 use super::limits::Over;
-use super::members::Lines;
+use super::members::{Lines, Noisy};
 use super::turns::Kind;
 use crate::chat::wire::{Line, MAX_MEMBER_DATAGRAM, Reason, Said, Shape, lines};
 use crate::{Origin, Outbox, Request, Time};
@@ -24,8 +24,20 @@ impl Hub {
         // Programs that know no commands may end their datagrams so; but who ends a command so is a person.
         let typed = request.payload.ends_with(b"\n") && !origin.transport.is_stream();
         let mut silent = true;
+        // No more lines of a datagram are looked at than can wait.
+        let floods =
+            member.and_then(|index| self.members.get(index)).is_some_and(|member| member.noise.floods);
+        let mut left = if floods { FLOODING.0 } else { self.config.queue_lines };
         for said in lines(request.payload) {
             silent = false;
+            if left == 0 {
+                self.stats.shed += 1;
+                if let Some(index) = member {
+                    self.slow_down(now, origin, index, None, out);
+                }
+                break;
+            }
+            left -= 1;
             if member.is_none() {
                 // Of a connection there is nothing to be expected that was not opened, or was ended.
                 if origin.transport.is_stream() || !said.joins() {
@@ -56,8 +68,15 @@ impl Hub {
     /// One message; whether its sender is still a member.
     fn said(&mut self, now: Time, origin: &Origin, index: u32, said: Said<'_>, out: &mut Outbox) -> bool {
         match said {
-            Said::Heartbeat(number) => self.beat(now, origin, index, number),
-            Said::Text { shape: Shape::Loop, .. } if !origin.transport.is_stream() => self.stats.loops += 1,
+            Said::Heartbeat(number) => {
+                if !self.is_noise(now, origin, index, out) {
+                    self.beat(now, origin, index, number);
+                }
+            }
+            Said::Text { shape: Shape::Loop, .. } if !origin.transport.is_stream() => {
+                self.stats.loops += 1;
+                self.is_noise(now, origin, index, out);
+            }
             Said::Text { text, .. } => self.queue(now, origin, index, Kind::Text, &text, out),
             Said::Command(command) => {
                 self.queue(now, origin, index, Kind::Command, &command.to_string(), out);
@@ -79,6 +98,26 @@ impl Hub {
                     }
                 }
             }
+        }
+        true
+    }
+
+    /// Counts a line that no queue bounds; whether there are so many that it is dropped, and its sender is heard apart.
+    fn is_noise(&mut self, now: Time, origin: &Origin, index: u32, out: &mut Outbox) -> bool {
+        let Some(member) = self.members.get_mut(index) else { return false };
+        let (begins, again) = match member.noise.count(now) {
+            Noisy::Not => return false,
+            Noisy::Begins => (true, true),
+            Noisy::GoesOn { again } => (false, again),
+        };
+        self.stats.flooded += 1;
+        self.stats.floods += u64::from(begins);
+        if again && !origin.transport.is_stream() {
+            out.isolate(origin);
+        }
+        if begins && let Some(member) = self.members.get(index) {
+            let who = self.who(member);
+            self.events.push(|| Event::Flooding(who));
         }
         true
     }

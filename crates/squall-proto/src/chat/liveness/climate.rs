@@ -22,12 +22,22 @@ pub struct Climate {
     heartbeats: f32,
     /// The last time that nobody was heard for longer than chance explains.
     dark: Option<(Time, Time)>,
+    /// The last time that the hub itself stood still.
+    stall: Option<(Time, Time)>,
 }
 
 impl Climate {
     /// Nothing is known yet.
     pub fn new(config: LivenessConfig) -> Self {
-        Self { config, pool: Pool::default(), last: Time::ZERO, gap: 0.0, heartbeats: 0.0, dark: None }
+        Self {
+            config,
+            pool: Pool::default(),
+            last: Time::ZERO,
+            gap: 0.0,
+            heartbeats: 0.0,
+            dark: None,
+            stall: None,
+        }
     }
 
     /// What it goes by.
@@ -57,6 +67,21 @@ impl Climate {
         (interval.max(MIN_INTERVAL) / self.config.interval.as_secs_f32()).min(1.0)
     }
 
+    /// The hub was called `now`, and was to be called at `due`. Where that is far apart it stood still (its process was
+    /// stopped, its machine asleep), and what members sent meanwhile may still be on its way to it.
+    pub fn called(&mut self, due: Time, now: Time) {
+        if now.since(due) > STALL {
+            // What was due in it may take several calls.
+            let open = self.stall.filter(|(from, to)| (*from..=*to).contains(&due));
+            self.stall = Some((open.map_or(due, |(from, _)| from), now));
+        }
+    }
+
+    /// For how long after `since` the hub stood still.
+    pub(super) fn stalled_since(&self, since: Time) -> Duration {
+        self.stall.map(|(from, to)| to - from.max(since)).unwrap_or_default()
+    }
+
     /// For how long after `since` the hub heard nobody, though it should have.
     pub(super) fn dark_since(&self, since: Time, now: Time) -> Duration {
         let open = self.is_dark(seconds(self.last, now)).then_some((self.last, now));
@@ -72,6 +97,8 @@ impl Climate {
     }
 }
 
+/// How late a call is because the hub stood still, and not because it is busy.
+const STALL: Duration = Duration::from_secs(1);
 /// How many times the usual gap is dark.
 const DARK: f32 = 20.0;
 /// How many intervals lie between heartbeats where all come at once, at most.

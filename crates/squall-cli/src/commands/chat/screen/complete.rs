@@ -71,8 +71,6 @@ fn candidates(editor: &Editor, known: &Known<'_>) -> (usize, Vec<String>) {
         of(&mut known.commands.iter().copied(), " ")
     } else if is_command && matches!(line.trim_end(), "/join" | "/who") {
         of(&mut known.rooms.iter().map(String::as_str), "")
-    } else if is_command && matches!(line.trim_end(), "/numbers" | "/watch") {
-        of(&mut ["on", "off"].into_iter(), "")
     } else if word.is_empty() {
         Vec::new()
     } else {
@@ -108,7 +106,7 @@ mod tests {
         tabs("hello b", &[false], &["hello bob "]);
         tabs("/j", &[false], &["/join "]);
         tabs("/join lou", &[false], &["/join lounge"]);
-        tabs("/watch o", &[false, false], &["/watch on", "/watch off"]);
+        tabs("/watch o", &[false], &["/watch o"]);
         tabs("one\nb", &[false], &["one\nbob, "]);
         tabs("x", &[false], &["x"]);
         tabs("hello ", &[false], &["hello "]);

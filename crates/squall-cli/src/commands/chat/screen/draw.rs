@@ -261,7 +261,8 @@ pub(crate) fn describe(connection: &Connection, palette: Palette) -> (&'static s
         Connection::Quiet { since } => {
             ("◐", format!("nothing heard for {} s", since.as_secs()), palette.warning())
         }
-        Connection::Gone { why, next } => ("○", format!("{why}; {}", soon(next)), palette.bad()),
+        // The reason may be long, and what has no room is cut.
+        Connection::Gone { why, next } => ("○", format!("{} · {why}", soon(next)), palette.bad()),
     }
 }
 

@@ -319,7 +319,12 @@ fn the_status_line_tells_how_it_stands_with_the_hub() {
         (Connection::Quiet { since: seconds(12) }, "◐ nothing heard for 12 s"),
         (
             Connection::Gone { why: "the hub shut down".into(), next: Some(seconds(4)) },
-            "○ the hub shut down; again in 4 s",
+            "○ again in 4 s · the hub shut down",
+        ),
+        // Where there is no room for all of it, the reason is cut.
+        (
+            Connection::Gone { why: "no such host, or so somebody says ".repeat(3), next: Some(seconds(4)) },
+            "○ again in 4 s · no such host, or so somebody sa…",
         ),
     ];
     for (connection, expected) in table {

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use squall::chat::wire::RoomName;
 use squall::chat::{History, Message, Query, Recall, RecallError, Recalled};
 
 use super::*;
@@ -152,6 +153,20 @@ fn what_was_said_is_there_in_its_order_and_after_the_end_too() {
     assert_eq!(recalled.name, "ann");
     assert!(now() - recalled.at < 3_600_000);
     assert_eq!(bench.warnings(), []);
+}
+
+#[test]
+fn a_room_is_found_as_it_was_written_first() {
+    let room = |name: &str| RoomName::new(name).unwrap();
+    let (_folder, path) = folder();
+    let mut bench = Bench::open(file(&path));
+    assert_eq!(bench.history().spelling(&room("den")), None);
+    bench.say("Den", 1, "hello");
+    assert_eq!(bench.history().spelling(&room("den")), Some(room("Den")));
+    assert!(bench.close());
+    let mut bench = Bench::open(file(&path));
+    assert_eq!(bench.history().spelling(&room("DEN")), Some(room("Den")));
+    assert_eq!(bench.history().spelling(&room("garden")), None);
 }
 
 #[test]

@@ -58,6 +58,29 @@ fn rooms_hear_only_their_own_and_empty_ones_are_forgotten() {
 }
 
 #[test]
+fn a_room_is_written_as_its_history_knows_it() {
+    struct Known;
+    impl History for Known {
+        fn last_number(&mut self, room: &str) -> u64 {
+            if room == "Den" { 30 } else { 0 }
+        }
+        fn spelling(&mut self, room: &RoomName) -> Option<RoomName> {
+            let known = RoomName::new("Den").unwrap();
+            (known.key() == room.key()).then_some(known)
+        }
+        fn keep(&mut self, message: &Message<'_>) {
+            assert_eq!(message.room, "Den");
+        }
+        fn ask(&mut self, _: Recall, _: &Query<'_>) -> Result<Option<Vec<Recalled>>, RecallError> {
+            Err(RecallError::NotKept)
+        }
+    }
+    let mut bench = Bench::with_history(HubConfig::default(), Box::new(Known));
+    bench.say(&[(1, "/join den\nhello")]);
+    assert_eq!(bench.got(1), ["* join Den members=1 number=30", "ack hello"]);
+}
+
+#[test]
 fn rooms_are_told_in_pages() {
     let mut bench = Bench::with(HubConfig::default().rooms(65_535));
     for room in 0..250 {

@@ -107,8 +107,12 @@ fn many_that_fall_silent_at_once_go_over_several_calls() {
         bench.give(&origin(PORTS + member), b"");
     }
     bench.settle();
-    bench.now += Duration::from_secs(7200);
-    bench.hub.handle_timeout(bench.now, &mut bench.out);
+    // Nobody is heard until just before all are due.
+    bench.now += Duration::from_millis(299_900);
+    while bench.hub.stats().silent == 0 {
+        bench.now += Duration::from_millis(50);
+        bench.hub.handle_timeout(bench.now, &mut bench.out);
+    }
     assert_eq!(bench.hub.stats().silent, 1024);
     bench.flush();
     bench.settle();
@@ -142,6 +146,39 @@ fn who_leaves_and_comes_back_owes_what_it_owed() {
     assert_eq!(bench.hub.stats().messages, 60);
     let answers = bench.got.values().flatten().filter(|line| line.starts_with('!')).count();
     assert!(answers <= 1, "{answers}");
+}
+
+#[test]
+fn a_flood_of_what_is_no_text_is_heard_apart_too() {
+    for line in ["^hb^", "ack ack hi"] {
+        let mut bench = Bench::new();
+        bench.say(&[(1, ""), (2, "hello")]);
+        let mut isolated = 0;
+        for _ in 0..20_000 {
+            let request = Request::new(bench.now, line.as_bytes(), origin(1));
+            bench.hub.handle_input(bench.now, Input::Message(request), &mut bench.out);
+            isolated += bench.out.isolated().len();
+            bench.out.clear();
+        }
+        assert_eq!((isolated, bench.hub.stats().flooded), (20, 19_000), "{line}");
+        let floods =
+            core::iter::from_fn(|| bench.hub.poll_event()).filter(|e| matches!(e, Event::Flooding(_)));
+        assert_eq!((floods.count(), bench.hub.stats().floods), (1, 1));
+        // It is a member as before, and as soon as it is calm it is heard as any.
+        bench.wait(Duration::from_secs(3));
+        bench.say(&[(1, "^hb^"), (1, "sorry")]);
+        assert_eq!(bench.got(2), ["ack hello", "ack sorry"]);
+        assert_eq!(bench.hub.stats().flooded, 19_000);
+    }
+}
+
+#[test]
+fn who_says_more_lines_at_once_than_can_wait_is_told() {
+    let mut bench = Bench::new();
+    bench.say(&[(1, &"k\n".repeat(32_753))]);
+    let got = bench.got(1);
+    assert_eq!(got.iter().filter(|line| *line == "ack k").count(), 1024);
+    assert_eq!(got.iter().filter(|line| line.starts_with("! slow down")).count(), 1);
 }
 
 #[test]

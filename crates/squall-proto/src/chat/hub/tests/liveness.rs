@@ -40,6 +40,15 @@ fn a_hub_learns_from_members_that_it_took_for_dead() {
 }
 
 #[test]
+fn heartbeats_that_come_less_often_than_the_default_limit_are_learnt_from_evictions() {
+    let mut bench = Bench::new();
+    for _ in 0..30 {
+        bench.say(&[(1, "^hb^")]).wait(Duration::from_secs(60));
+    }
+    assert_eq!(bench.hub.stats().silent, 2, "until two intervals are measured the limit is 30 s");
+}
+
+#[test]
 fn a_connections_heartbeats_say_nothing_of_the_weather() {
     let mut bench = Bench::new();
     bench.open(1000);
@@ -62,4 +71,58 @@ fn an_eviction_is_told_with_the_limit_that_held_at_last() {
     let (silence, limit) = went.unwrap();
     assert_eq!(limit, Some(Duration::from_secs(30)));
     assert!(silence >= Duration::from_secs(30) && silence <= Duration::from_millis(30_200), "{silence:?}");
+}
+
+#[test]
+fn a_hub_that_stood_still_takes_nobody_for_dead_and_learns_no_wrong_interval() {
+    for (numbers, every, still) in
+        [(true, 5, 32), (false, 5, 32), (true, 10, 125), (true, 1, 125), (false, 10, 3600)]
+    {
+        let mut bench = Bench::new();
+        let mut count = 0;
+        let mut beat = |bench: &mut Bench| {
+            count += 1;
+            let line = if numbers { alloc::format!("^hb^ {count}") } else { "^hb^".into() };
+            bench.give(&origin(1), line.as_bytes());
+        };
+        for _ in 0..20 {
+            bench.say(&[(2, "a person")]);
+            beat(&mut bench);
+            bench.wait(Duration::from_secs(every));
+        }
+        let beating =
+            |bench: &Bench| bench.hub.members(bench.now).find(|member| member.every.is_some()).unwrap();
+        let limit = beating(&bench).limit;
+        // Whether its clock or its sockets come first when it wakes is chance.
+        bench.now += Duration::from_secs(still);
+        bench.hub.handle_timeout(bench.now, &mut bench.out);
+        for _ in 0..(still / every).min(60) {
+            beat(&mut bench);
+        }
+        for _ in 0..20 {
+            bench.wait(Duration::from_secs(every));
+            beat(&mut bench);
+        }
+        assert_eq!(bench.hub.stats().silent, 0, "{numbers} {every} {still}");
+        let member = beating(&bench);
+        let off = member.every.unwrap().as_secs_f32() / every as f32;
+        assert!((0.8..1.2).contains(&off), "{off}: {numbers} {every} {still}");
+        assert!(member.limit >= limit.map(|limit| limit / 2), "{:?} of {limit:?}", member.limit);
+        // It is evicted in its time when it is gone, and so is the person.
+        bench.wait(Duration::from_secs(600));
+        assert_eq!(bench.hub.stats().members, 0);
+    }
+}
+
+#[test]
+fn a_member_that_beats_far_more_often_from_now_on_is_known_to_in_the_end() {
+    let mut bench = Bench::new();
+    for _ in 0..20 {
+        bench.say(&[(1, "^hb^")]).wait(Duration::from_secs(60));
+    }
+    for _ in 0..200 {
+        bench.say(&[(1, "^hb^")]).wait(Duration::from_secs(1));
+    }
+    let every = bench.hub.members(bench.now).next().unwrap().every.unwrap();
+    assert!(every < Duration::from_secs(2), "{every:?}");
 }
