@@ -95,10 +95,11 @@ impl Liveness {
     pub fn beat(&mut self, now: Time, number: Option<u32>, climate: &mut Climate) {
         climate.heard(now);
         let gap = seconds(self.beat, now);
-        let bunched = self.is_bunched(gap);
+        // Either way the time between them is not that between their sendings.
+        let held = self.is_bunched(gap) || !climate.stalled_since(self.beat).is_zero();
         let fit = match number {
             Some(number) => self.fit_numbered(number),
-            None if bunched => Fit::Nothing,
+            None if held => Fit::Nothing,
             None => self.fit_plain(gap),
         };
         if matches!(fit, Fit::Copy) {
@@ -118,7 +119,7 @@ impl Liveness {
         }
         match fit {
             Fit::Lost(lost) => {
-                if !bunched {
+                if !held {
                     self.measure(gap / (f32::from(lost) + 1.0));
                 }
                 self.losses.count(lost);
@@ -213,8 +214,10 @@ impl Liveness {
     /// that was away. After very many it is the interval that has changed.
     fn is_bunched(&mut self, gap: f32) -> bool {
         let soon = self.beats == 3 && gap * BUNCH < self.interval;
-        self.bunched = if soon { (self.bunched + 1).min(BUNCHED) } else { 0 };
-        soon && self.bunched < BUNCHED
+        // However many come at once, that is no interval.
+        let at_once = gap < MIN_INTERVAL;
+        self.bunched = if soon { (self.bunched + u8::from(!at_once)).min(BUNCHED) } else { 0 };
+        soon && (at_once || self.bunched < BUNCHED)
     }
 
     fn fit_numbered(&self, number: u32) -> Fit {

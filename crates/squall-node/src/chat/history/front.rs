@@ -58,7 +58,12 @@ impl Front {
     fn insert(&mut self, name: &str, id: u32) {
         // Whatever is in a file: a room that no member can ask for has no spelling.
         if let Ok(room) = RoomName::new(name) {
-            self.spellings.insert(room.key(), room);
+            let last = |name: &str| self.rooms.get(name).map_or(0, |id| self.last[*id as usize]);
+            let others = self.spellings.get(&room.key()).map_or(0, |other| last(other.as_str()));
+            // Of several, the one that was spoken in most.
+            if others <= self.last[id as usize] {
+                self.spellings.insert(room.key(), room);
+            }
         }
         self.rooms.insert(name.into(), id);
     }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::event::{Entry, Event, How, State, Why};
 use super::link::jittered;
 use super::log::{Log, Put};
-use super::losses::MAX_FATES;
+use super::losses::{MAX_FATES, Window};
 use super::recall::{Done, Extent, Purpose};
 use super::say::MAX_TEXT;
 use super::typed::NOTHING_KEPT;
@@ -325,6 +325,8 @@ impl Client {
     fn enter(&mut self, now: Time, room: &str, number: u64) {
         if !self.joined || self.log.room != room {
             self.abandon_recall();
+            // Each room has numbers of its own.
+            self.probes.losses.messages = Window::default();
             self.give_up_sayings();
             let index = self.other_logs.iter().position(|log| log.room == room);
             let mut log = index.map(|index| self.other_logs.remove(index)).unwrap_or_else(|| {

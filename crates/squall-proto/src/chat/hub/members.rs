@@ -38,8 +38,8 @@ pub(super) struct Noise {
     /// In the present second, by its low bits.
     second: u16,
     count: u16,
-    /// Whether it was too much in this second or the one before.
-    pub(super) floods: bool,
+    /// Whether it was too much when it was counted last, in that second or the one before.
+    floods: bool,
 }
 
 /// What to do with a line of noise.
@@ -54,10 +54,19 @@ pub(super) enum Noisy {
 }
 
 impl Noise {
+    /// Whether it is too much.
+    pub(super) fn floods(&self, now: Time) -> bool {
+        self.floods && Self::second(now).wrapping_sub(self.second) <= 1
+    }
+
+    /// By its low bits.
+    fn second(now: Time) -> u16 {
+        (now.as_nanos() / 1_000_000_000) as u16
+    }
+
     /// Counts a line.
     pub(super) fn count(&mut self, now: Time) -> Noisy {
-        // Its low bits.
-        let second = (now.as_nanos() / 1_000_000_000) as u16;
+        let second = Self::second(now);
         if second != self.second {
             self.floods &= self.count > NOISE && second == self.second.wrapping_add(1);
             (self.second, self.count) = (second, 0);

@@ -60,7 +60,7 @@ use crate::{Input, Outbox, Protocol, Time};
 /// At [`Input::Stopping`] what waits is relayed and every member gets `bye bye`, as far as the outbox holds; a
 /// driver that then sends what it holds and calls `handle_timeout` while it is due says it to all.
 ///
-/// The operator's methods ([`kick`](Self::kick), [`say`](Self::say), …) take an outbox as the machine's inputs do.
+/// Operator's methods that answer or end connections ([`kick`](Self::kick), …) take an outbox as the machine's inputs do.
 pub struct Hub {
     config: HubConfig,
     history: Box<dyn History>,
@@ -99,7 +99,7 @@ impl Hub {
             climate: Climate::new(config.liveness),
             senders: Senders::default(),
             limits: Limits::new(&config),
-            remembered: Remembered::default(),
+            remembered: Remembered::new(),
             bans: Bans::default(),
             recalls: Recalls::default(),
             relay: Relay::new(),

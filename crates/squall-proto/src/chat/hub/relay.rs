@@ -208,7 +208,9 @@ impl Hub {
     }
 
     fn visit(&mut self, now: Time, index: u16, out: &mut Outbox) -> Visit {
-        self.tell_watchers(index, out);
+        if !self.tell_watchers(index, out) {
+            return Visit::Blocked;
+        }
         let Some(room) = self.rooms.get(index) else { return Visit::Done };
         if !room.batch.as_ref().is_some_and(|batch| batch.under_way) {
             let held = !self.fill(now, index, out);
@@ -483,9 +485,16 @@ impl Hub {
 /// Whether a text may begin with what looks like a name and a colon. Looking closely is much more work, and most
 /// texts have no colon so early, or one behind several words: no name has a space.
 fn may_imitate(text: &str) -> bool {
-    let begin = &text.as_bytes()[..text.len().min(4 * (MAX_NAME + 2))];
-    let Some(end) = begin.iter().position(|&byte| byte == b':' || byte >= 0x80) else { return false };
-    begin[0] == b'#' || begin[end] != b':' || !begin[..end].trim_ascii().contains(&b' ')
+    let mut seen = 0;
+    let end = text.bytes().position(|byte| {
+        seen += usize::from(byte != b' ');
+        byte == b':' || byte >= 0x80 || seen > 4 * (MAX_NAME + 2)
+    });
+    let Some((begin, rest)) = end.map(|end| text.as_bytes().split_at(end)) else { return false };
+    match rest[0] {
+        b':' => begin.first() == Some(&b'#') || !begin.trim_ascii().contains(&b' '),
+        byte => byte >= 0x80,
+    }
 }
 
 /// Whether a text of who has no name looks as if somebody else had said it: one of `names`, the operator, another of

@@ -42,22 +42,55 @@ struct Memory {
     left: Left,
 }
 
-/// Those that left last.
-#[derive(Debug, Default)]
+/// Those that left last: those that were evicted, and apart from them, so that they push none of those out, who left by
+/// itself and may owe something.
+#[derive(Debug)]
 pub(super) struct Remembered {
+    evicted: Queue,
+    debtors: Queue,
+}
+
+impl Remembered {
+    pub(super) fn new() -> Self {
+        Self { evicted: Queue::new(MAX_EVICTED), debtors: Queue::new(MAX_DEBTORS) }
+    }
+
+    /// Remembers the member of `origin`, whose hash is `hash`. The oldest goes out when there are too many.
+    pub(super) fn put(&mut self, origin: Origin, hash: u64, left: Left) {
+        self.take(&origin, hash);
+        let queue = if left.settings.is_some() { &mut self.evicted } else { &mut self.debtors };
+        queue.put(origin, hash, left);
+    }
+
+    /// What is remembered of `origin`.
+    pub(super) fn get(&self, origin: &Origin, hash: u64) -> Option<&Left> {
+        self.evicted.get(origin, hash).or_else(|| self.debtors.get(origin, hash))
+    }
+
+    /// Takes what is remembered of `origin`.
+    pub(super) fn take(&mut self, origin: &Origin, hash: u64) -> Option<Left> {
+        self.evicted.take(origin, hash).or_else(|| self.debtors.take(origin, hash))
+    }
+}
+
+#[derive(Debug)]
+struct Queue {
     /// Oldest first; `None` where one came back.
     queue: VecDeque<Option<Memory>>,
     /// Running numbers in the queue, by origin.
     index: HashTable<u64>,
     /// The first one's running number.
     first: u64,
+    most: usize,
 }
 
-impl Remembered {
-    /// Remembers the member of `origin`, whose hash is `hash`. The oldest goes out when there are too many.
-    pub(super) fn put(&mut self, origin: Origin, hash: u64, left: Left) {
-        self.take(&origin, hash);
-        if self.queue.len() == MAX_REMEMBERED {
+impl Queue {
+    fn new(most: usize) -> Self {
+        Self { queue: VecDeque::new(), index: HashTable::new(), first: 0, most }
+    }
+
+    fn put(&mut self, origin: Origin, hash: u64, left: Left) {
+        if self.queue.len() == self.most {
             if let Some(Some(memory)) = self.queue.pop_front()
                 && let Ok(entry) = self.index.find_entry(memory.hash, |number| *number == self.first)
             {
@@ -73,14 +106,12 @@ impl Remembered {
         });
     }
 
-    /// What is remembered of `origin`.
-    pub(super) fn get(&self, origin: &Origin, hash: u64) -> Option<&Left> {
+    fn get(&self, origin: &Origin, hash: u64) -> Option<&Left> {
         let number = self.index.find(hash, |number| self.is_of(*number, origin))?;
         self.queue[(number - self.first) as usize].as_ref().map(|memory| &memory.left)
     }
 
-    /// Takes what is remembered of `origin`.
-    pub(super) fn take(&mut self, origin: &Origin, hash: u64) -> Option<Left> {
+    fn take(&mut self, origin: &Origin, hash: u64) -> Option<Left> {
         let (queue, first) = (&self.queue, self.first);
         let same = |number: &u64| {
             queue[(number - first) as usize].as_ref().is_some_and(|memory| memory.origin == *origin)
@@ -95,5 +126,6 @@ impl Remembered {
     }
 }
 
-/// Members that are remembered at most.
-pub(super) const MAX_REMEMBERED: usize = 16_384;
+/// Evicted members that are remembered at most, and others.
+const MAX_EVICTED: usize = 16_384;
+const MAX_DEBTORS: usize = 4096;

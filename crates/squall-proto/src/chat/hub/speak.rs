@@ -26,7 +26,7 @@ impl Hub {
         let mut silent = true;
         // No more lines of a datagram are looked at than can wait.
         let floods =
-            member.and_then(|index| self.members.get(index)).is_some_and(|member| member.noise.floods);
+            member.and_then(|index| self.members.get(index)).is_some_and(|member| member.noise.floods(now));
         let mut left = if floods { FLOODING.0 } else { self.config.queue_lines };
         for said in lines(request.payload) {
             silent = false;

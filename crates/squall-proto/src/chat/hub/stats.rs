@@ -34,8 +34,7 @@ pub struct HubStats {
     pub prefix_full: u64,
     /// Newcomers turned away because they are banned.
     pub banned: u64,
-    /// Messages of addresses that are no members and become none: `quit`, what a hub sends, and those of a datagram
-    /// whose sender came and went too often in it.
+    /// Messages of addresses that are no members and become none: `quit`, and what a hub sends.
     pub strangers: u64,
     /// Texts dropped because another hub sent them.
     pub loops: u64,
@@ -43,11 +42,12 @@ pub struct HubStats {
     pub too_long: u64,
     /// Texts refused because they seem to be another member's.
     pub imitations: u64,
-    /// Messages refused by the rate of a member or its network.
+    /// Messages refused, and newcomers turned away, by the rate of a member or its network.
     pub over_rate: u64,
     /// Times that a member began to flood.
     pub floods: u64,
-    /// Messages of flooding members that were dropped.
+    /// Messages of flooding members that were dropped, heartbeats and relays of relays beyond the first 1000 of a second among
+    /// them.
     pub flooded: u64,
     /// Messages dropped because all senders' queues were full, or that of one who spoke alone.
     pub shed: u64,

@@ -51,15 +51,18 @@ impl Hub {
     }
 
     /// Tells a room's watchers who came and went, with half of what this call may write at the most: the rest is for
-    /// what is said.
-    pub(super) fn tell_watchers(&mut self, index: u16, out: &mut Outbox) {
-        let Some(room) = self.rooms.get_mut(index) else { return };
+    /// what is said. False if the outbox has no room for any of them.
+    pub(super) fn tell_watchers(&mut self, index: u16, out: &mut Outbox) -> bool {
+        let Some(room) = self.rooms.get_mut(index) else { return true };
         if !room.presence.begin() {
-            return;
+            return true;
         }
         let Presence { told, told_lines, next, .. } = &mut room.presence;
         let frames = told_lines.ends().len();
         let fit = (out.frames_left() / frames).min(self.relay.round.div_ceil(2 * frames));
+        if fit == 0 && !out.is_empty() {
+            return false;
+        }
         let end = room.watchers.range(*next..).nth(fit).copied();
         let (members, rows) = (&self.members, &room.rows);
         let now_told = || room.watchers.range(*next..end.unwrap_or(u32::MAX));
@@ -79,16 +82,17 @@ impl Hub {
         if sent.is_err() {
             out.rewind(mark);
             if !out.is_empty() {
-                return;
+                return false;
             }
-            // It will never fit this outbox.
-            self.stats.presence_dropped += 1;
         }
-        match end {
+        match end.filter(|_| sent.is_ok() && fit > 0) {
             Some(end) => *next = end,
             None => told.clear(),
         }
+        // What does not fit an empty outbox never will.
+        self.stats.presence_dropped += u64::from(sent.is_err() || fit == 0);
         self.relay.told(count * frames);
+        true
     }
 }
 

@@ -27,9 +27,18 @@ fn a_member_can_take_its_own_name_in_another_case() {
 fn who_has_no_name_cannot_seem_to_be_another_or_the_operator() {
     let mut bench = Bench::new();
     bench.say(&[(1, "/name bob"), (2, "")]).got(1);
+    let blanks = alloc::format!("bob{}: hi", " ".repeat(200));
     let hidden = alloc::format!("bob{}: hi", "\u{200b}".repeat(40));
-    let texts =
-        ["bob: hi", "B0b : hi", "operator: down", &hidden, "bob\u{2800}: hi", "~10: hi", "#5 ann: hi"];
+    let texts = [
+        "bob: hi",
+        "B0b : hi",
+        "operator: down",
+        &hidden,
+        &blanks,
+        "bob\u{2800}: hi",
+        "~10: hi",
+        "#5 ann: hi",
+    ];
     for text in texts {
         bench.say(&[(2, text)]);
         assert!(bench.got(2)[0].starts_with("! that looks like"), "{text}");

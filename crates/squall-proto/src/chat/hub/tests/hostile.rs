@@ -1,3 +1,5 @@
+use alloc::vec;
+
 use super::*;
 use crate::chat::{Query, RecallError, Recalled};
 
@@ -215,6 +217,35 @@ fn a_hub_that_was_forged_into_another_never_becomes_its_member() {
             other.handle_input(now, Input::Message(Request::new(now, &payload, a)), &mut out);
         }
         assert_eq!(other.stats().members, 0, "{datagram}");
+    }
+}
+
+#[test]
+fn what_is_said_in_one_of_two_hubs_that_are_forged_into_each_other_goes_over_once() {
+    let addresses = ["127.0.0.1:9999", "127.0.0.1:9998"].map(|address| udp(address.parse().unwrap()));
+    let mut hubs = [1, 2].map(|seed| Hub::new(HubConfig::default().seed(seed), Box::new(NoHistory)));
+    let (mut out, now) = (Outbox::new(), Time::from_epoch(Duration::from_secs(1)));
+    // By a forger who knows all that a member can ask for, with names and without.
+    for commands in ["x", "/name bob\n/watch on", "/numbers on", "/numbers off\n/lines on\n/last"] {
+        let mut waiting: [Vec<Vec<u8>>; 2] = [vec![commands.into()], vec![commands.into()]];
+        let mut rounds = 0;
+        while waiting.iter().any(|datagrams| !datagrams.is_empty()) {
+            for (at, other) in [(0, 1), (1, 0)] {
+                let datagrams = core::mem::take(&mut waiting[at]);
+                for datagram in datagrams {
+                    let from = Request::new(now, &datagram, addresses[other]);
+                    hubs[at].handle_input(now, Input::Message(from), &mut out);
+                }
+                while hubs[at].poll_timeout().is_some_and(|deadline| deadline <= now) {
+                    hubs[at].handle_timeout(now, &mut out);
+                }
+                let to_other = out.frames().filter(|frame| *frame.destination == addresses[other]);
+                waiting[other].extend(to_other.map(|frame| frame.payload.to_vec()));
+                out.clear();
+            }
+            rounds += 1;
+            assert!(rounds < 8, "{commands}: {waiting:?}");
+        }
     }
 }
 
