@@ -94,6 +94,11 @@ fn a_name_that_is_taken_is_told_whatever_is_said_under_a_number() {
     let ended = squall_with(&["chat", &at(&hub), "--name", "bob", "--echo"], b"hi\n");
     assert!(ended.code == Some(0) && ended.text().starts_with('~'), "{ended:?}");
     assert_eq!(ended.stderr, "squall: name: bob is taken in lobby\n");
+    // Asked for by the input itself, it is something that was refused.
+    let ended = squall_with(&["chat", &at(&hub), "--name", "ci"], b"/name bob\n/join dev\n");
+    ended.is(1, "", "squall: name: bob is taken in lobby\n");
+    let ended = squall_with(&["chat", &at(&hub), "--name", "bob", "--room", "dev"], b"/join lobby\n");
+    ended.is(1, "", "squall: join: bob is taken in lobby\n");
     // What it is called for its user can be another.
     let mut usual = command(&["chat", &at(&hub), "--echo"]);
     usual.env("LOGNAME", "bob").env_remove("SQUALL_CHAT_NAME").stdin(Stdio::piped());

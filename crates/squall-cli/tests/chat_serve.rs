@@ -313,6 +313,8 @@ const ON_A_TERMINAL: [&str; 8] =
 fn on_a_terminal_a_line_can_be_edited_and_comes_back() {
     let mut terminal = Terminal::new(&ON_A_TERMINAL, true);
     terminal.shows("help tells");
+    // Ctrl-Space ends nothing.
+    terminal.press(b"\0");
     // One letter is forgotten, and put in behind the cursor's way back.
     terminal.press(b"membrs\x1b[D\x1b[De\n");
     terminal.shows("> members\r\n");

@@ -226,7 +226,8 @@ fn a_peer_that_says_its_last_word_hears_the_answer() {
 
 #[test]
 fn a_peer_that_breaks_the_framing_is_told_so_and_then_ended() {
-    let hub = Service::protocol("hub", Hub::default()).last_word("too long");
+    let (told, heard) = std::sync::mpsc::channel();
+    let hub = Service::protocol("hub", Hub { heard: Some(told), ..Hub::default() }).last_word("too long");
     let hub = hub.at("tcp://127.0.0.1:0").unwrap().framing(squall::framing::Framing::Lines { max: 1000 });
     let server = Server::new().service(hub).start().unwrap();
     let mut peer = std::net::TcpStream::connect(server.local_addrs()[0]).unwrap();
@@ -237,8 +238,15 @@ fn a_peer_that_breaks_the_framing_is_told_so_and_then_ended() {
     // More than the server reads before it knows, and than the socket's buffers hold.
     peer.write_all(&vec![b'x'; 16 << 20]).unwrap();
     assert_eq!((line(&mut reader), line(&mut reader)), ("too long\n".into(), String::new()));
+    // To the protocol it is over, however long the peer takes to close.
+    assert_eq!(
+        [heard.recv_timeout(common::LONG), heard.recv_timeout(common::LONG)],
+        [Ok("opened"), Ok("closed")]
+    );
+    assert_eq!(server.stats().total(Counter::Closed), 0);
     drop((peer, reader));
     until("the end", || server.stats().total(Counter::BadFrame) == 1);
+    until("its place is free", || server.stats().total(Counter::Closed) == 1);
 }
 
 #[test]

@@ -65,11 +65,14 @@ impl ChatPlan {
         let answering = Arc::clone(&remote);
         let answer = move |recall, answer| {
             if let Some(remote) = answering.get() {
-                let told = insist(remote, move |chat, now, out| chat.hub.recall(now, recall, answer, out));
+                let pause = || thread::sleep(PAUSE);
+                let told = insist(remote, ATTEMPTS, pause, move |chat, now, out| {
+                    chat.hub.recall(now, recall, answer, out);
+                });
+                // A hub that has stopped has nobody to tell.
                 if told == Err(RemoteError::Full) {
                     tracing::warn!("an answer of the chat history is lost: the chat takes no calls");
                 }
-                // A hub that has stopped has nobody to tell.
             }
         };
         let (history, store) =
@@ -160,14 +163,16 @@ impl ChatPlan {
     }
 }
 
-/// Calls a protocol, again and again while as many calls as may wait do; gives up after two seconds.
+/// Calls a protocol, again and again while as many calls as may wait do, with a pause before each further attempt.
 fn insist<P>(
     remote: &Remote<P>,
+    attempts: u32,
+    mut pause: impl FnMut(),
     f: impl FnOnce(&mut P, Time, &mut Outbox) + Send + 'static,
 ) -> Result<(), RemoteError> {
     // A call that is refused is dropped; this one is needed again.
     let f = Arc::new(Mutex::new(Some(f)));
-    let mut attempts = 0;
+    let mut attempt = 0;
     loop {
         let again = Arc::clone(&f);
         let called = remote.call(move |protocol, now, out| {
@@ -176,11 +181,11 @@ fn insist<P>(
                 f(protocol, now, out);
             }
         });
-        attempts += 1;
-        if called != Err(RemoteError::Full) || attempts == ATTEMPTS {
+        attempt += 1;
+        if called != Err(RemoteError::Full) || attempt >= attempts {
             return called;
         }
-        thread::sleep(PAUSE);
+        pause();
     }
 }
 
@@ -199,7 +204,7 @@ fn is_exposed(uri: &Uri) -> bool {
         .any(|address| !address.ip().to_canonical().is_loopback())
 }
 
-/// Attempts of a call, and what is between two of them.
+/// Attempts of a call, and what is between two of them: two seconds in all.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -226,18 +231,26 @@ mod tests {
     #[test]
     fn an_answer_for_which_there_is_no_room_is_given_when_there_is() {
         let (service, remote) = Service::protocol_with_remote("idle", Idle);
-        // They wait for the server, which is not there yet.
-        while remote.call(|_, _, _| {}).is_ok() {}
         let (tell, told) = channel();
-        let answering = remote.clone();
-        let answer = thread::spawn(move || {
-            insist(&answering, move |_, _, _| tell.send("the answer").expect("somebody waits for it"))
-        });
-        let service = service.at("udp://127.0.0.1:0").unwrap();
-        let server = Server::new().service(service).start().unwrap();
-        assert_eq!(answer.join().unwrap(), Ok(()));
+        let say = |what: &'static str| {
+            let tell = tell.clone();
+            move |_: &mut Idle, _: Time, _: &mut Outbox| tell.send(what).expect("somebody waits for it")
+        };
+        // They wait for the server, which is not there yet.
+        remote.call(say("there is room")).unwrap();
+        while remote.call(|_, _, _| {}).is_ok() {}
+        let never = || panic!("there is no further attempt");
+        assert_eq!(insist(&remote, 1, never, say("given up")), Err(RemoteError::Full));
+        let mut service = Some(service.at("udp://127.0.0.1:0").unwrap());
+        let mut server = None;
+        let start = || {
+            let service = service.take().expect("one further attempt is enough");
+            server = Some(Server::new().service(service).start().unwrap());
+            assert_eq!(told.recv(), Ok("there is room"));
+        };
+        assert_eq!(insist(&remote, 2, start, say("the answer")), Ok(()));
         assert_eq!(told.recv(), Ok("the answer"));
-        server.shutdown(Duration::ZERO);
-        assert_eq!(insist(&remote, |_, _, _| {}), Err(RemoteError::Stopped));
+        server.expect("it was started").shutdown(Duration::ZERO);
+        assert_eq!(insist(&remote, 2, never, |_, _, _| {}), Err(RemoteError::Stopped));
     }
 }

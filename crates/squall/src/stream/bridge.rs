@@ -16,7 +16,7 @@ use crate::stats::Counter;
 
 /// What connections tell the shard of their protocol. It holds one batch of frames and a few words for
 /// each connection at most: a connection reads on only when its last batch was taken, and one that has ended
-/// keeps its place among those that are open until the shard knows of its end.
+/// keeps its place among those that are open until it is closed and the shard knows of its end.
 #[derive(Debug)]
 pub(crate) struct Bridge {
     inbox: Mutex<Inbox>,
@@ -35,7 +35,7 @@ struct Inbox {
 pub(crate) enum Told {
     Opened(Arc<Line>),
     Frames(Arc<Line>, Replies),
-    Closed(Arc<Line>, Open),
+    Closed(Arc<Line>, Arc<Open>),
     Writable(Arc<Line>),
 }
 
@@ -108,12 +108,13 @@ pub(super) async fn run(context: &Context, bridge: &Bridge, stream: Stream, orig
     if let Some(counter) = end.counter() {
         context.stats.add(counter, 1);
     }
+    connection.line.end();
+    let place = Arc::new(place);
+    bridge.tell(Told::Closed(Arc::clone(&connection.line), Arc::clone(&place)));
     if end == End::BadFrame && connection.broken {
+        // To the protocol it is over; among those that are open it keeps its place.
         connection.drain().await;
     }
-    let Connection { line, .. } = connection;
-    line.end();
-    bridge.tell(Told::Closed(line, place));
 }
 
 struct Connection<'a> {

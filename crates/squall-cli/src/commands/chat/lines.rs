@@ -223,6 +223,12 @@ impl Lines {
             Event::Joined(_) => self.answered(Awaited::Room),
             Event::Named(_) => self.answered(Awaited::Name),
             Event::Refused(why) => {
+                // One for which no line waits is that of `--name` or `--room`, which are asked for again by themselves.
+                let is_of = |about, what| {
+                    why.starts_with(about) && self.awaited.is_some_and(|(awaited, _)| awaited == what)
+                };
+                let is_asked_for = is_of("name: ", Awaited::Name) || is_of("join: ", Awaited::Room);
+                self.refused += u64::from(is_asked_for);
                 self.answered(Awaited::Room);
                 self.answered(Awaited::Name);
                 for (about, awaited) in [("find: ", Awaited::Search), ("who: ", Awaited::Lines)] {

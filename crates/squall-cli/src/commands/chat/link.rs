@@ -47,6 +47,8 @@ struct Opened {
     /// Whether anything was sent, and came.
     has_sent: bool,
     has_heard: bool,
+    /// Whether the hub may take it for a member: something was sent at some time.
+    is_known: bool,
     /// Whether the member that it is to the hub has left.
     has_quit: bool,
     /// The system sends nothing through it any more.
@@ -54,9 +56,14 @@ struct Opened {
 }
 
 impl Opened {
-    /// Leaves, unless nobody knows of it: another socket is the member from now on.
+    /// The same socket, as if it had just been opened.
+    fn anew(self) -> Self {
+        Self { has_sent: false, has_heard: false, has_quit: false, ..self }
+    }
+
+    /// Leaves, unless nobody knows of it or it has left: another socket is the member from now on.
     fn quit(&mut self) {
-        if !std::mem::replace(&mut self.has_quit, true) {
+        if self.is_known && !std::mem::replace(&mut self.has_quit, true) {
             // What is lost of it is as if it had been lost on the way.
             let _ = self.socket.send(b"quit");
         }
@@ -135,7 +142,7 @@ impl Link {
         let chosen = match result {
             Ok(opened) => Ok(self.settle(opened)),
             // The last one may still do, as where the name server is out of reach.
-            Err(why) => self.aside.pop_if(|last| !last.is_spent).ok_or(why),
+            Err(why) => self.aside.pop_if(|last| !last.is_spent).map(Opened::anew).ok_or(why),
         };
         let added = chosen.and_then(|opened| {
             poller.add(&opened.socket, self.token).map_err(|error| error.to_string())?;
@@ -163,7 +170,7 @@ impl Link {
             self.aside.remove(0);
         }
         match known {
-            Some(known) => Opened { socket: known.socket, ..opened },
+            Some(known) => Opened { addresses: opened.addresses, ..known.anew() },
             None => opened,
         }
     }
@@ -173,7 +180,7 @@ impl Link {
     pub(super) fn send(&mut self, bytes: &[u8]) -> Option<Event> {
         let is_stream = self.is_stream();
         let State::Open(opened) = &mut self.state else { return None };
-        opened.has_sent = true;
+        (opened.has_sent, opened.is_known) = (true, true);
         if is_stream {
             if self.unsent.len() + bytes.len() > UNSENT {
                 return Some(Event::Lost("the hub reads nothing any more".to_owned()));
@@ -283,6 +290,7 @@ fn connect(uri: &Uri, family: IpFamily, turn: usize) -> Result<Opened, String> {
                     addresses: count,
                     has_sent: false,
                     has_heard: false,
+                    is_known: false,
                     has_quit: false,
                     is_spent: false,
                 });
@@ -355,6 +363,7 @@ mod tests {
     /// A socket that hears what a hub would.
     fn hub() -> (UdpSocket, Uri) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let uri = Uri::parse(&socket.local_addr().unwrap().to_string(), Transport::Udp, None).unwrap();
         (socket, uri)
     }
@@ -419,6 +428,40 @@ mod tests {
         link.receive(|_| {});
         assert_eq!(heard(&two), ("quit".into(), other));
         assert!(link.aside.is_empty());
+    }
+
+    #[test]
+    fn a_socket_that_is_taken_again_for_want_of_another_leaves_once_more() {
+        let (hub, uri) = hub();
+        let (mut link, mut poller) = link(uri);
+        open(&mut link, &mut poller);
+        link.send(b"attempt");
+        let (_, port) = heard(&hub);
+        link.close(&mut poller);
+        link.aside.iter_mut().for_each(Opened::quit);
+        assert_eq!(heard(&hub), ("quit".into(), port));
+        let (tell, told) = sync_channel(1);
+        tell.send(Err("the name server is out of reach".to_owned())).unwrap();
+        link.state = State::Opening(told);
+        assert!(matches!(link.look(&mut poller), Some(Event::Opened)));
+        assert!(link.is_fresh());
+        link.send(b"attempt");
+        assert_eq!(heard(&hub), ("attempt".into(), port));
+        link.close(&mut poller);
+        drop(link);
+        assert_eq!(heard(&hub), ("quit".into(), port));
+    }
+
+    #[test]
+    fn a_socket_through_which_nothing_was_sent_does_not_leave() {
+        let (hub, uri) = hub();
+        let (mut link, mut poller) = link(uri);
+        open(&mut link, &mut poller);
+        link.close(&mut poller);
+        drop(link);
+        let end = UdpSocket::bind("127.0.0.1:0").unwrap();
+        end.send_to(b"the end", hub.local_addr().unwrap()).unwrap();
+        assert_eq!(heard(&hub).0, "the end");
     }
 
     #[test]

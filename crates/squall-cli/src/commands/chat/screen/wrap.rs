@@ -42,12 +42,12 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<&str> {
             used += wide;
             continue;
         }
-        if used + wide > columns && at > start {
-            let (end, next) = cut.filter(|(end, _)| *end > start).unwrap_or((at, at));
+        // What is behind a blank may still be too wide, if all before it takes no column.
+        while used + wide > columns && at > start {
+            let (end, next) = cut.take().filter(|(end, _)| *end > start).unwrap_or((at, at));
             rows.push(&text[start..end]);
             start = next;
             used = width(&text[start..at]);
-            cut = None;
         }
         used += wide;
         if wide > 1 {
@@ -107,6 +107,7 @@ mod tests {
         assert_eq!(wrap("ab你好", 4), ["ab你", "好"]);
         assert_eq!(wrap("👨‍👩‍👧👨‍👩‍👧", 3), ["👨‍👩‍👧", "👨‍👩‍👧"]);
         assert_eq!(wrap("你好", 1), ["你", "好"]);
+        assert_eq!(wrap("\u{301} a你", 2), ["\u{301}", "a", "你"]);
         assert_eq!(clip("你好世界", 5), "你好…");
         assert_eq!(clip("abc", 3), "abc");
         assert_eq!(clip("abcd", 3), "ab…");

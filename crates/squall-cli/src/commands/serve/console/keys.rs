@@ -121,8 +121,7 @@ fn plain(byte: u8) -> Option<Key> {
         0x01 => Key::Home,
         0x02 => Key::Left,
         0x03 => Key::Interrupt,
-        // Typed before the console was there, Ctrl-D is read as a zero.
-        0x00 | 0x04 => Key::EndOfInput,
+        0x04 => Key::EndOfInput,
         0x05 => Key::End,
         0x06 => Key::Right,
         0x08 | 0x7f => Key::DeleteLeft,
@@ -190,6 +189,12 @@ mod tests {
             keys(b"\x1b[15~\x1b[[A\x1b[<0;1;1M\x1b[?1;2c\x1bxa\x1b[1\x1b[D"),
             [characters("a"), vec![Key::Left]].concat()
         );
+    }
+
+    #[test]
+    fn ctrl_space_ends_nothing() {
+        assert_eq!(keys(b"\0"), []);
+        assert_eq!(keys(b"\x04"), [Key::EndOfInput]);
     }
 
     #[test]

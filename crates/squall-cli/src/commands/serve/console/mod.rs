@@ -15,9 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::termios::tcgetwinsize;
-use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
+use signal_hook::consts::{SIGCONT, SIGTSTP, SIGTTOU, SIGWINCH};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::raise;
 use squall::socket::process;
 use squall_node::chat::Operator;
 use squall_node::chat::control::{Answer, HELP, Order, StatsView, Typed};
@@ -44,7 +44,9 @@ struct State {
     typed: bool,
     status: String,
     entry: Entry,
-    /// The terminal's modes before it was taken over.
+    /// Whether the terminal was taken over.
+    taken: bool,
+    /// Its modes before that, if they could be set.
     modes: Option<Modes>,
     /// Whether the lines are on the screen.
     drawn: bool,
@@ -63,14 +65,14 @@ impl Console {
         let asks = io::stdin().is_terminal();
         // A node in the background must not be stopped for wanting to read.
         let _ = process::ignore_background_reads();
-        let (live, typed) = {
+        let (live, typed, early) = {
             let mut state = self.lock();
             let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
             state.live = io::stderr().is_terminal() && !dumb;
             state.typed = asks && state.live;
             state.operator = Some(Arc::clone(&operator));
             state.take();
-            (state.live, state.typed)
+            (state.live, state.typed, modes::waiting())
         };
         if live {
             self.heed_signals().map_err(failed)?;
@@ -82,7 +84,7 @@ impl Console {
         let console = Arc::clone(self);
         let read = move || {
             if typed {
-                read_keys(&console, &operator);
+                read_keys(&console, &operator, early);
             } else {
                 read_lines(&console, &operator, asks);
             }
@@ -138,16 +140,15 @@ impl Console {
 
     /// Lets Ctrl-Z stop a node whose terminal is in order, and draws anew what has another size or was not there.
     fn heed_signals(self: &Arc<Self>) -> io::Result<()> {
-        let mut signals = Signals::new([SIGTSTP, SIGCONT, SIGWINCH])?;
+        let mut signals = Signals::new([SIGCONT, SIGWINCH])?;
+        if !process::ignores(SIGTSTP)? {
+            signals.add_signal(SIGTSTP)?;
+        }
         let console = Arc::clone(self);
         let wait = move || {
             for signal in signals.forever() {
                 match signal {
-                    SIGTSTP => {
-                        console.lock().give_back();
-                        // Fails for no signal that there is.
-                        let _ = emulate_default_handler(SIGTSTP);
-                    }
+                    SIGTSTP => console.lock().stop(),
                     SIGCONT => console.lock().go_on(),
                     _ => console.lock().show(""),
                 }
@@ -205,7 +206,8 @@ impl State {
 
     /// Takes the terminal over, if orders are typed and it is this program's.
     fn take(&mut self) {
-        if self.live && self.typed && self.modes.is_none() && is_ours() {
+        if self.live && self.typed && !self.taken && is_ours() {
+            self.taken = true;
             // One whose modes cannot be set shows what is typed twice.
             self.modes = Modes::take().ok();
             write(HIDE_CURSOR);
@@ -216,6 +218,7 @@ impl State {
     fn give_back(&mut self) {
         let is_drawn = std::mem::take(&mut self.drawn);
         let modes = self.modes.take();
+        self.taken = false;
         if !is_ours() {
             return;
         }
@@ -230,6 +233,17 @@ impl State {
         }
     }
 
+    /// Stops the process, with the terminal in order, until it is continued.
+    fn stop(&mut self) {
+        self.give_back();
+        // SIGTSTP has a handler, and SIGSTOP stops also where no shell is there to continue it, as behind `ssh -t`: where
+        // the process group is orphaned, the system passes over this one, which stops as SIGTSTP does elsewhere
+        // (https://pubs.opengroup.org/onlinepubs/9799919799/functions/V2_chap02.html#tag_16_04_03). It fails for no
+        // signal that there is.
+        let _ = raise(SIGTTOU);
+        self.go_on();
+    }
+
     /// After a stop, which it may not have been told of.
     fn go_on(&mut self) {
         if !self.live || !is_ours() {
@@ -240,7 +254,10 @@ impl State {
                 modes.take_again();
                 write(HIDE_CURSOR);
             }
-            None => self.take(),
+            None => {
+                self.taken = false;
+                self.take();
+            }
         }
         self.drawn = false;
         self.show("");
@@ -269,8 +286,8 @@ impl Write for Log {
     }
 }
 
-/// Obeys what is typed in the console's own line.
-fn read_keys(console: &Console, operator: &Operator) {
+/// Obeys what is typed in the console's own line. So many bytes were typed before it was there.
+fn read_keys(console: &Console, operator: &Operator, mut early: u64) {
     let mut keys = Keys::default();
     let mut buffer = [0; 1024];
     loop {
@@ -286,7 +303,13 @@ fn read_keys(console: &Console, operator: &Operator) {
             }
         };
         for byte in bytes {
-            let Some(key) = keys.push(*byte) else { continue };
+            let byte = match byte {
+                // Ctrl-D that the terminal took for the end is read as a zero; later, one is Ctrl-Space.
+                0 if early > 0 => END_OF_INPUT,
+                byte => *byte,
+            };
+            early = early.saturating_sub(1);
+            let Some(key) = keys.push(byte) else { continue };
             let asked = {
                 let mut state = console.lock();
                 let asked = state.entry.press(key);
@@ -409,6 +432,8 @@ fn write(text: impl AsRef<[u8]>) {
     let _ = io::stderr().write_all(text.as_ref());
 }
 
+/// Ctrl-D.
+const END_OF_INPUT: u8 = 0x04;
 const PROMPT: &str = "> ";
 /// From the cursor on, and behind it.
 const ERASE: &[u8] = b"\r\x1b[J";
