@@ -259,10 +259,11 @@ class Terminal(TestCase):
         self.addCleanup(os.close, ours)
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 200, 500, 0, 0))
         command = [SQUALL, "chat", node.row("chat").uri, "--name", "alice"]
+        # Before it begins: it may have the terminal as soon as it is there.
+        modes = termios.tcgetattr(theirs)
         chat = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
         self.addCleanup(chat.wait)
         self.addCleanup(chat.kill)
-        modes = termios.tcgetattr(theirs)
         until(lambda: termios.tcgetattr(theirs)[3] != modes[3], "it has the terminal")
         old = self.udp(node.address("chat"))
         # Nobody reads what it draws, until the terminal takes no more.
