@@ -3,6 +3,7 @@
 mod apart;
 mod gate;
 pub(crate) mod hosted;
+mod lull;
 pub(crate) mod returns;
 mod sender;
 mod shard;

@@ -16,6 +16,7 @@ use squall_socket::{Address, Message, Poller, ReceiveBatch, Socket, Waker};
 use super::apart::Aparts;
 use super::gate::{Arrival, Gate, Rules};
 use super::hosted::Hosted;
+use super::lull::Lull;
 use super::returns::{Done, Returns};
 use super::sender::{FLUSH_AT, Offload, Sender};
 use super::unix_peers::UnixPeers;
@@ -85,6 +86,7 @@ pub(crate) struct Shard {
     looked: Time,
     /// Whether the poller tells of the sockets.
     listening: bool,
+    lull: Lull,
 }
 
 impl Shard {
@@ -120,6 +122,7 @@ impl Shard {
             look: LOOK_FIRST,
             looked: Time::ZERO,
             listening: false,
+            lull: Lull::default(),
             control,
             busy,
             gate,
@@ -150,10 +153,15 @@ impl Shard {
             }
             self.listen(self.takes())?;
             let away = self.returns.away() > 0;
-            let timeout = match rest.or_else(|| self.next_timeout()) {
+            let mut timeout = match rest.or_else(|| self.next_timeout()) {
                 timeout if !away => timeout,
                 timeout => Some(timeout.unwrap_or(Duration::MAX).min(self.look)),
             };
+            if let Some(lull) = self.lull.rest().filter(|lull| timeout.is_none_or(|timeout| timeout > *lull))
+            {
+                std::thread::sleep(lull);
+                timeout = timeout.map(|timeout| timeout - lull);
+            }
             self.poller.wait(&mut ready, timeout)?;
             if away {
                 // A thread that hangs may have left answers behind, whatever else comes in meanwhile.
@@ -319,8 +327,16 @@ impl Shard {
                 flushed = self.control.now();
             }
         }
-        let full = batch.len() == batch.slots();
+        let (messages, full) = (batch.len(), batch.len() == batch.slots());
         self.batch = batch;
+        let quiet = match self.endpoints[token].app {
+            App::Protocol(index) => {
+                self.outbox.is_empty() && self.deadline(index).is_none_or(|due| due > now)
+            }
+            App::Away(_) => false,
+        };
+        // What was sent meanwhile is no rest either.
+        self.lull.taken(now, messages, quiet && flushed == now);
         if let App::Away(work) = &self.endpoints[token].app {
             work.kick();
         }
