@@ -37,15 +37,26 @@ mod linux {
 
     use super::PortHolder;
 
+    /// The kernel gives its tables in pieces, and a socket is missing from them that stood behind others which were closed
+    /// between two pieces: where nobody seems to hold the port the tables are read again.
+    const READINGS: usize = 4;
+
     pub(super) fn holders(port: u16) -> Vec<PortHolder> {
+        let mut readings = (0..READINGS).map(|_| read(port));
+        let mut found = readings.find(|found| !found.is_empty()).unwrap_or_default();
+        name(&mut found);
+        found.into_iter().map(|(holder, _)| holder).collect()
+    }
+
+    /// The sockets of a port, with their inodes.
+    fn read(port: u16) -> Vec<(PortHolder, u64)> {
         let mut found: Vec<(PortHolder, u64)> = Vec::new();
         for table in ["/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"] {
             let text = fs::read_to_string(table).unwrap_or_default();
             let lines = text.lines().skip(1).filter_map(line);
             found.extend(lines.filter(|(holder, _)| holder.address.port() == port));
         }
-        name(&mut found);
-        found.into_iter().map(|(holder, _)| holder).collect()
+        found
     }
 
     /// A line of the table: a socket without a peer, and its inode.
