@@ -77,10 +77,10 @@ class Pane:
 
 @needs_tmux
 class Terminal(TestCase):
-    def hub(self, *arguments, udp=0, data=None):
+    def hub(self, *arguments, udp=0, tcp=0, data=None):
         history = ["--data", data] if data else ["--history", "memory"]
         control = os.path.join(self.directory(), "ctl.sock")
-        on = ["--on", f"udp://127.0.0.1:{udp}", "--on", f"tcp://127.0.0.1:{udp}"]
+        on = ["--on", f"udp://127.0.0.1:{udp}", "--on", f"tcp://127.0.0.1:{tcp}"]
         return self.node("chat", *on, *history, "--control", control, *arguments)
 
     def client(self, node, name, *arguments, transport="udp", **options):
@@ -137,7 +137,7 @@ class Terminal(TestCase):
         alice.shows("lost the hub", "○ again in|○ trying")
         alice.say("is anybody there?")
         alice.shows("… +alice  is anybody there")
-        self.hub(udp=port)
+        self.hub(tcp=port)
         alice.shows("● online", "✓ +alice  is anybody there", patience=60)
 
     def test_a_hub_over_udp_is_found_again_after_several_attempts(self):
