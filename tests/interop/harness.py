@@ -124,6 +124,11 @@ class Host:
         counters = dict(zip(names, map(int, values)))
         return counters["InDatagrams"], counters["OutDatagrams"]
 
+    def udp_waiting(self):
+        """Bytes that lie at this host's UDP sockets and that nobody has read; the counters do not know of them."""
+        with self.entered(), open("/proc/thread-self/net/udp") as file:
+            return sum(int(line.split()[4].partition(":")[2], 16) for line in list(file)[1:])
+
 
 def setns(file):
     libc = ctypes.CDLL(None, use_errno=True)
@@ -221,6 +226,17 @@ class Node:
             yield
         finally:
             os.kill(self.pid, signal.SIGCONT)
+
+    def sleeps(self):
+        """Whether all its threads wait, and no program that it started runs."""
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        try:
+            states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks.iterdir()]
+            children = any((task / "children").read_text() for task in tasks.iterdir())
+        except FileNotFoundError:
+            # A thread ended meanwhile.
+            return False
+        return set(states) == {"S"} and not children
 
     def _state(self):
         return pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -59,7 +59,9 @@ class Floods(TestCase):
         before = node.ticks()
         # It is this time that is measured.
         time.sleep(3)
-        self.assertEqual(node.ticks(), before)
+        # The chat looks at the clock and the log four times a second: a tick, of which there are a hundred a second,
+        # may fall into that.
+        self.assertLessEqual(node.ticks() - before, 1)
 
     @needs_hosts
     def test_empty_and_longest_datagrams_on_every_port_leave_it_small(self):

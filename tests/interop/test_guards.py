@@ -113,9 +113,11 @@ class Guards(TestCase):
 
         def is_quiet():
             nonlocal before
-            now = (self.server.udp_counters(), self.client.udp_counters())
+            # A node that was not given the processor has not read what lies at its socket.
+            waiting = self.server.udp_waiting() + self.client.udp_waiting()
+            now = (self.server.udp_counters(), self.client.udp_counters(), waiting)
             was, before = before, now
-            return was == now and now[0][0] > 0
+            return was == now and now[0][0] > 0 and not waiting and one.sleeps() and two.sleeps()
 
         until(is_quiet, "the loop has ended")
         self.assertEqual((one.stop(), two.stop()), (0, 0))
