@@ -17,13 +17,38 @@ pub struct Assembly {
     pages: BTreeMap<u64, Box<[u64; WORDS]>>,
     present: u64,
     arrived: u64,
-    total: Option<Total>,
+    said: Option<Said>,
+}
+
+/// What the sender said last of a file, to be acted on when the chunks that it sent before have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// All of it that differs is sent.
+    Whole(Total),
+    /// It is not what it was: what is there is to be told again.
+    Again {
+        /// The chunks sent for it until then.
+        chunks: u64,
+        /// Its bytes now.
+        size: u64,
+        /// When it was last changed.
+        modified: Modified,
+    },
+}
+
+impl Said {
+    fn chunks(&self) -> u64 {
+        match self {
+            Said::Whole(total) => total.chunks,
+            Said::Again { chunks, .. } => *chunks,
+        }
+    }
 }
 
 /// What the sender says of a whole file when it has sent all of it that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
-    /// The chunks that it sent since it was last asked for the file.
+    /// The chunks that it sent for the file until then.
     pub chunks: u64,
     /// The file's bytes.
     pub size: u64,
@@ -74,13 +99,6 @@ impl Assembly {
         Self { size, ..Self::default() }
     }
 
-    /// Begins anew with what is there: the file has another size, or the sender is asked again.
-    pub fn restart(&mut self, size: Option<u64>) {
-        self.size = size;
-        self.arrived = 0;
-        self.total = None;
-    }
-
     /// Where a chunk of `length` bytes with this index belongs.
     ///
     /// # Errors
@@ -115,10 +133,10 @@ impl Assembly {
     /// [`AssemblyError::Extra`].
     pub fn arrive(&mut self, index: u64) -> Result<(), AssemblyError> {
         self.arrived += 1;
-        if let Some(total) = &self.total
-            && self.arrived > total.chunks
+        if let Some(said) = &self.said
+            && self.arrived > said.chunks()
         {
-            return Err(AssemblyError::Extra(total.chunks));
+            return Err(AssemblyError::Extra(said.chunks()));
         }
         self.have(index);
         Ok(())
@@ -156,27 +174,31 @@ impl Assembly {
         self.present
     }
 
-    /// What the sender says of the whole.
+    /// What the sender says of the file.
     ///
     /// # Errors
     /// [`AssemblyError::Size`], [`AssemblyError::Extra`].
-    pub fn conclude(&mut self, total: Total) -> Result<(), AssemblyError> {
-        if let Some(offered) = self.size
+    pub fn conclude(&mut self, said: Said) -> Result<(), AssemblyError> {
+        if let (Said::Whole(total), Some(offered)) = (said, self.size)
             && offered != total.size
         {
             return Err(AssemblyError::Size { size: total.size, offered });
         }
-        if self.arrived > total.chunks {
-            return Err(AssemblyError::Extra(total.chunks));
+        if self.arrived > said.chunks() {
+            return Err(AssemblyError::Extra(said.chunks()));
         }
-        self.size = Some(total.size);
-        self.total = Some(total);
+        self.said = Some(said);
         Ok(())
     }
 
-    /// What was said of the whole, once every chunk that was sent for it has come.
-    pub fn complete(&self) -> Option<Total> {
-        self.total.filter(|total| self.arrived == total.chunks)
+    /// What the sender said last, once: when every chunk that it had sent before has come.
+    pub fn poll(&mut self) -> Option<Said> {
+        let said = self.said.take_if(|said| said.chunks() == self.arrived)?;
+        self.size = Some(match said {
+            Said::Whole(total) => total.size,
+            Said::Again { size, .. } => size,
+        });
+        Some(said)
     }
 }
 
@@ -192,8 +214,8 @@ fn spot(index: u64) -> (u64, usize, u64) {
 mod tests {
     use super::*;
 
-    fn total(chunks: u64, size: u64) -> Total {
-        Total { chunks, size, modified: Modified::default(), hash: [0; 32] }
+    fn whole(chunks: u64, size: u64) -> Said {
+        Said::Whole(Total { chunks, size, modified: Modified::default(), hash: [0; 32] })
     }
 
     #[test]
@@ -202,12 +224,12 @@ mod tests {
         let mut file = Assembly::new(Some(size));
         file.have(0);
         file.arrive(2).unwrap();
-        file.conclude(total(2, size)).unwrap();
-        assert_eq!(file.complete(), None);
+        file.conclude(whole(2, size)).unwrap();
+        assert_eq!(file.poll(), None);
         file.arrive(1).unwrap();
-        assert_eq!(file.complete(), Some(total(2, size)));
+        assert_eq!(file.poll(), Some(whole(2, size)));
+        assert_eq!(file.poll(), None, "it is told once");
         assert_eq!(file.present(), 3);
-        assert_eq!(file.arrive(1), Err(AssemblyError::Extra(2)));
     }
 
     #[test]
@@ -215,18 +237,15 @@ mod tests {
         let mut file = Assembly::new(Some(CHUNK + 5));
         assert_eq!(file.place(1, 5), Ok(CHUNK));
         assert_eq!(file.place(1, 6), Err(AssemblyError::Length { index: 1, length: 6, room: 5 }));
-        assert_eq!(
-            file.place(0, 5),
-            Err(AssemblyError::Length { index: 0, length: 5, room: CHUNK as usize })
-        );
+        let short = AssemblyError::Length { index: 0, length: 5, room: CHUNK as usize };
+        assert_eq!(file.place(0, 5), Err(short));
         assert_eq!(file.place(2, 1), Err(AssemblyError::Behind { index: 2, size: CHUNK + 5 }));
-        assert_eq!(
-            file.conclude(total(0, CHUNK)),
-            Err(AssemblyError::Size { size: CHUNK, offered: CHUNK + 5 })
-        );
+        let wrong = AssemblyError::Size { size: CHUNK, offered: CHUNK + 5 };
+        assert_eq!(file.conclude(whole(0, CHUNK)), Err(wrong));
+        file.conclude(whole(1, CHUNK + 5)).unwrap();
         file.arrive(0).unwrap();
-        file.arrive(1).unwrap();
-        assert_eq!(file.conclude(total(1, CHUNK + 5)), Err(AssemblyError::Extra(1)));
+        assert_eq!(file.arrive(1), Err(AssemblyError::Extra(1)));
+        assert_eq!(file.conclude(whole(1, CHUNK + 5)), Err(AssemblyError::Extra(1)));
         let pipe = Assembly::new(None);
         assert_eq!(pipe.place(3, 1), Ok(3 * CHUNK));
         assert!(pipe.place(u64::MAX / CHUNK, 1).is_err());
@@ -251,14 +270,17 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_asked_for_again_keeps_what_is_there() {
+    fn a_file_that_changed_is_told_again_after_what_was_sent_of_it_has_come() {
         let mut file = Assembly::new(Some(CHUNK));
+        let again = Said::Again { chunks: 1, size: 2 * CHUNK, modified: Modified::default() };
+        file.conclude(again).unwrap();
+        assert_eq!(file.poll(), None);
+        assert_eq!(file.room(1), None);
         file.arrive(0).unwrap();
-        file.conclude(total(1, CHUNK)).unwrap();
-        file.restart(Some(2 * CHUNK));
-        assert_eq!((file.complete(), file.present()), (None, 1));
-        file.conclude(total(1, 2 * CHUNK)).unwrap();
+        assert_eq!(file.poll(), Some(again));
+        assert_eq!((file.room(1), file.present()), (Some(CHUNK as usize), 1));
+        file.conclude(whole(2, 2 * CHUNK)).unwrap();
         file.arrive(1).unwrap();
-        assert_eq!(file.complete(), Some(total(1, 2 * CHUNK)));
+        assert_eq!(file.poll(), Some(whole(2, 2 * CHUNK)));
     }
 }

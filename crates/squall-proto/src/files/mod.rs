@@ -10,7 +10,7 @@ mod ledger;
 mod name;
 pub mod wire;
 
-pub use assembly::{Assembly, AssemblyError, Total};
+pub use assembly::{Assembly, AssemblyError, Said, Total};
 pub use chunks::{CHUNK, Chunks, HASH, Hash};
 pub use ledger::{Ledger, LedgerError, WINDOW};
 pub use name::{MAX_NAME, MAX_TARGET, Name, NameError};

@@ -3,7 +3,7 @@
 //! **Control stream**, bidirectional, opened by the sender: a row of messages, each a length
 //! ([QUIC's variable-length integer](https://www.rfc-editor.org/rfc/rfc9000#section-16)) and so many bytes, the first of
 //! which is its kind. The sender says [`Offer`]s, the receiver [`Verdict`]s. Entries are numbered from zero on in the
-//! order in which they are offered, directories and links too.
+//! order in which they are offered: directories as they are entered and as they are left, files and links.
 //!
 //! **Content**, unidirectional, from the sender: a kind, then a pack ([`PackedFile`]s, small files whole) or one chunk
 //! ([`ChunkHeader`], then its bytes to the end of the stream).

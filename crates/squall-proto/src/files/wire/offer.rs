@@ -50,7 +50,7 @@ pub enum Offer<'a> {
         /// When it was last changed.
         modified: Modified,
     },
-    /// Back to the directory above. It has no number.
+    /// Back to the directory above. It is an entry too, which is settled when everything in the directory is.
     Leave,
     /// A file.
     File {
@@ -76,7 +76,7 @@ pub enum Offer<'a> {
     Whole {
         /// Which file.
         entry: u64,
-        /// The chunks sent for it, since it was last asked for.
+        /// The chunks sent for it until now.
         chunks: u64,
         /// Its bytes.
         size: u64,
@@ -89,6 +89,8 @@ pub enum Offer<'a> {
     Again {
         /// Which file.
         entry: u64,
+        /// The chunks sent for it until now.
+        chunks: u64,
         /// Its bytes now.
         size: u64,
         /// When it was last changed.
@@ -144,10 +146,11 @@ impl<'a> Offer<'a> {
                 modified.put(out);
                 out.extend_from_slice(&hash);
             }
-            Offer::Again { entry, size, modified } => {
+            Offer::Again { entry, chunks, size, modified } => {
                 out.push(AGAIN);
-                put_varint(out, entry);
-                put_varint(out, size);
+                for number in [entry, chunks, size] {
+                    put_varint(out, number);
+                }
                 modified.put(out);
             }
             Offer::Withdraw { entry, reason } => {
@@ -207,6 +210,7 @@ impl<'a> Offer<'a> {
             },
             AGAIN => Offer::Again {
                 entry: reader.varint("an entry's number")?,
+                chunks: reader.varint("a number of chunks")?,
                 size: read_size(&mut reader)?,
                 modified: Modified::read(&mut reader)?,
             },

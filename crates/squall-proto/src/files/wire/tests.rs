@@ -36,7 +36,7 @@ fn what_a_sender_says_is_read_as_it_was_meant() {
         Offer::File { name, mode: 0, modified: AT, size: None },
         Offer::Link { name, target: &longest, modified: AT },
         Offer::Whole { entry: 1 << 40, chunks: 3, size: 12, modified: AT, hash: [9; 32] },
-        Offer::Again { entry: 64, size: 0, modified: AT },
+        Offer::Again { entry: 64, chunks: 1, size: 0, modified: AT },
         Offer::Withdraw { entry: 0, reason: "it is gone" },
         Offer::End,
     ] {

@@ -12,7 +12,7 @@ use super::{WireError, message};
 pub enum Verdict<'a> {
     /// Offers are welcome; the first message.
     Ready,
-    /// They are there as offered. They are settled.
+    /// They are there as offered, or were made at once, as directories are. They are settled.
     Unchanged {
         /// The first.
         first: u64,
