@@ -122,6 +122,11 @@ impl Assembly {
         }
     }
 
+    /// The file's bytes, if that is known.
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
     /// How long the chunk with this index is, if the file's size is known.
     pub fn room(&self, index: u64) -> Option<usize> {
         self.size.and_then(|size| Chunks::of(size).place(index)).map(|(_, room)| room)

@@ -1,0 +1,13 @@
+//! Files as a transfer needs them: directories that nothing leads out of, what has come so far, hashes.
+
+mod folder;
+mod hash;
+mod journal;
+mod staged;
+mod trouble;
+
+pub(super) use folder::{Folder, Kind, Stat, set_file_times};
+pub(super) use hash::{Root, chunk_hash, file_hash};
+pub(super) use journal::Journal;
+pub(super) use staged::{Staged, data_name, journal_name, read_chunk};
+pub(super) use trouble::{Trouble, show};

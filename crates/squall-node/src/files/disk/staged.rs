@@ -1,0 +1,249 @@
+//! A file that is arriving, beside its journal.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::FallocateFlags;
+use squall::files::{CHUNK, Chunks, Hash};
+
+use super::{Folder, Journal, Root, chunk_hash, file_hash};
+
+/// What has come of a file, under a temporary name. Any thread may write a chunk while others write others.
+#[derive(Debug)]
+pub(in crate::files) struct Staged {
+    data: File,
+    journal: Journal,
+    /// Nothing was there before: what is not written reads as zeros.
+    is_fresh: bool,
+}
+
+impl Staged {
+    /// Opens what earlier runs left under `key`, or begins it. What a crash of the machine may have taken is looked at.
+    pub(in crate::files) fn open(staging: &Folder, key: &str) -> io::Result<Self> {
+        let data = File::from(staging.write(&data_name(key), false)?);
+        let is_fresh = data.metadata()?.len() == 0;
+        // A journal without a file is of one that was renamed, and the process ended before it took the journal away.
+        let journal = Journal::open(staging.write(&journal_name(key), is_fresh)?)?;
+        let mut staged = Self { data, journal, is_fresh };
+        if !staged.journal.is_of_this_boot() {
+            staged.look_again()?;
+        }
+        Ok(staged)
+    }
+
+    /// Takes out of the journal what the disk does not have.
+    fn look_again(&mut self) -> io::Result<()> {
+        let mut bytes = vec![0; CHUNK as usize];
+        let (mut lost, mut trouble) = (vec![], None);
+        self.journal.each(|index, hash| {
+            match read_chunk(&self.data, index, &mut bytes) {
+                Ok(0) => lost.push(index),
+                Ok(length) if chunk_hash(index, &bytes[..length]) == hash => {}
+                // The last chunk may be shorter than what follows it in a file that was longer once; then it is sent
+                // again.
+                Ok(_) => lost.push(index),
+                Err(error) => trouble = Some(error),
+            }
+            trouble.is_none()
+        })?;
+        if let Some(error) = trouble {
+            return Err(error);
+        }
+        for index in lost {
+            self.journal.take(index)?;
+        }
+        self.journal.confirm()
+    }
+
+    /// Writes a chunk at `start`; none of its bytes means that they are all zero.
+    pub(in crate::files) fn put(&self, index: u64, start: u64, bytes: &[u8], room: usize) -> io::Result<()> {
+        if !self.is_fresh {
+            self.journal.take(index)?;
+        }
+        let hash = if bytes.is_empty() {
+            self.clear(start, room)?;
+            chunk_hash(index, &ZEROS[..room])
+        } else {
+            self.data.write_all_at(bytes, start)?;
+            chunk_hash(index, bytes)
+        };
+        self.journal.put(index, &hash)
+    }
+
+    /// Makes a place read as zeros, without using the disk where that is possible.
+    fn clear(&self, start: u64, room: usize) -> io::Result<()> {
+        if self.is_fresh {
+            return Ok(());
+        }
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.data, flags, start, room as u64) {
+            Ok(()) => Ok(()),
+            // Not every file system has holes.
+            Err(_) => self.data.write_all_at(&ZEROS[..room], start),
+        }
+    }
+
+    /// The file is there whole, without a journal, as small files are; says so in the journal.
+    pub(in crate::files) fn adopt(&self, size: u64) -> io::Result<()> {
+        if self.is_fresh || Chunks::of(size).count() != 1 || self.data.metadata()?.len() != size {
+            return Ok(());
+        }
+        let mut bytes = vec![0; size as usize];
+        let length = read_fully(&self.data, &mut bytes, 0)?;
+        self.journal.put(0, &chunk_hash(0, &bytes[..length]))
+    }
+
+    /// The hash of a chunk, if it is there.
+    pub(in crate::files) fn hash(&self, index: u64) -> io::Result<Option<Hash>> {
+        self.journal.get(index)
+    }
+
+    /// No chunk from this one on is there.
+    pub(in crate::files) fn end(&self) -> io::Result<u64> {
+        self.journal.end()
+    }
+
+    /// The hash of the first `size` bytes, or the index of a chunk that is missing for it.
+    pub(in crate::files) fn root(&self, size: u64) -> io::Result<Result<Hash, u64>> {
+        let count = Chunks::of(size).count();
+        if count < 2 {
+            let mut bytes = vec![0; size as usize];
+            if count == 1 && self.journal.get(0)?.is_none() {
+                return Ok(Err(0));
+            }
+            let length = read_fully(&self.data, &mut bytes, 0)?;
+            bytes[length..].fill(0);
+            return Ok(Ok(file_hash(&bytes)));
+        }
+        let (mut root, mut next) = (Root::default(), 0);
+        self.journal.each(|index, hash| {
+            let follows = index == next && index < count;
+            if follows {
+                root.push(hash);
+                next += 1;
+            }
+            follows
+        })?;
+        match root.finish() {
+            Some(hash) if next == count => Ok(Ok(hash)),
+            _ => Ok(Err(next)),
+        }
+    }
+
+    /// Gives the file the size that it is to have.
+    pub(in crate::files) fn resize(&self, size: u64) -> io::Result<()> {
+        self.data.set_len(size)
+    }
+
+    pub(in crate::files) fn data(&self) -> &File {
+        &self.data
+    }
+}
+
+/// Reads a chunk, or as much of it as there is.
+pub(in crate::files) fn read_chunk(file: &File, index: u64, bytes: &mut [u8]) -> io::Result<usize> {
+    read_fully(file, bytes, index * CHUNK)
+}
+
+fn read_fully(file: &File, bytes: &mut [u8], start: u64) -> io::Result<usize> {
+    let mut length = 0;
+    while length < bytes.len() {
+        match file.read_at(&mut bytes[length..], start + length as u64) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+/// What a file is called while it arrives.
+pub(in crate::files) fn data_name(key: &str) -> String {
+    format!("{key}.part")
+}
+
+/// What its journal is called.
+pub(in crate::files) fn journal_name(key: &str) -> String {
+    format!("{key}.chunks")
+}
+
+static ZEROS: [u8; CHUNK as usize] = [0; CHUNK as usize];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const C: usize = CHUNK as usize;
+
+    fn file(size: usize) -> Vec<u8> {
+        (0..size).map(|place| (place * 7 + place / 253) as u8).collect()
+    }
+
+    #[test]
+    fn a_file_is_put_together_in_any_order_and_over_several_runs() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Folder::open(root.path()).unwrap();
+        let mut bytes = file(3 * C + 10);
+        bytes[C..2 * C].fill(0);
+        let staged = Staged::open(&staging, "k").unwrap();
+        staged.put(3, 3 * CHUNK, &bytes[3 * C..], 10).unwrap();
+        staged.put(1, CHUNK, &[], C).unwrap();
+        assert_eq!(staged.root(bytes.len() as u64).unwrap(), Err(0));
+        drop(staged);
+        let staged = Staged::open(&staging, "k").unwrap();
+        staged.put(0, 0, &bytes[..C], C).unwrap();
+        assert_eq!(staged.root(bytes.len() as u64).unwrap(), Err(2));
+        staged.put(2, 2 * CHUNK, &bytes[2 * C..3 * C], C).unwrap();
+        assert_eq!(staged.root(bytes.len() as u64).unwrap(), Ok(file_hash(&bytes)));
+        staged.resize(bytes.len() as u64).unwrap();
+        assert_eq!(fs::read(root.path().join("k.part")).unwrap(), bytes);
+        // Zeros over what was something else.
+        staged.put(0, 0, &[], C).unwrap();
+        bytes[..C].fill(0);
+        assert_eq!(staged.root(bytes.len() as u64).unwrap(), Ok(file_hash(&bytes)));
+        assert_eq!(fs::read(root.path().join("k.part")).unwrap(), bytes);
+    }
+
+    #[test]
+    fn what_a_crash_of_the_machine_took_is_not_believed() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Folder::open(root.path()).unwrap();
+        let bytes = file(3 * C);
+        let staged = Staged::open(&staging, "k").unwrap();
+        for index in 0..3 {
+            let place = index * C;
+            staged.put(index as u64, place as u64, &bytes[place..place + C], C).unwrap();
+        }
+        drop(staged);
+        // The journal is of another boot, a chunk was not written, and another not to its end.
+        let journal = root.path().join("k.chunks");
+        let mut head = fs::read(&journal).unwrap();
+        head[20] ^= 1;
+        fs::write(&journal, head).unwrap();
+        let mut data = fs::read(root.path().join("k.part")).unwrap();
+        data[C + 5] ^= 1;
+        data.truncate(2 * C + 9);
+        fs::write(root.path().join("k.part"), data).unwrap();
+        let staged = Staged::open(&staging, "k").unwrap();
+        let there = (0..staged.end().unwrap()).filter(|index| staged.hash(*index).unwrap().is_some());
+        assert_eq!(there.collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn a_file_of_one_chunk_is_hashed_as_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Folder::open(root.path()).unwrap();
+        let staged = Staged::open(&staging, "k").unwrap();
+        assert_eq!(staged.root(0).unwrap(), Ok(file_hash(b"")));
+        assert_eq!(staged.root(5).unwrap(), Err(0));
+        staged.put(0, 0, b"12345", 5).unwrap();
+        assert_eq!(staged.root(5).unwrap(), Ok(file_hash(b"12345")));
+        let holes = Staged::open(&staging, "h").unwrap();
+        holes.put(0, 0, &[], 9).unwrap();
+        assert_eq!(holes.root(9).unwrap(), Ok(file_hash(&[0; 9])));
+    }
+}

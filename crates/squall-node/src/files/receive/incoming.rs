@@ -1,0 +1,299 @@
+//! A file that was asked for.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use squall::files::wire::{Modified, Reason};
+use squall::files::{Assembly, AssemblyError, CHUNK, Chunks, Hash, Name, Said, Total};
+
+use super::claims::Claim;
+use crate::files::disk::{Folder, Stat, Staged, Trouble, chunk_hash, data_name, file_hash, journal_name, read_chunk, set_file_times};
+
+/// A file that was asked for: where it goes, and what of it is there.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) folder: Arc<Folder>,
+    name: Box<[u8]>,
+    mode: u32,
+    /// What has its name now, if it may be something else than what is coming.
+    pub(super) existing: Option<Existing>,
+    /// Whether something of its name may be replaced.
+    pub(super) replaces: bool,
+    claim: Claim,
+    staging: Arc<Folder>,
+    /// Something of it came in an earlier run.
+    is_begun: bool,
+    staged: OnceLock<Staged>,
+    assembly: Mutex<Assembly>,
+    attempts: AtomicU8,
+    is_settled: AtomicBool,
+}
+
+/// A file that is there already.
+#[derive(Debug)]
+pub(super) struct Existing {
+    pub(super) file: File,
+    pub(super) stat: Stat,
+    /// Its hash, once it was read.
+    pub(super) hash: OnceLock<Hash>,
+}
+
+/// What follows from something that came.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// More is to come.
+    Wait,
+    /// What is there is to be told again.
+    Compare,
+    /// It is whole, and goes under its name when it is on disk.
+    Commit(Ready),
+    /// It was there all the time.
+    Unchanged,
+    /// It is not taken.
+    Refuse(Trouble),
+}
+
+/// A file that is whole, under a temporary name.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) file: OwnedFd,
+    pub(super) size: u64,
+}
+
+impl Incoming {
+    #[expect(clippy::too_many_arguments, reason = "a record, made in one place")]
+    pub(super) fn new(
+        folder: Arc<Folder>,
+        name: Name<'_>,
+        mode: u32,
+        size: Option<u64>,
+        existing: Option<Existing>,
+        replaces: bool,
+        claim: Claim,
+        staging: Arc<Folder>,
+        is_begun: bool,
+    ) -> Self {
+        Self {
+            folder,
+            name: name.as_bytes().into(),
+            mode,
+            existing,
+            replaces,
+            claim,
+            staging,
+            is_begun,
+            staged: OnceLock::new(),
+            assembly: Mutex::new(Assembly::new(size)),
+            attempts: AtomicU8::new(0),
+            is_settled: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn name(&self) -> Name<'_> {
+        Name::new(&self.name).unwrap_or_else(|_| unreachable!("it was a name"))
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path_of(self.name())
+    }
+
+    pub(super) fn key(&self) -> &str {
+        self.claim.key()
+    }
+
+    pub(super) fn size(&self) -> Option<u64> {
+        self.assembly().size()
+    }
+
+    /// Whether what has the name when it is whole is replaced.
+    pub(super) fn replaces_now(&self) -> bool {
+        self.replaces
+    }
+
+    /// Nothing more is written; what still comes is dropped.
+    pub(super) fn settle(&self) {
+        self.is_settled.store(true, Ordering::Relaxed);
+    }
+
+    /// What has come of it, in this run or an earlier one.
+    pub(super) fn staged(&self) -> io::Result<&Staged> {
+        if let Some(staged) = self.staged.get() {
+            return Ok(staged);
+        }
+        // Opened twice at the same time is no harm: both say the same.
+        let staged = Staged::open(&self.staging, self.key())?;
+        Ok(self.staged.get_or_init(|| staged))
+    }
+
+    /// What has come of it; `None` if nothing has.
+    pub(super) fn begun(&self) -> io::Result<Option<&Staged>> {
+        let is_begun = self.is_begun || self.staged.get().is_some();
+        if is_begun { self.staged().map(Some) } else { Ok(None) }
+    }
+
+    /// Takes the journal away, when the file has its name.
+    pub(super) fn forget_journal(&self) {
+        if self.staged.get().is_some() {
+            let _ = self.staging.remove(&journal_name(self.key()));
+        }
+    }
+
+    /// How long a chunk is, where that is known.
+    pub(super) fn room(&self, index: u64) -> Option<usize> {
+        self.assembly().room(index)
+    }
+
+    /// A small file, whole.
+    pub(super) fn take_whole(&self, modified: Modified, hash: &Hash, bytes: &[u8]) -> Next {
+        if self.is_settled.load(Ordering::Relaxed) {
+            return Next::Wait;
+        }
+        if file_hash(bytes) != *hash {
+            return self.again("what came is not what was sent");
+        }
+        if let Some(refusal) = self.refuse_to_replace() {
+            return refusal;
+        }
+        let write = || -> io::Result<OwnedFd> {
+            let fd = self.staging.write(&data_name(self.key()), true)?;
+            let mut file = File::from(fd);
+            io::Write::write_all(&mut file, bytes)?;
+            self.dress(&file, modified)?;
+            Ok(file.into())
+        };
+        match write() {
+            Ok(file) => Next::Commit(Ready { file, size: bytes.len() as u64 }),
+            Err(error) => Next::Refuse(Trouble::io("cannot be written", &error)),
+        }
+    }
+
+    /// A chunk.
+    ///
+    /// # Errors
+    /// What no honest sender does.
+    pub(super) fn take_chunk(&self, index: u64, bytes: &[u8]) -> Result<Next, AssemblyError> {
+        if self.is_settled.load(Ordering::Relaxed) {
+            return Ok(Next::Wait);
+        }
+        let (start, room) = {
+            let assembly = self.assembly();
+            // No bytes at all stand for zeros.
+            let room = if bytes.is_empty() { assembly.room(index).unwrap_or(CHUNK as usize) } else { bytes.len() };
+            (assembly.place(index, room)?, room)
+        };
+        if let Some(refusal) = self.refuse_to_replace() {
+            return Ok(refusal);
+        }
+        if let Err(error) = self.staged().and_then(|staged| staged.put(index, start, bytes, room)) {
+            return Ok(Next::Refuse(Trouble::io("cannot be written", &error)));
+        }
+        let said = {
+            let mut assembly = self.assembly();
+            assembly.arrive(index)?;
+            assembly.poll()
+        };
+        Ok(said.map_or(Next::Wait, |said| self.act_on(said)))
+    }
+
+    /// What the sender says of the file.
+    ///
+    /// # Errors
+    /// What no honest sender does.
+    pub(super) fn take_word(&self, said: Said) -> Result<Next, AssemblyError> {
+        if self.is_settled.load(Ordering::Relaxed) {
+            return Ok(Next::Wait);
+        }
+        let said = {
+            let mut assembly = self.assembly();
+            assembly.conclude(said)?;
+            assembly.poll()
+        };
+        Ok(said.map_or(Next::Wait, |said| self.act_on(said)))
+    }
+
+    fn act_on(&self, said: Said) -> Next {
+        match said {
+            Said::Again { .. } => self.again("it changed again and again while it was sent"),
+            Said::Whole(total) => self
+                .finish(&total)
+                .unwrap_or_else(|error| Next::Refuse(Trouble::io("cannot be written", &error))),
+        }
+    }
+
+    /// All that is to come has come.
+    fn finish(&self, total: &Total) -> io::Result<Next> {
+        if let Some(existing) = &self.existing {
+            if existing.hash.get() == Some(&total.hash) {
+                self.dress(&existing.file, total.modified)?;
+                return Ok(Next::Unchanged);
+            }
+            if let Some(refusal) = self.refuse_to_replace() {
+                return Ok(refusal);
+            }
+            self.copy_from(&existing.file, total.size)?;
+        }
+        let staged = self.staged()?;
+        match staged.root(total.size)? {
+            Ok(hash) if hash == total.hash => {}
+            _ => return Ok(self.again("what came is not what was sent")),
+        }
+        staged.resize(total.size)?;
+        self.dress(staged.data(), total.modified)?;
+        Ok(Next::Commit(Ready { file: staged.data().as_fd().try_clone_to_owned()?, size: total.size }))
+    }
+
+    /// Takes the chunks that the sender did not send from the file that is there.
+    fn copy_from(&self, file: &File, size: u64) -> io::Result<()> {
+        let staged = self.staged()?;
+        let chunks = Chunks::of(size);
+        let mut bytes = vec![0; CHUNK as usize];
+        for index in 0..chunks.count() {
+            let Some((start, room)) = chunks.place(index) else { break };
+            if staged.hash(index)?.is_none() && read_chunk(file, index, &mut bytes[..room])? == room {
+                let is_zero = bytes[..room].iter().all(|byte| *byte == 0);
+                staged.put(index, start, if is_zero { &[] } else { &bytes[..room] }, room)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives an open file the permissions and the time that it is to have.
+    fn dress(&self, file: &File, modified: Modified) -> io::Result<()> {
+        rustix::fs::fchmod(file, rustix::fs::Mode::from_raw_mode(self.mode & 0o777))?;
+        Ok(set_file_times(file, modified)?)
+    }
+
+    fn refuse_to_replace(&self) -> Option<Next> {
+        (self.existing.is_some() && !self.replaces).then(|| {
+            let text = "another file of that name is there; --force replaces it";
+            Next::Refuse(Trouble::new(Reason::Exists, text))
+        })
+    }
+
+    /// Asks anew, but not for ever.
+    fn again(&self, why: &str) -> Next {
+        match self.attempts.fetch_add(1, Ordering::Relaxed) {
+            0..ATTEMPTS => Next::Compare,
+            _ => Next::Refuse(Trouble::new(Reason::Content, why)),
+        }
+    }
+
+    fn assembly(&self) -> MutexGuard<'_, Assembly> {
+        self.assembly.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Existing {
+    /// The hash of a chunk of it, if it has one of this length there.
+    pub(super) fn chunk(&self, index: u64, room: usize, bytes: &mut [u8]) -> io::Result<Option<Hash>> {
+        let length = read_chunk(&self.file, index, &mut bytes[..room])?;
+        Ok((length == room).then(|| chunk_hash(index, &bytes[..room])))
+    }
+}
+
+/// How often a file is asked for anew when what came does not fit together, or it changed meanwhile.
+const ATTEMPTS: u8 = 5;

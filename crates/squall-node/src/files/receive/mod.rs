@@ -1,0 +1,16 @@
+//! The receiving half.
+
+mod claims;
+mod commit;
+mod compare;
+mod content;
+mod control;
+mod event;
+mod incoming;
+mod outlet;
+mod plan;
+mod receiver;
+mod session;
+
+pub use event::{ReceiveEvent, SessionCounts};
+pub use receiver::{ReceiveConfig, ReceiveError, Receiver};

@@ -1,0 +1,113 @@
+//! What the receiver says, on its way to the control stream: entries that follow one another share a message.
+
+use std::io;
+
+use quinn::SendStream;
+use squall::files::wire::Verdict;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::files::disk::Trouble;
+
+/// Something to say. There is at most one for each open entry and state, so the window of entries bounds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Say {
+    Ready,
+    Unchanged(u64),
+    Wanted(u64),
+    Compare(u64),
+    Stored(u64),
+    Refused(u64, Trouble),
+    Complete,
+}
+
+/// Where things are said.
+pub(super) type Outlet = UnboundedSender<Say>;
+
+pub(super) fn outlet() -> (Outlet, UnboundedReceiver<Say>) {
+    unbounded_channel()
+}
+
+/// Writes what is said until nobody can say anything more, and then ends the stream.
+pub(super) async fn write(mut said: UnboundedReceiver<Say>, mut stream: SendStream) -> io::Result<()> {
+    let (mut waiting, mut bytes) = (Vec::new(), Vec::new());
+    while said.recv_many(&mut waiting, 1024).await > 0 {
+        encode(&waiting, &mut bytes);
+        stream.write_all(&bytes).await?;
+        bytes.clear();
+        waiting.clear();
+    }
+    let _ = stream.finish();
+    Ok(())
+}
+
+fn encode(said: &[Say], out: &mut Vec<u8>) {
+    let mut rest = said;
+    while let Some((first, behind)) = rest.split_first() {
+        let run = |entry: u64, same: fn(u64) -> Say| {
+            1 + (entry + 1..).zip(behind).take_while(|(next, said)| **said == same(*next)).count()
+        };
+        let mut taken = 1;
+        match first {
+            Say::Ready => Verdict::Ready.encode(out),
+            Say::Complete => Verdict::Complete.encode(out),
+            Say::Compare(entry) => Verdict::Compare { entry: *entry }.encode(out),
+            Say::Refused(entry, trouble) => {
+                Verdict::Refused { entry: *entry, reason: trouble.reason, text: &trouble.text }.encode(out);
+            }
+            Say::Unchanged(entry) => {
+                taken = run(*entry, Say::Unchanged);
+                Verdict::Unchanged { first: *entry, count: taken as u64 }.encode(out);
+            }
+            Say::Wanted(entry) => {
+                taken = run(*entry, Say::Wanted);
+                Verdict::Wanted { first: *entry, count: taken as u64 }.encode(out);
+            }
+            Say::Stored(entry) => {
+                taken = run(*entry, Say::Stored);
+                Verdict::Stored { first: *entry, count: taken as u64 }.encode(out);
+            }
+        }
+        rest = &rest[taken..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use squall::files::wire::split_message;
+
+    use super::*;
+
+    #[test]
+    fn entries_that_follow_one_another_share_a_message() {
+        let said = [
+            Say::Ready,
+            Say::Wanted(0),
+            Say::Wanted(1),
+            Say::Wanted(3),
+            Say::Stored(4),
+            Say::Unchanged(5),
+            Say::Unchanged(6),
+            Say::Unchanged(7),
+            Say::Compare(8),
+        ];
+        let mut bytes = vec![];
+        encode(&said, &mut bytes);
+        let mut rest = &bytes[..];
+        let mut read = vec![];
+        while let Some((body, used)) = split_message(rest).unwrap() {
+            read.push(Verdict::decode(body).unwrap());
+            rest = &rest[used..];
+        }
+        assert_eq!(
+            read,
+            [
+                Verdict::Ready,
+                Verdict::Wanted { first: 0, count: 2 },
+                Verdict::Wanted { first: 3, count: 1 },
+                Verdict::Stored { first: 4, count: 1 },
+                Verdict::Unchanged { first: 5, count: 3 },
+                Verdict::Compare { entry: 8 },
+            ]
+        );
+    }
+}

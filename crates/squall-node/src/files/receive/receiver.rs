@@ -1,0 +1,185 @@
+//! A directory that takes files.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use squall::files::Name;
+use squall::files::wire::Source;
+
+use super::claims::Claims;
+use super::event::{ReceiveEvent, SessionCounts};
+use super::session;
+use crate::data::{DataError, LockFile};
+use crate::files::disk::Folder;
+use crate::secure::Session;
+
+/// What may be taken, and where it goes.
+#[derive(Clone, Debug)]
+pub struct ReceiveConfig {
+    dir: PathBuf,
+    pub(super) replaces: bool,
+    pub(super) takes_any_name: bool,
+    pub(super) takes_any_link: bool,
+}
+
+impl ReceiveConfig {
+    /// Into this directory, which is made where it is not there.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), replaces: true, takes_any_name: false, takes_any_link: false }
+    }
+
+    /// Whether a sender that asks for it (`--force`) may replace files that are there. Default: it may.
+    pub fn replaces(mut self, replaces: bool) -> Self {
+        self.replaces = replaces;
+        self
+    }
+
+    /// Whether names with control characters are taken. Default: they are not; whoever lists the directory would be
+    /// deceived by them.
+    pub fn takes_any_name(mut self, takes: bool) -> Self {
+        self.takes_any_name = takes;
+        self
+    }
+
+    /// Whether symbolic links are taken that lead out of the directory. Default: they are not. None is ever followed
+    /// here, but whoever opens a file in the directory later would.
+    pub fn takes_any_link(mut self, takes: bool) -> Self {
+        self.takes_any_link = takes;
+        self
+    }
+}
+
+/// Why a directory takes no files.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// It cannot be opened or made, or nothing can be written in it.
+    #[error("cannot receive into {}: {source}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process receives into it.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// A directory that takes files from any number of senders at once.
+pub struct Receiver {
+    pub(super) config: ReceiveConfig,
+    pub(super) root: Arc<Folder>,
+    pub(super) staging: Arc<Folder>,
+    pub(super) claims: Claims,
+    sources: Mutex<HashMap<Source, Arc<session::Handle>>>,
+    sessions: AtomicU64,
+    report: Box<dyn Fn(&ReceiveEvent) + Send + Sync>,
+    path: PathBuf,
+    /// This process's, until it ends.
+    lock: Option<LockFile>,
+}
+
+impl Receiver {
+    /// The directory in it where files are while they arrive. What is in it belongs to transfers that stopped half-way
+    /// and may be removed when nobody means to resume them.
+    pub const STAGING: &'static str = ".squall-partial";
+
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// [`ReceiveError`].
+    pub fn open(
+        config: ReceiveConfig,
+        report: impl Fn(&ReceiveEvent) + Send + Sync + 'static,
+    ) -> Result<Self, ReceiveError> {
+        let trouble = |path: &Path, source: io::Error| ReceiveError::Directory { path: path.into(), source };
+        fs::create_dir_all(&config.dir).map_err(|source| trouble(&config.dir, source))?;
+        let path = fs::canonicalize(&config.dir).map_err(|source| trouble(&config.dir, source))?;
+        let root = Folder::open(&path).map_err(|errno| trouble(&path, errno.into()))?;
+        let name = Name::new(Self::STAGING.as_bytes()).unwrap_or_else(|_| unreachable!("it is a name"));
+        let (staging, _) = root.make(name, 0o700).map_err(|errno| trouble(&path.join(Self::STAGING), errno.into()))?;
+        let lock = LockFile::take(&path.join(Self::STAGING).join(LOCK))?;
+        Ok(Self {
+            config,
+            root: Arc::new(root),
+            staging: Arc::new(staging),
+            claims: Claims::default(),
+            sources: Mutex::default(),
+            sessions: AtomicU64::new(0),
+            report: Box::new(report),
+            path,
+            lock: Some(lock),
+        })
+    }
+
+    /// Where it is, without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes what a sender brings, until that is all or the connection is gone.
+    ///
+    /// # Errors
+    /// Why the transfer stopped half-way. What had come is kept, and is not sent again when it is resumed.
+    pub async fn serve(self: &Arc<Self>, session: Session) -> Result<SessionCounts, String> {
+        let number = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
+        self.report(&ReceiveEvent::Came { session: number, peer: session.peer });
+        let connection = session.connection.clone();
+        let (counts, result) = session::run(self, number, session).await;
+        let broken = result.err();
+        self.report(&ReceiveEvent::Went {
+            session: number,
+            peer: connection.remote_address(),
+            counts,
+            broken: broken.clone(),
+        });
+        broken.map_or(Ok(counts), Err)
+    }
+
+    pub(super) fn report(&self, event: &ReceiveEvent) {
+        (self.report)(event);
+    }
+
+    /// Makes `handle` the session of a source, and gives the one that was.
+    pub(super) fn enlist(&self, source: Source, handle: &Arc<session::Handle>) -> Option<Arc<session::Handle>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).insert(source, Arc::clone(handle))
+    }
+
+    /// Forgets a session, unless another of its source has taken its place.
+    pub(super) fn retire(&self, source: Source, handle: &Arc<session::Handle>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.get(&source).is_some_and(|present| Arc::ptr_eq(present, handle)) {
+            sources.remove(&source);
+        }
+    }
+}
+
+impl Drop for Receiver {
+    /// Leaves nothing behind that says nothing.
+    fn drop(&mut self) {
+        let staging = self.path.join(Self::STAGING);
+        let is_empty = fs::read_dir(&staging).is_ok_and(|mut entries| {
+            entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK))
+        });
+        if is_empty {
+            // While it is locked: whoever opens it next makes another.
+            let _ = fs::remove_file(staging.join(LOCK));
+            self.lock = None;
+            let _ = fs::remove_dir(&staging);
+        }
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+const LOCK: &str = "lock";

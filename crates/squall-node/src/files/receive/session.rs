@@ -1,0 +1,341 @@
+//! One sender: its streams, what is open with it, and how it ends.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quinn::Connection;
+use squall::files::wire::Source;
+use squall::files::{Ledger, LedgerError};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::commit::{Commit, Committer};
+use super::event::{Counting, ReceiveEvent, SessionCounts, add};
+use super::incoming::{Incoming, Next};
+use super::outlet::{self, Outlet, Say};
+use super::plan::Left;
+use super::receiver::Receiver;
+use super::{compare, content, control};
+use crate::files::disk::Trouble;
+use crate::secure::Session;
+
+/// An entry that is not settled.
+pub(super) enum Entry {
+    /// A file that was asked for.
+    File(Arc<Incoming>),
+    /// A directory that was left; `None` once it waits for the disk.
+    Left(Option<Left>),
+    /// What waits for the disk.
+    Queued,
+}
+
+/// What the tasks of a session share.
+pub(super) struct Shared {
+    pub(super) receiver: Arc<Receiver>,
+    pub(super) number: u64,
+    pub(super) connection: Connection,
+    pub(super) counting: Counting,
+    pub(super) say: Outlet,
+    pub(super) compare: mpsc::UnboundedSender<(u64, Arc<Incoming>)>,
+    committer: Committer,
+    ledger: Mutex<Open>,
+    /// Bounds how many threads hash and write.
+    pub(super) workers: Semaphore,
+    pub(super) is_dry: AtomicBool,
+    fault: Mutex<Option<String>>,
+    ended: Notify,
+}
+
+/// What is open with a sender.
+#[derive(Default)]
+struct Open {
+    entries: Ledger<Entry>,
+    /// All entries below this are settled or wait for the disk.
+    queued_below: u64,
+    is_end: bool,
+}
+
+/// A session, for the next one of the same source.
+pub(super) struct Handle {
+    connection: Connection,
+    is_over: watch::Receiver<bool>,
+}
+
+impl Handle {
+    /// Ends it, and waits until nothing of it runs.
+    pub(super) async fn supersede(&self) {
+        self.connection.close(SUPERSEDED.into(), b"the same sender came again");
+        let _ = self.is_over.clone().wait_for(|over| *over).await;
+    }
+}
+
+/// Runs a session to its end.
+pub(super) async fn run(
+    receiver: &Arc<Receiver>,
+    number: u64,
+    session: Session,
+) -> (SessionCounts, Result<(), String>) {
+    let (say, said) = outlet::outlet();
+    let (compare, comparisons) = mpsc::unbounded_channel();
+    let (over, is_over) = watch::channel(false);
+    let connection = session.connection.clone();
+    let (done, commits) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared {
+        receiver: Arc::clone(receiver),
+        number,
+        connection: connection.clone(),
+        counting: Counting::default(),
+        say,
+        compare,
+        committer: Committer::start(Arc::clone(&receiver.staging), done),
+        ledger: Mutex::default(),
+        workers: Semaphore::new(WORKERS),
+        is_dry: AtomicBool::new(false),
+        fault: Mutex::default(),
+        ended: Notify::new(),
+    });
+    let handle = Arc::new(Handle { connection: connection.clone(), is_over });
+    let mut tasks = JoinSet::new();
+    let source: Arc<Mutex<Option<Source>>> = Arc::default();
+    {
+        let (shared, handle, source) = (Arc::clone(&shared), Arc::clone(&handle), Arc::clone(&source));
+        tasks.spawn(async move {
+            let result = control::read(&shared, &handle, &source, session.receive).await;
+            shared.end_on(result);
+        });
+    }
+    let settling = tokio::spawn(settle_commits(Arc::clone(&shared), commits));
+    {
+        let shared = Arc::clone(&shared);
+        tasks.spawn(async move {
+            let result = content::accept(&shared).await;
+            shared.end_on(result);
+        });
+    }
+    {
+        let shared = Arc::clone(&shared);
+        tasks.spawn(async move {
+            let result = compare::run(&shared, comparisons).await;
+            shared.end_on(result);
+        });
+    }
+    let writer = tokio::spawn(outlet::write(said, session.send));
+    // The sender closes when it has read that all is done; or the connection breaks, or somebody breaks the rules.
+    let closed = tokio::select! {
+        error = connection.closed() => error,
+        () = shared.ended.notified() => connection.closed().await,
+    };
+    tasks.abort_all();
+    while tasks.join_next().await.is_some() {}
+    // Threads that write hold a permit each.
+    let _ = shared.workers.acquire_many(WORKERS as u32).await;
+    // What is whole goes under its name, whether anybody hears of it or not.
+    shared.committer.stop().await;
+    let _ = settling.await;
+    writer.abort();
+    let source = source.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(source) = source {
+        receiver.retire(source, &handle);
+    }
+    let result = shared.verdict(&closed);
+    shared.open().entries = Ledger::default();
+    let _ = over.send(true);
+    (shared.counting.counts(), result)
+}
+
+/// Tells the sender what is on disk.
+async fn settle_commits(shared: Arc<Shared>, mut commits: mpsc::UnboundedReceiver<(u64, Result<Commit, Trouble>)>) {
+    while let Some((entry, result)) = commits.recv().await {
+        match result {
+            Ok(commit) => {
+                if let Commit::File { incoming, size, .. } = &commit {
+                    shared.stored(incoming.path(), *size);
+                }
+                if let Commit::Link { path, .. } = &commit {
+                    shared.stored(path.clone(), 0);
+                }
+                shared.settle(entry, Say::Stored(entry));
+            }
+            Err(trouble) => shared.settle(entry, Say::Refused(entry, trouble)),
+        }
+    }
+}
+
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an entry in.
+    pub(super) fn offer(&self, entry: Entry) -> Result<u64, LedgerError> {
+        let number = self.open().entries.offer(entry)?;
+        self.queue_left();
+        Ok(number)
+    }
+
+    /// The number that the next entry has.
+    pub(super) fn next(&self) -> u64 {
+        self.open().entries.next()
+    }
+
+    /// A file that is open; `None` for what is settled or is none.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unknown`].
+    pub(super) fn file(&self, entry: u64) -> Result<Option<Arc<Incoming>>, LedgerError> {
+        match self.open().entries.get_mut(entry) {
+            Ok(Entry::File(incoming)) => Ok(Some(Arc::clone(incoming))),
+            Ok(_) | Err(LedgerError::Settled(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An entry is settled: says so.
+    pub(super) fn settle(&self, entry: u64, say: Say) {
+        let is_complete = {
+            let mut open = self.open();
+            let Ok(settled) = open.entries.settle(entry) else { return };
+            if let Entry::File(incoming) = settled {
+                incoming.settle();
+            }
+            open.is_end && open.entries.is_empty()
+        };
+        match &say {
+            Say::Unchanged(_) => add(&self.counting.unchanged, 1),
+            Say::Refused(..) => add(&self.counting.refused, 1),
+            _ => {}
+        }
+        let _ = self.say.send(say);
+        self.queue_left();
+        if is_complete {
+            let _ = self.say.send(Say::Complete);
+        }
+    }
+
+    /// Nothing more is offered.
+    pub(super) fn end(&self) {
+        let is_complete = {
+            let mut open = self.open();
+            open.is_end = true;
+            open.entries.is_empty()
+        };
+        if is_complete {
+            let _ = self.say.send(Say::Complete);
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.open().is_end
+    }
+
+    /// What waits for the disk.
+    pub(super) fn commit(&self, entry: u64, commit: Commit) {
+        {
+            let mut open = self.open();
+            let Ok(present) = open.entries.get_mut(entry) else { return };
+            if let Entry::File(incoming) = std::mem::replace(present, Entry::Queued) {
+                incoming.settle();
+            }
+            // Within the lock: a directory that was left must not come before what is in it.
+            self.committer.queue(entry, commit);
+        }
+        self.queue_left();
+    }
+
+    /// Does what follows from something that came for a file.
+    pub(super) fn act(&self, entry: u64, incoming: &Arc<Incoming>, next: Next) {
+        match next {
+            Next::Wait => {}
+            Next::Compare => {
+                let _ = self.compare.send((entry, Arc::clone(incoming)));
+            }
+            Next::Commit(ready) => {
+                self.commit(entry, Commit::File { incoming: Arc::clone(incoming), file: ready.file, size: ready.size });
+            }
+            Next::Unchanged => self.settle(entry, Say::Unchanged(entry)),
+            Next::Refuse(trouble) => {
+                self.refused(&incoming.path(), &trouble);
+                self.settle(entry, Say::Refused(entry, trouble));
+            }
+        }
+    }
+
+    /// Directories that were left get their times when nothing before them is still to come: whatever is made in them
+    /// changes these.
+    fn queue_left(&self) {
+        let mut open = self.open();
+        loop {
+            let number = open.queued_below;
+            match open.entries.get_mut(number) {
+                Ok(Entry::Left(left @ Some(_))) => {
+                    if let Some(left) = left.take() {
+                        self.committer.queue(number, Commit::Left(left));
+                    }
+                }
+                Ok(Entry::Left(None) | Entry::Queued) | Err(LedgerError::Settled(_)) => {}
+                Ok(Entry::File(_)) | Err(_) => return,
+            }
+            open.queued_below += 1;
+        }
+    }
+
+    fn stored(&self, path: std::path::PathBuf, size: u64) {
+        add(&self.counting.stored, 1);
+        self.receiver.report(&ReceiveEvent::Stored { session: self.number, path, size });
+    }
+
+    pub(super) fn refused(&self, path: &std::path::Path, trouble: &Trouble) {
+        self.receiver.report(&ReceiveEvent::Refused {
+            session: self.number,
+            path: path.into(),
+            reason: trouble.reason,
+            text: trouble.text.clone(),
+        });
+    }
+
+    /// Closes the connection when a task found that it cannot go on.
+    fn end_on(&self, result: Result<(), String>) {
+        if let Err(why) = result {
+            let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+            self.connection.close(BROKEN.into(), why.as_bytes());
+            fault.get_or_insert(why);
+            self.ended.notify_one();
+        }
+    }
+
+    /// How it ended.
+    fn verdict(&self, closed: &quinn::ConnectionError) -> Result<(), String> {
+        if let Some(fault) = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(fault);
+        }
+        let open = self.open();
+        if open.is_end && open.entries.is_empty() {
+            return Ok(());
+        }
+        Err(match closed {
+            quinn::ConnectionError::ApplicationClosed(close) if close.reason.is_empty() => {
+                "the sender stopped".into()
+            }
+            quinn::ConnectionError::ApplicationClosed(close) => {
+                format!("the sender stopped: {}", crate::files::disk::show(&close.reason))
+            }
+            quinn::ConnectionError::TimedOut => format!("nothing came from the sender for {} s", IDLE.as_secs()),
+            quinn::ConnectionError::LocallyClosed => "it was ended here".into(),
+            quinn::ConnectionError::Reset => "the sender does not know the connection any more".into(),
+            other => other.to_string(),
+        })
+    }
+
+    pub(super) fn is_dry(&self) -> bool {
+        self.is_dry.load(Ordering::Relaxed)
+    }
+}
+
+/// Threads that hash and write for a sender.
+const WORKERS: usize = 2;
+/// Application error codes of QUIC: why a receiver closes.
+const BROKEN: u32 = 0x10;
+const SUPERSEDED: u32 = 0x11;
+/// As the transport has it.
+const IDLE: Duration = Duration::from_secs(30);
