@@ -13,6 +13,7 @@ mod data;
 mod discover;
 mod lossy;
 mod node;
+mod places;
 mod record_file;
 pub mod relay;
 pub mod secure;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use squall::UriError;
 
-use super::{Alpn, Fingerprint, KeyChanged, KnownNodesError};
+use super::{Alpn, Fingerprint, KeyChanged, PrivateFileError};
 
 /// Why a client has no session.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +25,19 @@ pub enum ConnectError {
         /// For how long.
         elapsed: Duration,
     },
-    /// The server answered and then fell silent, or the connection broke otherwise.
-    #[error("the connection to {peer} broke before it was agreed on: {source}")]
+    /// The server answered, but did not end the greeting in time.
+    #[error("{target} answered and then fell silent for {:.1} s", elapsed.as_secs_f64())]
+    Silent {
+        /// Who was asked.
+        target: String,
+        /// For how long it was waited in all.
+        elapsed: Duration,
+    },
+    /// The connection broke before the greeting was over.
+    #[error("the connection to {target} broke: {source}")]
     Broken {
-        /// The server's address.
-        peer: SocketAddr,
+        /// Who was asked.
+        target: String,
         /// How.
         source: quinn::ConnectionError,
     },
@@ -50,7 +58,7 @@ pub enum ConnectError {
     },
     /// The known nodes cannot be read.
     #[error(transparent)]
-    KnownNodes(#[from] KnownNodesError),
+    KnownNodes(#[from] PrivateFileError),
     /// The server has another token.
     #[error("{target} does not accept this token; give the one that it shows (--token, SQUALL_TOKEN)")]
     TokenWrong {
@@ -88,12 +96,10 @@ pub enum ConnectError {
         protocol: Alpn,
     },
     /// The server takes nobody now.
-    #[error("{target} refuses connections now: {reason}")]
+    #[error("{target} takes no connections now: it has as many as it may have, or it is stopping")]
     Refused {
         /// Who was asked.
         target: String,
-        /// Its reason.
-        reason: String,
     },
     /// What it says is no greeting.
     #[error("{target} answers what is no greeting: {reason}")]
@@ -116,14 +122,14 @@ pub enum ConnectError {
 impl ConnectError {
     /// Whether nobody answered.
     pub fn is_no_answer(&self) -> bool {
-        matches!(self, Self::NoAnswer { .. } | Self::Broken { .. })
+        matches!(self, Self::NoAnswer { .. } | Self::Silent { .. } | Self::Broken { .. })
     }
 
     /// Whether the same may work later.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Address(error) => error.is_temporary(),
-            Self::NoAnswer { .. } | Self::Broken { .. } | Self::Refused { .. } => true,
+            Self::NoAnswer { .. } | Self::Silent { .. } | Self::Broken { .. } | Self::Refused { .. } => true,
             _ => false,
         }
     }

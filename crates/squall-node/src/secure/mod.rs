@@ -23,36 +23,45 @@
 //!
 //! let trust = Trust::Known(KnownNodes::at(KnownNodes::default_path()));
 //! let client = SecureClient::new(Alpn::FILES, trust, transport).token(token);
-//! let connected = client.connect(&Target::parse("files.example")?).await?;
-//! connected.session.send.write_all(b"what the protocol says next");
+//! let mut connected = client.connect(&Target::parse("files.example")?).await?;
+//! connected.session.send.write_all(b"what the protocol says next").await?;
 //! # Ok(()) }
 //! ```
 
 mod admission;
+mod base64;
 mod client;
 mod connect_error;
 mod fingerprint;
 mod identity;
 mod known_nodes;
+mod limits;
 mod private_file;
+mod proof;
 mod server;
 mod session;
+mod socket;
 mod target;
+#[cfg(test)]
+mod tests;
+mod tls;
 mod token;
 mod transport;
 mod trust;
+mod verify;
 
 pub use admission::{Admission, AdmissionError};
 pub use client::{Connected, SecureClient};
 pub use connect_error::ConnectError;
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use identity::{Identity, IdentityError};
-pub use known_nodes::{KeyChanged, KnownNodes, KnownNodesError};
+pub use known_nodes::{KeyChanged, KnownNodes};
 pub use private_file::PrivateFileError;
 pub use server::{SecureConfig, SecureCounts, SecureError, SecureServer};
-pub use session::{Alpn, Buffers, Session};
+pub use session::{Alpn, Session};
+pub use socket::Buffers;
 pub use squall::secure::Parting;
-pub use target::Target;
+pub use target::{Target, TargetError};
 pub use token::{Token, TokenError};
 pub use transport::Transport;
 pub use trust::{Introduced, Trust};

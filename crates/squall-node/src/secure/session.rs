@@ -30,19 +30,6 @@ impl fmt::Display for Alpn {
     }
 }
 
-/// What the kernel gave a socket of the buffers that were asked for, as it counts them: Linux doubles what is
-/// asked for, and cuts it before to `net.core.rmem_max` and `net.core.wmem_max`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Buffers {
-    /// What was asked for, in bytes.
-    pub asked: usize,
-    /// What the kernel gave for receiving, in bytes.
-    pub receive: usize,
-    /// What the kernel gave for sending, in bytes.
-    pub send: usize,
-}
-
 /// A connection that passed the greeting: where there is a token, both sides have proved it.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -21,8 +21,6 @@ pub enum Parting {
     NoGreeting,
     /// The greeting did not come in time.
     Silent,
-    /// There are as many sessions as there may be.
-    Full,
     /// The server ends.
     Stopping,
 }
@@ -31,7 +29,7 @@ impl Parting {
     /// The first code that a protocol may use for itself.
     pub const FIRST_OF_PROTOCOL: u32 = 0x100;
 
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 8] = [
         Self::Done,
         Self::TokenWrong,
         Self::TokenMissing,
@@ -39,7 +37,6 @@ impl Parting {
         Self::NotProved,
         Self::NoGreeting,
         Self::Silent,
-        Self::Full,
         Self::Stopping,
     ];
 
@@ -53,8 +50,7 @@ impl Parting {
             Self::NotProved => 4,
             Self::NoGreeting => 5,
             Self::Silent => 6,
-            Self::Full => 7,
-            Self::Stopping => 8,
+            Self::Stopping => 7,
         }
     }
 
@@ -74,7 +70,6 @@ impl fmt::Display for Parting {
             Self::NotProved => "the token was not proved",
             Self::NoGreeting => "that is no greeting",
             Self::Silent => "the greeting did not come in time",
-            Self::Full => "there are too many sessions",
             Self::Stopping => "the server ends",
         })
     }
