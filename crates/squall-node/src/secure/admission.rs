@@ -61,3 +61,25 @@ impl Admission {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_token_loopback_alone_is_served_unless_somebody_says_so() {
+        let check = |admission: &Admission, local: &str| admission.check(local.parse().unwrap());
+        let token = || Some(Token::generate().unwrap());
+        let silent = Admission::of(None, false).unwrap();
+        for local in ["127.0.0.1:4433", "127.9.9.9:1", "[::1]:4433", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(check(&silent, local), Ok(()), "{local}");
+        }
+        for local in ["0.0.0.0:4433", "[::]:4433", "192.168.1.1:4433", "[fe80::1]:4433"] {
+            let told = check(&silent, local).unwrap_err().to_string();
+            assert!(told.starts_with(local) && told.contains("--token") && told.contains("--open"), "{told}");
+            assert_eq!(check(&Admission::of(token(), false).unwrap(), local), Ok(()));
+            assert_eq!(check(&Admission::of(None, true).unwrap(), local), Ok(()));
+        }
+        assert_eq!(Admission::of(token(), true).unwrap_err(), AdmissionError::Both);
+    }
+}

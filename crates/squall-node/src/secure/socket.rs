@@ -79,6 +79,10 @@ impl Opened {
             let (Some(socket), Some(local)) = (Arc::into_inner(open.socket), open.address.ip()) else {
                 continue;
             };
+            // quinn asks for the destination in its own way. With what is asked for already, an IPv4 datagram on a socket
+            // for both families brings it twice, and the end of what the kernel tells, how merged datagrams are
+            // to be cut, finds no room in quinn's buffer of 88 bytes. Where it cannot be taken back it was not asked for.
+            let _ = socket.set_receive_packet_info(false);
             let buffers = Buffers::ask(&socket, buffers);
             all.push(Self { socket: socket.into(), uri: open.uri, local, buffers });
         }

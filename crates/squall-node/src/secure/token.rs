@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn every_mistyped_letter_and_every_swap_is_told() {
-        let text = Token(std::array::from_fn(|index| index as u8 * 31)).reveal();
+        let text = Token(std::array::from_fn(|index| (index as u8).wrapping_mul(31))).reveal();
         let mut wrong = 0;
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at] != b'-') {
             let mut typed = text.clone().into_bytes();

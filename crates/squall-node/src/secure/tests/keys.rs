@@ -5,52 +5,61 @@ use rustls::crypto::ring::{default_provider, sign::any_supported_type};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use std::fs;
 
-/// Connects to a server with this key at an address that it is asked for, and tells what came of it.
-async fn meet(identity: &Identity, trust: &Trust, port: u16) -> Result<(Introduced, u16), ConnectError> {
-    let uri = format!("udp://127.0.0.1:{port}").parse().unwrap();
-    let config = SecureConfig::new(identity.clone(), Admission::Loopback, transport());
-    let server = SecureServer::bind(config.serve(Alpn::FILES).on(uri)).unwrap();
-    let port = address(&server).port();
+fn server(identity: &Identity) -> SecureServer {
+    let config = SecureConfig::new(identity.clone(), Admission::Loopback, transport()).serve(Alpn::FILES);
+    SecureServer::bind(config.on("udp://127.0.0.1:0".parse().unwrap())).unwrap()
+}
+
+async fn introduce(trust: &Trust, server: &SecureServer) -> Result<Introduced, ConnectError> {
     let client = SecureClient::new(Alpn::FILES, trust.clone(), transport()).deadline(LONG);
-    let introduced = client.connect(&target(&server)).await.map(|connected| connected.introduced);
-    server.close(Parting::Stopping);
-    server.wait_idle().await;
-    Ok((introduced?, port))
+    client.connect(&target(server)).await.map(|connected| connected.introduced)
 }
 
 #[tokio::test]
-async fn a_key_is_remembered_at_first_known_then_and_another_is_refused() {
+async fn a_key_is_remembered_at_first_and_known_then() {
     let folder = tempfile::tempdir().unwrap();
     let nodes = KnownNodes::at(folder.path().join("squall/known_nodes"));
-    let (trust, first, second) = (Trust::Known(nodes.clone()), identity(), identity());
-    let (introduced, port) = meet(&first, &trust, 0).await.unwrap();
-    match introduced {
+    let (trust, identity) = (Trust::Known(nodes.clone()), identity());
+    let server = server(&identity);
+    match introduce(&trust, &server).await.unwrap() {
         Introduced::FirstTime { fingerprint, forgotten: None } => {
-            assert_eq!(fingerprint, first.fingerprint())
+            assert_eq!(fingerprint, identity.fingerprint())
         }
         other => panic!("{other:?}"),
     }
-    let line = format!("127.0.0.1:{port} {}\n", first.fingerprint());
+    let line = format!("{} {}\n", address(&server), identity.fingerprint());
     assert_eq!(fs::read_to_string(nodes.path()).unwrap(), line);
-    let (introduced, _) = meet(&first, &trust, port).await.unwrap();
+    let introduced = introduce(&trust, &server).await.unwrap();
     assert!(matches!(introduced, Introduced::Known), "{introduced:?}");
-    let refused = meet(&second, &trust, port).await.unwrap_err();
+    assert_eq!(fs::read_to_string(nodes.path()).unwrap(), line);
+}
+
+#[tokio::test]
+async fn a_changed_key_is_refused_with_the_way_to_accept_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = KnownNodes::at(folder.path().join("known_nodes"));
+    let (old, new) = (identity(), identity());
+    let server = server(&new);
+    nodes.remember(&address(&server).to_string(), old.fingerprint()).unwrap();
+    let before = fs::read(nodes.path()).unwrap();
+    let refused = introduce(&Trust::Known(nodes.clone()), &server).await.unwrap_err();
     let ConnectError::KeyChanged(changed) = &refused else { panic!("{refused}") };
-    assert_eq!((changed.known, changed.shown, changed.line), (first.fingerprint(), second.fingerprint(), 1));
+    assert_eq!((changed.known, changed.shown, changed.line), (old.fingerprint(), new.fingerprint(), 1));
     assert!(
         refused.to_string().contains(&format!("`sed -i.old 1d {}`", nodes.path().display())),
         "{refused}"
     );
-    assert_eq!(fs::read_to_string(nodes.path()).unwrap(), line, "and stays as it was");
+    assert_eq!(fs::read(nodes.path()).unwrap(), before);
+    assert_eq!(server.counts().admitted, 0);
 }
 
 #[tokio::test]
-async fn a_pinned_key_is_the_only_one_whatever_is_known() {
+async fn a_pinned_key_is_the_only_one() {
     let (first, second) = (identity(), identity());
     let trust = Trust::Pinned(first.fingerprint());
-    let (introduced, port) = meet(&first, &trust, 0).await.unwrap();
+    let introduced = introduce(&trust, &server(&first)).await.unwrap();
     assert!(matches!(introduced, Introduced::Pinned), "{introduced:?}");
-    let refused = meet(&second, &trust, port).await.unwrap_err();
+    let refused = introduce(&trust, &server(&second)).await.unwrap_err();
     assert!(matches!(&refused, ConnectError::NotPinned { .. }), "{refused}");
     let shown = refused.to_string();
     assert!(shown.contains(&second.fingerprint().to_string()), "{shown}");
@@ -62,7 +71,7 @@ async fn who_cannot_remember_a_key_is_told_and_goes_on() {
     // A file in the place of the directory: not even root can write there.
     fs::write(folder.path().join("squall"), "").unwrap();
     let trust = Trust::Known(KnownNodes::at(folder.path().join("squall/known_nodes")));
-    let (introduced, _) = meet(&identity(), &trust, 0).await.unwrap();
+    let introduced = introduce(&trust, &server(&identity())).await.unwrap();
     let Introduced::FirstTime { forgotten: Some(reason), .. } = introduced else { panic!("{introduced:?}") };
     assert!(reason.to_string().contains("squall"), "{reason}");
 }
@@ -71,7 +80,7 @@ async fn who_cannot_remember_a_key_is_told_and_goes_on() {
 async fn known_nodes_that_cannot_be_read_are_not_taken_for_none() {
     let folder = tempfile::tempdir().unwrap();
     let trust = Trust::Known(KnownNodes::at(folder.path()));
-    let refused = meet(&identity(), &trust, 0).await.unwrap_err();
+    let refused = introduce(&trust, &server(&identity())).await.unwrap_err();
     assert!(matches!(refused, ConnectError::KnownNodes(_)), "{refused}");
 }
 
