@@ -1,11 +1,11 @@
 //! Where a node keeps what outlives it, and that no other node does so at the same place.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::places::Kept;
 
 /// The file in a data directory that says whose it is.
 const LOCK: &str = "squall.lock";
@@ -77,26 +77,8 @@ impl DataDirectory {
     /// `~/.local/share` (on macOS `~/Library/Application Support`), and `/var/lib/squall` for who has no home.
     /// <https://specifications.freedesktop.org/basedir-spec/latest/>
     pub fn default_path() -> PathBuf {
-        default_path(|name| env::var_os(name), env::consts::OS)
+        Kept::Data.default_path()
     }
-}
-
-fn default_path(variable: impl Fn(&str) -> Option<OsString>, system: &str) -> PathBuf {
-    // A relative one is to be ignored, says the specification; an empty one is none.
-    let directory = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=>
-    if let Some(state) = variable("STATE_DIRECTORY")
-        && let Some(first) = env::split_paths(&state).find(|path| path.is_absolute())
-    {
-        return first;
-    }
-    let data = match (directory("XDG_DATA_HOME"), directory("HOME")) {
-        (Some(data), _) => data,
-        (None, Some(home)) if system == "macos" => home.join("Library/Application Support"),
-        (None, Some(home)) => home.join(".local/share"),
-        (None, None) => "/var/lib".into(),
-    };
-    data.join("squall")
 }
 
 /// A file that one process has locked, with that process's number in it. It stays when the lock is gone: were it
@@ -151,24 +133,6 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn the_platforms_directory_follows_from_the_environment() {
-        let at = |system, variables: &[(&str, &str)]| {
-            let find =
-                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
-            default_path(find, system).to_str().unwrap().to_owned()
-        };
-        let home = ("HOME", "/home/ann");
-        assert_eq!(at("linux", &[home]), "/home/ann/.local/share/squall");
-        assert_eq!(at("macos", &[home]), "/home/ann/Library/Application Support/squall");
-        assert_eq!(at("linux", &[home, ("XDG_DATA_HOME", "/data")]), "/data/squall");
-        assert_eq!(at("linux", &[home, ("XDG_DATA_HOME", "data")]), "/home/ann/.local/share/squall");
-        assert_eq!(at("linux", &[home, ("XDG_DATA_HOME", "")]), "/home/ann/.local/share/squall");
-        assert_eq!(at("linux", &[home, ("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")]), "/var/lib/one");
-        assert_eq!(at("linux", &[]), "/var/lib/squall");
-        assert_eq!(at("linux", &[("HOME", "")]), "/var/lib/squall");
-    }
 
     #[test]
     fn a_directory_in_use_is_refused_with_the_process_and_free_when_that_ends() {

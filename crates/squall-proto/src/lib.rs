@@ -14,6 +14,7 @@
 //! - [`guard`]: what a server checks before it answers a datagram.
 //! - [`path_mtu`]: how large a datagram a path carries.
 //! - [`retry`]: when a client asks again, and whom.
+//! - [`secure`]: what both sides of a secure connection say first.
 //! - [`sessions`]: datagrams sorted by peer.
 //! - [`random`]: numbers that follow from a seed.
 //! - [`wheel`]: deadlines of many.
@@ -37,6 +38,7 @@ mod protocol;
 mod refusal;
 mod request;
 pub mod retry;
+pub mod secure;
 pub mod sessions;
 mod status;
 mod target;

@@ -1,0 +1,60 @@
+//! A connection whose two sides know each other.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use squall::secure::Parting;
+
+/// A protocol and its version, as ALPN names it ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Alpn(&'static str);
+
+impl Alpn {
+    /// Moving files, `squall-files/1`.
+    pub const FILES: Self = Self("squall-files/1");
+
+    /// A protocol of this name.
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for Alpn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A connection that passed the greeting: where there is a token, both sides have proved it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Session {
+    /// The connection.
+    pub connection: quinn::Connection,
+    /// The peer's address when it came; [`quinn::Connection::remote_address`] tells the present one.
+    pub peer: SocketAddr,
+    /// The protocol that both speak.
+    pub protocol: Alpn,
+    /// Whether both sides proved a token.
+    pub proved: bool,
+    /// The stream of the greeting, from here to the peer, for what the protocol says next.
+    pub send: quinn::SendStream,
+    /// The same stream, from the peer to here.
+    pub receive: quinn::RecvStream,
+}
+
+impl Session {
+    /// Closes the connection; what is not acknowledged yet is lost.
+    pub fn close(&self, why: Parting) {
+        close(&self.connection, why);
+    }
+}
+
+pub(super) fn close(connection: &quinn::Connection, why: Parting) {
+    connection.close(why.code().into(), why.to_string().as_bytes());
+}

@@ -1,0 +1,104 @@
+//! What QUIC does on the way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::congestion::ControllerFactory;
+use quinn::{Connection, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+
+/// Settings of connections. Both sides begin with little and allow more after the greeting.
+#[derive(Clone)]
+pub struct Transport {
+    congestion: Arc<dyn ControllerFactory + Send + Sync>,
+    largest_datagram: u16,
+    idle: Duration,
+}
+
+/// Bidirectional streams that a peer may have open; one of them is that of the greeting.
+const BIDIRECTIONAL: VarInt = VarInt::from_u32(16);
+
+/// Unidirectional streams that a peer may have open: pieces of files, so many that a lost packet holds up one of many.
+const UNIDIRECTIONAL: VarInt = VarInt::from_u32(256);
+
+/// What may be on its way in one stream, in bytes. QUIC's own default in quinn, 1.25 MB, is 100 Mbit/s at 100 ms; a
+/// piece of a file, 1 MiB, fits wholly with the next one begun.
+const STREAM_WINDOW: VarInt = VarInt::from_u32(2 << 20);
+
+/// What may be on its way in all streams, in bytes: 1 Gbit/s at 250 ms. It bounds what a peer can make this
+/// side keep.
+const WINDOW: VarInt = VarInt::from_u32(32 << 20);
+
+/// What a peer may send before the greeting is over, in bytes: the greeting, and nothing worth an attack.
+const WINDOW_BEFORE: VarInt = VarInt::from_u32(4096);
+
+/// What this side keeps of what was sent and not acknowledged, in bytes: as much as the peer allows.
+const SEND_WINDOW: u64 = 32 << 20;
+
+/// A client's sign of life. NATs forget UDP after 30 s ([RFC
+/// 9000](https://www.rfc-editor.org/rfc/rfc9000#section-10.1.2), 10.1.2), and two of three may be lost.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The largest UDP payload that quinn receives by default.
+const RECEIVED_BY_DEFAULT: u16 = 1472;
+
+impl Transport {
+    /// Settings with this congestion control and defaults otherwise.
+    pub fn new(congestion: Arc<dyn ControllerFactory + Send + Sync>) -> Self {
+        Self { congestion, largest_datagram: 1452, idle: Duration::from_secs(30) }
+    }
+
+    /// How large datagrams are tried, in bytes of UDP payload: 1452 by default, an Ethernet over IPv6; 1200 at least.
+    /// Buffers for what is received grow with it: 2,048 times what is over 1472.
+    pub fn largest_datagram(mut self, bytes: u16) -> Self {
+        self.largest_datagram = bytes.max(1200);
+        self
+    }
+
+    /// After how long a silent peer is given up: 30 s by default, the less of both sides' counts.
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    pub(super) fn endpoint(&self) -> quinn::EndpointConfig {
+        let mut config = quinn::EndpointConfig::default();
+        // It refuses nothing from 1200 on.
+        let _ = config.max_udp_payload_size(self.largest_datagram.max(RECEIVED_BY_DEFAULT));
+        config
+    }
+
+    pub(super) fn of_client(&self) -> Arc<TransportConfig> {
+        let mut config = self.common();
+        config.keep_alive_interval(Some(KEEP_ALIVE.min(self.idle / 3)));
+        Arc::new(config)
+    }
+
+    pub(super) fn of_server(&self) -> Arc<TransportConfig> {
+        Arc::new(self.common())
+    }
+
+    fn common(&self) -> TransportConfig {
+        let mut config = TransportConfig::default();
+        let mut mtu = MtuDiscoveryConfig::default();
+        mtu.upper_bound(self.largest_datagram);
+        config
+            .max_idle_timeout(Some(IdleTimeout::try_from(self.idle).unwrap_or(VarInt::MAX.into())))
+            .max_concurrent_bidi_streams(VarInt::from_u32(1))
+            .max_concurrent_uni_streams(VarInt::from_u32(0))
+            .receive_window(WINDOW_BEFORE)
+            .stream_receive_window(STREAM_WINDOW)
+            .send_window(SEND_WINDOW)
+            .mtu_discovery_config(Some(mtu))
+            // No protocol of this tier uses QUIC's datagrams.
+            .datagram_receive_buffer_size(None)
+            .congestion_controller_factory(self.congestion.clone());
+        config
+    }
+}
+
+/// Allows the peer what it may have after the greeting.
+pub(super) fn open_wide(connection: &Connection) {
+    connection.set_receive_window(WINDOW);
+    connection.set_max_concurrent_uni_streams(UNIDIRECTIONAL);
+    connection.set_max_concurrent_bi_streams(BIDIRECTIONAL);
+}
