@@ -17,11 +17,7 @@ use crate::files::disk::{Folder, Trouble, data_name};
 /// Something that is to be on disk.
 pub(super) enum Commit {
     /// A file that is whole.
-    File {
-        incoming: Arc<Incoming>,
-        file: OwnedFd,
-        size: u64,
-    },
+    File { incoming: Arc<Incoming>, file: OwnedFd, size: u64 },
     /// A symbolic link that is to be made.
     Link {
         folder: Arc<Folder>,
@@ -142,10 +138,19 @@ fn write(staging: &Folder, batch: Vec<(u64, Commit)>) -> Vec<(u64, Result<Commit
 }
 
 fn name_file(staging: &Folder, incoming: &Incoming) -> Result<(), Trouble> {
-    let moved = staging.move_to(&data_name(incoming.key()), &incoming.folder, incoming.name(), incoming.replaces_now());
+    let moved = staging.move_to(
+        &data_name(incoming.key()),
+        &incoming.folder,
+        incoming.name(),
+        incoming.replaces_now(),
+    );
     moved.map_err(|errno| match errno {
-        Errno::EXIST => Trouble::new(Reason::Exists, "something of that name came meanwhile; --force replaces it"),
-        Errno::XDEV => Trouble::new(Reason::Failed, "its directory is on another file system than the receiver's"),
+        Errno::EXIST => {
+            Trouble::new(Reason::Exists, "something of that name came meanwhile; --force replaces it")
+        }
+        Errno::XDEV => {
+            Trouble::new(Reason::Failed, "its directory is on another file system than the receiver's")
+        }
         errno => Trouble::of("cannot get its name", errno),
     })?;
     incoming.forget_journal();

@@ -67,9 +67,9 @@ fn tell(entry: u64, incoming: &Incoming, blocks: &mpsc::Sender<Vec<u8>>) -> io::
     for index in 0..end {
         let mut hash = begun.map_or(Ok(None), |staged| staged.hash(index))?;
         if let Some(existing) = existing {
-            let room = incoming.room(index).or_else(|| {
-                Chunks::of(existing.stat.size).place(index).map(|(_, room)| room)
-            });
+            let room = incoming
+                .room(index)
+                .or_else(|| Chunks::of(existing.stat.size).place(index).map(|(_, room)| room));
             let there = room.map_or(Ok(None), |room| existing.chunk(index, room, &mut bytes))?;
             if let Some(there) = there {
                 root.push(there);

@@ -65,7 +65,8 @@ fn sort(shared: &Arc<Shared>, bytes: &[u8]) -> Result<(), String> {
 
 fn unpack(shared: &Arc<Shared>, mut bytes: &[u8]) -> Result<(), String> {
     while !bytes.is_empty() {
-        let (packed, start) = PackedFile::split(bytes).map_err(fault)?.ok_or("a packed file's header is cut off")?;
+        let (packed, start) =
+            PackedFile::split(bytes).map_err(fault)?.ok_or("a packed file's header is cut off")?;
         let rest = &bytes[start..];
         let (content, behind) = rest.split_at_checked(packed.length).ok_or("a packed file is cut off")?;
         add(&shared.counting.bytes, content.len() as u64);

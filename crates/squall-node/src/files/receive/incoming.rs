@@ -11,7 +11,9 @@ use squall::files::wire::{Modified, Reason};
 use squall::files::{Assembly, AssemblyError, CHUNK, Chunks, Hash, Name, Said, Total};
 
 use super::claims::Claim;
-use crate::files::disk::{Folder, Stat, Staged, Trouble, chunk_hash, data_name, file_hash, journal_name, read_chunk, set_file_times};
+use crate::files::disk::{
+    Folder, Staged, Stat, Trouble, chunk_hash, data_name, file_hash, journal_name, read_chunk, set_file_times,
+};
 
 /// A file that was asked for: where it goes, and what of it is there.
 #[derive(Debug)]
@@ -182,7 +184,8 @@ impl Incoming {
         let (start, room) = {
             let assembly = self.assembly();
             // No bytes at all stand for zeros.
-            let room = if bytes.is_empty() { assembly.room(index).unwrap_or(CHUNK as usize) } else { bytes.len() };
+            let room =
+                if bytes.is_empty() { assembly.room(index).unwrap_or(CHUNK as usize) } else { bytes.len() };
             (assembly.place(index, room)?, room)
         };
         if let Some(refusal) = self.refuse_to_replace() {

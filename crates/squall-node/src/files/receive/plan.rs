@@ -72,7 +72,9 @@ impl Planner {
     pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         while let Some((body, used)) = split_message(bytes).map_err(fault)? {
             let offer = Offer::decode(body).map_err(fault)?;
-            if self.shared.is_ended() && !matches!(offer, Offer::Whole { .. } | Offer::Again { .. } | Offer::Withdraw { .. }) {
+            if self.shared.is_ended()
+                && !matches!(offer, Offer::Whole { .. } | Offer::Again { .. } | Offer::Withdraw { .. })
+            {
                 return Err("something was offered after the end".into());
             }
             self.take_one(offer)?;
@@ -210,7 +212,10 @@ impl Planner {
             Some(Stat { kind: Kind::File, .. }) => stat,
             Some(Stat { kind: Kind::Link, .. }) if self.replaces() => None,
             Some(Stat { kind: Kind::Link, .. }) => {
-                return Err(Trouble::new(Reason::Exists, "a link of that name is there; --force replaces it"));
+                return Err(Trouble::new(
+                    Reason::Exists,
+                    "a link of that name is there; --force replaces it",
+                ));
             }
             Some(_) => return Err(other_kind("no file")),
         };
@@ -220,9 +225,9 @@ impl Planner {
             && modified == stat.modified
         {
             if stat.mode & 0o777 != mode & 0o777 && !self.options.dry_run {
-                let set = folder.read(name).and_then(|file| {
-                    rustix::fs::fchmod(file, rustix::fs::Mode::from_raw_mode(mode & 0o777))
-                });
+                let set = folder
+                    .read(name)
+                    .and_then(|file| rustix::fs::fchmod(file, rustix::fs::Mode::from_raw_mode(mode & 0o777)));
                 set.map_err(|errno| Trouble::of("its permissions cannot be set", errno))?;
             }
             return Ok(Plan::Unchanged);
@@ -231,7 +236,10 @@ impl Planner {
             && !self.replaces()
             && size.is_some_and(|size| size != stat.size)
         {
-            return Err(Trouble::new(Reason::Exists, "another file of that name is there; --force replaces it"));
+            return Err(Trouble::new(
+                Reason::Exists,
+                "another file of that name is there; --force replaces it",
+            ));
         }
         let replaces = self.replaces();
         let existing = match existing {
@@ -267,12 +275,18 @@ impl Planner {
             let Some(folder) = folder else { return Ok(None) };
             match folder.stat(name).map_err(|errno| Trouble::of("cannot be looked at", errno))? {
                 None => Ok(Some((folder, false))),
-                Some(Stat { kind: Kind::Link, .. }) if folder.read_link(name).ok().as_deref() == Some(target) => {
+                Some(Stat { kind: Kind::Link, .. })
+                    if folder.read_link(name).ok().as_deref() == Some(target) =>
+                {
                     Ok(None)
                 }
-                Some(Stat { kind: Kind::File | Kind::Link, .. }) if self.replaces() => Ok(Some((folder, true))),
+                Some(Stat { kind: Kind::File | Kind::Link, .. }) if self.replaces() => {
+                    Ok(Some((folder, true)))
+                }
                 Some(Stat { kind: Kind::Directory | Kind::Other, .. }) => Err(other_kind("no link")),
-                Some(_) => Err(Trouble::new(Reason::Exists, "something of that name is there; --force replaces it")),
+                Some(_) => {
+                    Err(Trouble::new(Reason::Exists, "something of that name is there; --force replaces it"))
+                }
             }
         });
         match planned {
@@ -280,7 +294,8 @@ impl Planner {
                 let (key, path) = (self.key(name), folder.path_of(name));
                 let entry = self.shared.offer(Entry::Queued).map_err(fault)?;
                 let (name, target) = (name.as_bytes().into(), target.into());
-                self.shared.commit(entry, Commit::Link { folder, name, target, modified, replaces, key, path });
+                self.shared
+                    .commit(entry, Commit::Link { folder, name, target, modified, replaces, key, path });
                 Ok(())
             }
             Ok(_) => self.answer(name, Ok(())),
@@ -366,7 +381,7 @@ fn leads_out(target: &[u8], depth: usize) -> bool {
     }
     // Upwards only at the start, from where the link lies: behind a name `..` is not where it seems, as that may be a
     // link itself (`a` says `.`, and `a/a/a/..` is above).
-    let parts = target.split(|byte| *byte == b'/').filter(|part| !matches!(part, b"" | b"."));
+    let parts = target.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
     let (mut above, mut has_name) = (0, false);
     for part in parts {
         if part != b".." {
@@ -389,7 +404,15 @@ mod tests {
 
     #[test]
     fn links_that_lead_out_are_told_from_those_that_do_not() {
-        for (target, depth) in [("/etc", 0), ("..", 0), ("../x", 0), ("a/../..", 0), ("../../x", 1), ("a/../../../x", 1), ("a/a/a/..", 1)] {
+        for (target, depth) in [
+            ("/etc", 0),
+            ("..", 0),
+            ("../x", 0),
+            ("a/../..", 0),
+            ("../../x", 1),
+            ("a/../../../x", 1),
+            ("a/a/a/..", 1),
+        ] {
             assert!(leads_out(target.as_bytes(), depth), "{target} at {depth}");
         }
         for (target, depth) in [("a", 0), ("../x", 1), ("./a/./b", 0), ("../../x", 2), ("..x/y", 0)] {

@@ -103,7 +103,8 @@ impl Receiver {
         let path = fs::canonicalize(&config.dir).map_err(|source| trouble(&config.dir, source))?;
         let root = Folder::open(&path).map_err(|errno| trouble(&path, errno.into()))?;
         let name = Name::new(Self::STAGING.as_bytes()).unwrap_or_else(|_| unreachable!("it is a name"));
-        let (staging, _) = root.make(name, 0o700).map_err(|errno| trouble(&path.join(Self::STAGING), errno.into()))?;
+        let (staging, _) =
+            root.make(name, 0o700).map_err(|errno| trouble(&path.join(Self::STAGING), errno.into()))?;
         let lock = LockFile::take(&path.join(Self::STAGING).join(LOCK))?;
         Ok(Self {
             config,
@@ -147,7 +148,11 @@ impl Receiver {
     }
 
     /// Makes `handle` the session of a source, and gives the one that was.
-    pub(super) fn enlist(&self, source: Source, handle: &Arc<session::Handle>) -> Option<Arc<session::Handle>> {
+    pub(super) fn enlist(
+        &self,
+        source: Source,
+        handle: &Arc<session::Handle>,
+    ) -> Option<Arc<session::Handle>> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).insert(source, Arc::clone(handle))
     }
 
@@ -164,9 +169,8 @@ impl Drop for Receiver {
     /// Leaves nothing behind that says nothing.
     fn drop(&mut self) {
         let staging = self.path.join(Self::STAGING);
-        let is_empty = fs::read_dir(&staging).is_ok_and(|mut entries| {
-            entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK))
-        });
+        let is_empty = fs::read_dir(&staging)
+            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK)));
         if is_empty {
             // While it is locked: whoever opens it next makes another.
             let _ = fs::remove_file(staging.join(LOCK));

@@ -145,7 +145,10 @@ pub(super) async fn run(
 }
 
 /// Tells the sender what is on disk.
-async fn settle_commits(shared: Arc<Shared>, mut commits: mpsc::UnboundedReceiver<(u64, Result<Commit, Trouble>)>) {
+async fn settle_commits(
+    shared: Arc<Shared>,
+    mut commits: mpsc::UnboundedReceiver<(u64, Result<Commit, Trouble>)>,
+) {
     while let Some((entry, result)) = commits.recv().await {
         match result {
             Ok(commit) => {
@@ -251,7 +254,10 @@ impl Shared {
                 let _ = self.compare.send((entry, Arc::clone(incoming)));
             }
             Next::Commit(ready) => {
-                self.commit(entry, Commit::File { incoming: Arc::clone(incoming), file: ready.file, size: ready.size });
+                self.commit(
+                    entry,
+                    Commit::File { incoming: Arc::clone(incoming), file: ready.file, size: ready.size },
+                );
             }
             Next::Unchanged => self.settle(entry, Say::Unchanged(entry)),
             Next::Refuse(trouble) => {
@@ -320,7 +326,9 @@ impl Shared {
             quinn::ConnectionError::ApplicationClosed(close) => {
                 format!("the sender stopped: {}", crate::files::disk::show(&close.reason))
             }
-            quinn::ConnectionError::TimedOut => format!("nothing came from the sender for {} s", IDLE.as_secs()),
+            quinn::ConnectionError::TimedOut => {
+                format!("nothing came from the sender for {} s", IDLE.as_secs())
+            }
             quinn::ConnectionError::LocallyClosed => "it was ended here".into(),
             quinn::ConnectionError::Reset => "the sender does not know the connection any more".into(),
             other => other.to_string(),

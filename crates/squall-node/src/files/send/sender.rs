@@ -1,0 +1,284 @@
+//! Sending a tree over a session.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use quinn::RecvStream;
+use squall::files::CHUNK;
+use squall::files::wire::{Options, Source};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::deliver::deliver;
+use super::event::{SendCounts, SendEvent, SendFailure};
+use super::large::{self, lost};
+use super::limit::Limit;
+use super::shared::{Job, Offered, Shared, What};
+use super::walk::{Filter, Item, Tally};
+use super::{offers, small, verdicts, walk};
+use crate::files::disk::show;
+use crate::secure::Session;
+
+/// How something is sent.
+#[derive(Clone)]
+pub struct SendConfig {
+    source: Source,
+    options: Options,
+    limit: Option<u64>,
+    filter: Arc<Filter>,
+}
+
+impl SendConfig {
+    /// Everything, as fast as the path allows. `source` is the same for the same command on the same machine.
+    pub fn new(source: Source) -> Self {
+        Self { source, options: Options::default(), limit: None, filter: Arc::new(|_: &Path, _| true) }
+    }
+
+    /// Replaces files that are there and differ. Default: they stay, and that is a failure.
+    pub fn force(mut self, force: bool) -> Self {
+        self.options.force = force;
+        self
+    }
+
+    /// Compares contents also where size and time say that nothing changed. Default: it does not.
+    pub fn checksum(mut self, checksum: bool) -> Self {
+        self.options.checksum = checksum;
+        self
+    }
+
+    /// Only asks what would be sent. Default: it sends.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.options.dry_run = dry_run;
+        self
+    }
+
+    /// Bytes of content a second at most. Default: no limit.
+    pub fn limit(mut self, bytes_per_second: Option<u64>) -> Self {
+        self.limit = bytes_per_second;
+        self
+    }
+
+    /// What is sent of a directory: for the path from the item on, and whether that is a directory. What is in a
+    /// directory that is left out is left out too. Default: everything.
+    pub fn filter(mut self, filter: impl Fn(&Path, bool) -> bool + Send + Sync + 'static) -> Self {
+        self.filter = Arc::new(filter);
+        self
+    }
+}
+
+/// Sends items over sessions, one after the other until one comes to the end.
+pub struct Sender {
+    items: Vec<Item>,
+    config: SendConfig,
+}
+
+impl Sender {
+    /// Sends these.
+    pub fn new(items: Vec<Item>, config: SendConfig) -> Self {
+        Self { items, config }
+    }
+
+    /// Counts what there is to be sent, for a progress. It may take as long as reading all directories does; `go_on`
+    /// gets what was counted so far and says whether anybody still wants to know.
+    pub fn tally(&self, go_on: impl Fn(Tally) -> bool) -> Tally {
+        walk::tally(&self.items, &*self.config.filter, go_on)
+    }
+
+    /// Sends over `session` what the receiver does not have.
+    ///
+    /// # Errors
+    /// Why it stopped half-way, beside what was done. Another session resumes it.
+    pub async fn run(
+        &self,
+        session: Session,
+        report: impl Fn(&SendEvent) + Send + Sync + 'static,
+    ) -> (SendCounts, Result<(), SendFailure>) {
+        let Session { connection, send, receive, .. } = session;
+        let (words, said) = mpsc::unbounded_channel();
+        let config = &self.config;
+        let limit = Limit::new(config.limit);
+        let is_dry = config.options.dry_run;
+        let shared = Arc::new(Shared::new(connection.clone(), is_dry, limit, words, Box::new(report)));
+        let (jobs, wanted) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(write_words(said, send));
+        {
+            let (shared, items, filter) =
+                (Arc::clone(&shared), self.items.clone(), Arc::clone(&config.filter));
+            let (source, options) = (config.source, config.options);
+            tasks.spawn(async move {
+                offers::offer_all(&shared, source, options, items, filter).await;
+                Ok(())
+            });
+        }
+        {
+            let shared = Arc::clone(&shared);
+            tasks.spawn(async move { feed(&shared, wanted).await });
+        }
+        let mut reading = {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move { verdicts::read(&shared, receive, jobs).await })
+        };
+        let result = loop {
+            tokio::select! {
+                result = &mut reading => break result.unwrap_or_else(|_| Err(came_to_an_end())),
+                Some(ended) = tasks.join_next() => match ended {
+                    // The others go on until everything is settled.
+                    Ok(Ok(())) => {}
+                    Ok(Err(failure)) => break Err(failure),
+                    Err(_) => break Err(came_to_an_end()),
+                },
+            }
+        };
+        reading.abort();
+        tasks.shutdown().await;
+        let result = result.map_err(|failure| reason_of(&connection, failure));
+        match &result {
+            Ok(()) => connection.close(0_u32.into(), b""),
+            Err(failure) => connection.close(BROKEN.into(), failure.to_string().as_bytes()),
+        }
+        (shared.counting.counts(), result)
+    }
+}
+
+/// What the receiver said when it closed, rather than what was noticed of that.
+fn reason_of(connection: &quinn::Connection, failure: SendFailure) -> SendFailure {
+    match connection.close_reason() {
+        Some(quinn::ConnectionError::ApplicationClosed(close)) => SendFailure::Ended(show(&close.reason)),
+        Some(error) if matches!(failure, SendFailure::Lost(_)) => lost(error),
+        _ => failure,
+    }
+}
+
+fn came_to_an_end() -> SendFailure {
+    SendFailure::Fault("a task came to an end".into())
+}
+
+/// Writes what is said on the control stream.
+async fn write_words(
+    mut said: mpsc::UnboundedReceiver<Vec<u8>>,
+    mut stream: quinn::SendStream,
+) -> Result<(), SendFailure> {
+    let mut waiting = Vec::new();
+    while said.recv_many(&mut waiting, 256).await > 0 {
+        let bytes = waiting.concat();
+        waiting.clear();
+        stream.write_all(&bytes).await.map_err(|error| match error {
+            quinn::WriteError::ConnectionLost(error) => lost(error),
+            error => SendFailure::Fault(error.to_string()),
+        })?;
+    }
+    Ok(())
+}
+
+/// Sends what is wanted, in the order in which it is.
+async fn feed(shared: &Arc<Shared>, mut wanted: mpsc::UnboundedReceiver<Job>) -> Result<(), SendFailure> {
+    let readers = Arc::new(Semaphore::new(READERS));
+    let mut packs = JoinSet::new();
+    let mut waiting: Vec<(u64, Offered)> = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let job = match wanted.try_recv() {
+            Ok(job) => Some(job),
+            Err(mpsc::error::TryRecvError::Empty) => None,
+            Err(mpsc::error::TryRecvError::Disconnected) => break,
+        };
+        if let Some(Job::All(entry)) = job
+            && let Some(file) = shared.open(entry)
+            && let What::File(stat) = file.what
+            && stat.size <= CHUNK
+        {
+            waiting.push((entry, file));
+            bytes += stat.size;
+            if bytes < CHUNK && waiting.len() < FILES {
+                continue;
+            }
+            send_pack(shared, &readers, &mut packs, std::mem::take(&mut waiting)).await?;
+            bytes = 0;
+            continue;
+        }
+        if !waiting.is_empty() {
+            send_pack(shared, &readers, &mut packs, std::mem::take(&mut waiting)).await?;
+            bytes = 0;
+        }
+        let job = match job {
+            Some(job) => job,
+            None => tokio::select! {
+                job = wanted.recv() => match job {
+                    Some(Job::All(entry)) if is_small(shared, entry) => {
+                        if let Some(file) = shared.open(entry) {
+                            bytes += match file.what { What::File(stat) => stat.size, _ => 0 };
+                            waiting.push((entry, file));
+                        }
+                        continue;
+                    }
+                    Some(job) => job,
+                    None => break,
+                },
+                Some(ended) = packs.join_next() => {
+                    ended.map_err(|_| came_to_an_end())??;
+                    continue;
+                }
+            },
+        };
+        match job {
+            Job::All(entry) => {
+                if let Some(file) = shared.open(entry) {
+                    large::send(shared, entry, file, None).await?;
+                }
+            }
+            Job::Difference(entry) => {
+                // They come in the order in which they were said.
+                let stream = shared.connection.accept_uni().await.map_err(lost)?;
+                if let Some(file) = shared.open(entry) {
+                    large::send(shared, entry, file, Some(stream)).await?;
+                } else {
+                    drop::<RecvStream>(stream);
+                }
+            }
+        }
+    }
+    while let Some(ended) = packs.join_next().await {
+        ended.map_err(|_| came_to_an_end())??;
+    }
+    Ok(())
+}
+
+fn is_small(shared: &Shared, entry: u64) -> bool {
+    let file = shared.open(entry);
+    matches!(file, Some(Offered { what: What::File(stat), .. }) if stat.size <= CHUNK)
+}
+
+/// Reads files and sends them, while others are read.
+async fn send_pack(
+    shared: &Arc<Shared>,
+    readers: &Arc<Semaphore>,
+    packs: &mut JoinSet<Result<(), SendFailure>>,
+    files: Vec<(u64, Offered)>,
+) -> Result<(), SendFailure> {
+    while let Some(ended) = packs.try_join_next() {
+        ended.map_err(|_| came_to_an_end())??;
+    }
+    let Ok(permit) = Arc::clone(readers).acquire_owned().await else { return Ok(()) };
+    let shared = Arc::clone(shared);
+    packs.spawn(async move {
+        let reading = {
+            let shared = Arc::clone(&shared);
+            tokio::task::spawn_blocking(move || small::pack(&shared, &files))
+        };
+        let pack = reading.await.map_err(|_| came_to_an_end())?;
+        if let Some(pack) = pack {
+            deliver(&shared, vec![pack.bytes], pack.parts).await.map_err(lost)?;
+        }
+        drop(permit);
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Packs that are read at a time.
+const READERS: usize = 4;
+/// Files of a pack.
+const FILES: usize = 256;
+/// Why a sender closes: it cannot go on.
+const BROKEN: u32 = 0x20;

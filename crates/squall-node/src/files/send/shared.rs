@@ -1,0 +1,120 @@
+//! What the tasks of a sender share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quinn::Connection;
+use squall::files::wire::Offer;
+use squall::files::{Ledger, LedgerError};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::event::{Counting, SendEvent};
+use super::limit::Limit;
+use crate::files::disk::Stat;
+
+/// An entry that is not settled.
+#[derive(Clone, Debug)]
+pub(super) struct Offered {
+    pub(super) path: Arc<PathBuf>,
+    pub(super) what: What,
+    /// The chunks that were sent for it until now.
+    pub(super) chunks: u64,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    File(Stat),
+    Pipe,
+    Link,
+    Directory,
+}
+
+/// Something that the receiver wants of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// All of it.
+    All(u64),
+    /// What differs from what it tells.
+    Difference(u64),
+}
+
+pub(super) struct Shared {
+    pub(super) connection: Connection,
+    pub(super) counting: Counting,
+    pub(super) is_dry: bool,
+    pub(super) limit: Limit,
+    /// Content on its way, in units of a chunk: what was sent and is not acknowledged has to be kept.
+    pub(super) budget: Arc<Semaphore>,
+    words: mpsc::UnboundedSender<Vec<u8>>,
+    entries: Mutex<Ledger<Offered>>,
+    settled: Notify,
+    report: Box<dyn Fn(&SendEvent) + Send + Sync>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        connection: Connection,
+        is_dry: bool,
+        limit: Limit,
+        words: mpsc::UnboundedSender<Vec<u8>>,
+        report: Box<dyn Fn(&SendEvent) + Send + Sync>,
+    ) -> Self {
+        Self {
+            connection,
+            counting: Counting::default(),
+            is_dry,
+            limit,
+            budget: Arc::new(Semaphore::new(BUDGET)),
+            words,
+            entries: Mutex::default(),
+            settled: Notify::new(),
+            report,
+        }
+    }
+
+    pub(super) fn entries(&self) -> MutexGuard<'_, Ledger<Offered>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Offers something as soon as few enough are open.
+    pub(super) async fn offer(&self, offer: &Offer<'_>, entry: Offered) {
+        loop {
+            let settled = self.settled.notified();
+            let offered = {
+                let mut entries = self.entries();
+                if entries.is_full() { None } else { Some(entries.offer(entry.clone())) }
+            };
+            match offered {
+                Some(_) => return self.say(offer),
+                None => settled.await,
+            }
+        }
+    }
+
+    /// Takes an entry out.
+    pub(super) fn settle(&self, entry: u64) -> Result<Offered, LedgerError> {
+        let settled = self.entries().settle(entry);
+        self.settled.notify_one();
+        settled
+    }
+
+    /// An open entry. `None` if it was settled meanwhile.
+    pub(super) fn open(&self, entry: u64) -> Option<Offered> {
+        self.entries().get_mut(entry).ok().cloned()
+    }
+
+    /// Says something on the control stream.
+    pub(super) fn say(&self, offer: &Offer<'_>) {
+        let mut bytes = Vec::new();
+        offer.encode(&mut bytes);
+        let _ = self.words.send(bytes);
+    }
+
+    pub(super) fn report(&self, event: &SendEvent) {
+        (self.report)(event);
+    }
+}
+
+/// Chunks that are on their way at most: 24 MiB.
+const BUDGET: usize = 192;

@@ -1,0 +1,102 @@
+//! Small files, many to a stream.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use squall::files::CHUNK;
+use squall::files::wire::{Content, Offer, PackedFile};
+
+use super::deliver::Part;
+use super::event::SendEvent;
+use super::shared::{Offered, Shared};
+use crate::files::disk::{Kind, Stat, Trouble, file_hash};
+
+/// A pack that is to be sent.
+pub(super) struct Pack {
+    pub(super) bytes: Bytes,
+    pub(super) parts: Vec<Part>,
+}
+
+/// Reads files into a pack. What cannot be sent is said.
+pub(super) fn pack(shared: &Shared, files: &[(u64, Offered)]) -> Option<Pack> {
+    let mut bytes = vec![Content::Pack.kind()];
+    let mut parts = Vec::with_capacity(files.len());
+    let mut content = Vec::new();
+    for (entry, file) in files {
+        match read(&file.path, &mut content) {
+            Ok(Read::Whole(stat)) => {
+                let length = content.len();
+                shared.report(&SendEvent::Begun { path: Arc::clone(&file.path), size: Some(length as u64) });
+                let packed =
+                    PackedFile { entry: *entry, modified: stat.modified, hash: file_hash(&content), length };
+                packed.encode(&mut bytes);
+                bytes.extend_from_slice(&content);
+                parts.push((Arc::clone(&file.path), length as u64));
+            }
+            // It goes in chunks now.
+            Ok(Read::Grown(stat)) => {
+                shared.say(&Offer::Again {
+                    entry: *entry,
+                    chunks: 0,
+                    size: stat.size,
+                    modified: stat.modified,
+                });
+            }
+            Err(trouble) => shared.say(&Offer::Withdraw { entry: *entry, reason: &trouble.text }),
+        }
+    }
+    (!parts.is_empty()).then(|| Pack { bytes: bytes.into(), parts })
+}
+
+enum Read {
+    /// All of it, as it was before.
+    Whole(Stat),
+    /// It is not small any more.
+    Grown(Stat),
+}
+
+/// Reads a file that does not change meanwhile.
+fn read(path: &Path, content: &mut Vec<u8>) -> Result<Read, Trouble> {
+    for _ in 0..ATTEMPTS {
+        let file = open(path)?;
+        let before = Stat::of(&file).map_err(|errno| Trouble::of("cannot be read", errno))?;
+        if before.size > CHUNK {
+            return Ok(Read::Grown(before));
+        }
+        content.clear();
+        let mut file = File::from(file);
+        // One more than it should have, to see that it has no more.
+        let read = io::Read::read_to_end(&mut io::Read::take(&mut file, before.size + 1), content);
+        read.map_err(|error| Trouble::io("cannot be read", &error))?;
+        let after = Stat::of(&file).map_err(|errno| Trouble::of("cannot be read", errno))?;
+        if after.is_same_content(&before) && content.len() as u64 == before.size {
+            return Ok(Read::Whole(before));
+        }
+    }
+    Err(Trouble::new(squall::files::wire::Reason::Content, CHANGES))
+}
+
+/// Opens a file that was one when it was offered. A pipe or a device that took its place does not make this wait.
+pub(super) fn open(path: &Path) -> Result<OwnedFd, Trouble> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT => Trouble::of("it is gone", errno),
+        errno => Trouble::of("cannot be read", errno),
+    })?;
+    let stat = Stat::of(&file).map_err(|errno| Trouble::of("cannot be read", errno))?;
+    match stat.kind {
+        Kind::File => Ok(file),
+        _ => Err(Trouble::of("it is no file any more", Errno::INVAL)),
+    }
+}
+
+/// How often a file is read that changes meanwhile.
+const ATTEMPTS: usize = 3;
+/// What is said of it then.
+pub(super) const CHANGES: &str = "it changes while it is read";
