@@ -10,7 +10,9 @@ fuzz_target!(|input: ([u8; Greeting::LEN], u64)| {
     match Greeting::decode(&bytes) {
         Ok(greeting) => assert_eq!(greeting.encode(), bytes, "there is one writing of each"),
         Err(GreetingError::Kind(kind)) => assert!(kind > 1 && kind == bytes[0]),
-        Err(GreetingError::NotZero { at, found }) => assert!(bytes[0] == 0 && found != 0 && bytes[at] == found),
+        Err(GreetingError::NotZero { at, found }) => {
+            assert!(bytes[0] == 0 && found != 0 && bytes[at] == found)
+        }
         Err(other) => panic!("{other}"),
     }
     if let Some(parting) = Parting::of(code) {
