@@ -181,10 +181,6 @@ impl Folder {
         rustix::fs::syncfs(&self.fd)
     }
 
-    pub(in crate::files) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(in crate::files) fn path_of(&self, name: Name<'_>) -> PathBuf {
         self.path.join(OsStr::from_bytes(name.as_bytes()))
     }

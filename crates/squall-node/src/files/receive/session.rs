@@ -177,11 +177,6 @@ impl Shared {
         Ok(number)
     }
 
-    /// The number that the next entry has.
-    pub(super) fn next(&self) -> u64 {
-        self.open().entries.next()
-    }
-
     /// A file that is open; `None` for what is settled or is none.
     ///
     /// # Errors
