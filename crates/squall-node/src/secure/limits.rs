@@ -69,11 +69,6 @@ impl HalfOpen {
         Ruling::Admit(Place { half_open: self.clone(), address })
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.held().all
-    }
-
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,7 +123,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(half_open.len(), 16);
+        assert_eq!(half_open.held().all, 16);
         assert!(matches!(half_open.rule(peer("192.0.2.99:1"), true), Ruling::Refuse));
         places.pop();
         assert!(matches!(half_open.rule(peer("192.0.2.99:1"), true), Ruling::Admit(_)));
@@ -144,7 +139,7 @@ mod tests {
         assert!(matches!(half_open.rule(peer("[2001:db8:0:1::1]:1"), true), Ruling::Admit(_)));
         assert!(matches!(half_open.rule(peer("[::ffff:192.0.2.1]:1"), true), Ruling::Admit(_)));
         drop(of_one);
-        assert_eq!(half_open.len(), 0);
+        assert_eq!(half_open.held().all, 0);
         assert!(half_open.held().by_address.is_empty());
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use squall::secure::Parting;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A protocol and its version, as ALPN names it ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +31,8 @@ impl fmt::Display for Alpn {
     }
 }
 
-/// A connection that passed the greeting: where there is a token, both sides have proved it.
+/// A connection that passed the greeting: where there is a token, both sides have proved it. It counts as one of a
+/// server's sessions as long as this value is there.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Session {
@@ -46,6 +48,8 @@ pub struct Session {
     pub send: quinn::SendStream,
     /// The same stream, from the peer to here.
     pub receive: quinn::RecvStream,
+    /// Its place among a server's sessions, given back with this value.
+    pub(super) _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Session {

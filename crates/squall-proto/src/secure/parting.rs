@@ -21,6 +21,8 @@ pub enum Parting {
     NoGreeting,
     /// The greeting did not come in time.
     Silent,
+    /// There are as many sessions as there may be.
+    Full,
     /// The server ends.
     Stopping,
 }
@@ -29,7 +31,7 @@ impl Parting {
     /// The first code that a protocol may use for itself.
     pub const FIRST_OF_PROTOCOL: u32 = 0x100;
 
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Done,
         Self::TokenWrong,
         Self::TokenMissing,
@@ -37,6 +39,7 @@ impl Parting {
         Self::NotProved,
         Self::NoGreeting,
         Self::Silent,
+        Self::Full,
         Self::Stopping,
     ];
 
@@ -50,7 +53,8 @@ impl Parting {
             Self::NotProved => 4,
             Self::NoGreeting => 5,
             Self::Silent => 6,
-            Self::Stopping => 7,
+            Self::Full => 7,
+            Self::Stopping => 8,
         }
     }
 
@@ -70,6 +74,7 @@ impl fmt::Display for Parting {
             Self::NotProved => "the token was not proved",
             Self::NoGreeting => "that is no greeting",
             Self::Silent => "the greeting did not come in time",
+            Self::Full => "there are too many sessions",
             Self::Stopping => "the server ends",
         })
     }

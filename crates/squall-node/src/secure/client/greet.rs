@@ -51,7 +51,7 @@ pub(super) async fn greet(
     }
     open_wide(connection);
     let (peer, proved) = (connection.remote_address(), token.is_some());
-    Ok(Session { connection: connection.clone(), peer, protocol, proved, send, receive })
+    Ok(Session { connection: connection.clone(), peer, protocol, proved, send, receive, _place: None })
 }
 
 fn no_greeting(connection: &Connection, target: &str, reason: String) -> ConnectError {
@@ -73,7 +73,7 @@ fn explain(connection: &Connection, target: &str) -> ConnectError {
         Some(Parting::TokenWrong) => ConnectError::TokenWrong { target },
         Some(Parting::TokenMissing) => ConnectError::TokenMissing { target },
         Some(Parting::TokenNotAsked) => ConnectError::TokenNotAsked { target },
-        Some(Parting::Stopping) => ConnectError::Refused { target },
+        Some(Parting::Full | Parting::Stopping) => ConnectError::Refused { target },
         _ => ConnectError::Broken { target, source },
     }
 }

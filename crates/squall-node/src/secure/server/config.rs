@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use squall::Uri;
+use tokio::sync::Semaphore;
 
 use super::super::{Admission, Alpn, Identity, Transport};
 
@@ -78,7 +79,7 @@ impl SecureConfig {
 
     /// How many sessions there may be at once: 1,024 by default. Who comes later is refused.
     pub fn max_sessions(mut self, max: usize) -> Self {
-        self.max_sessions = max.max(1);
+        self.max_sessions = max.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quinn::{Connecting, Endpoint, Incoming};
 use squall::secure::Parting;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -21,9 +21,9 @@ pub(super) struct Listener {
     pub(super) admission: Admission,
     pub(super) protocols: Vec<Alpn>,
     pub(super) greeting_time: Duration,
-    pub(super) max_sessions: usize,
+    /// Places for sessions.
+    pub(super) sessions: Arc<Semaphore>,
     pub(super) half_open: Arc<HalfOpen>,
-    pub(super) endpoints: Arc<[Endpoint]>,
     pub(super) counts: Arc<Counts>,
     pub(super) give: mpsc::Sender<Session>,
     pub(super) stopping: watch::Receiver<bool>,
@@ -54,10 +54,7 @@ impl Listener {
             incoming.refuse();
             None
         };
-        // Connections that are closed count for a moment longer, until their last packets cannot come any more.
-        let open: usize = self.endpoints.iter().map(Endpoint::open_connections).sum();
-        let sessions = open.saturating_sub(self.half_open.len());
-        if *self.stopping.borrow() || sessions >= self.max_sessions {
+        if *self.stopping.borrow() || self.sessions.available_permits() == 0 {
             return refuse(incoming);
         }
         let validated = incoming.remote_address_validated();
@@ -94,7 +91,8 @@ impl Listener {
                 return;
             }
         };
-        let greeted = timeout_at(deadline, greet(&connection, &self.admission, &self.protocols)).await;
+        let greeting = greet(&connection, &self.admission, &self.protocols, &self.sessions);
+        let greeted = timeout_at(deadline, greeting).await;
         match greeted.unwrap_or(Err(Turned::Away(Parting::Silent))) {
             Ok(session) => {
                 count(&self.counts.admitted);
@@ -124,6 +122,7 @@ impl Listener {
             Parting::TokenMissing => &self.counts.token_missing,
             Parting::TokenNotAsked => &self.counts.token_not_asked,
             Parting::Silent => &self.counts.silent,
+            Parting::Full => &self.counts.refused,
             _ => &self.counts.no_greeting,
         });
         tracing::warn!(%peer, "turned away: {why}");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use quinn::{Endpoint, TokioRuntime};
 use squall::secure::Parting;
 use squall::{BindError, Uri};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 pub use config::SecureConfig;
@@ -46,7 +46,7 @@ pub enum SecureError {
 /// A server of the secure tier, until it is dropped.
 #[derive(Debug)]
 pub struct SecureServer {
-    endpoints: Arc<[Endpoint]>,
+    endpoints: Vec<Endpoint>,
     locals: Vec<(Uri, Buffers)>,
     left_out: Vec<BindError>,
     ready: Mutex<mpsc::Receiver<Session>>,
@@ -94,7 +94,6 @@ impl SecureServer {
         if endpoints.is_empty() {
             return Err(SecureError::Incomplete("a secure server without an address that this machine has"));
         }
-        let endpoints: Arc<[Endpoint]> = endpoints.into();
         let (give, ready) = mpsc::channel(WAITING);
         let (stop, stopping) = watch::channel(false);
         let counts = Arc::new(Counts::default());
@@ -103,15 +102,14 @@ impl SecureServer {
             admission: config.admission,
             protocols: config.protocols,
             greeting_time: config.greeting_time,
-            max_sessions: config.max_sessions,
+            sessions: Arc::new(Semaphore::new(config.max_sessions)),
             half_open: HalfOpen::new(bounds),
-            endpoints: endpoints.clone(),
             counts: counts.clone(),
             give,
             stopping,
         });
         let mut listening = JoinSet::new();
-        for endpoint in endpoints.iter() {
+        for endpoint in &endpoints {
             listening.spawn(listener.clone().listen(endpoint.clone()));
         }
         Ok(Self {
@@ -160,14 +158,14 @@ impl SecureServer {
     /// Takes nobody any more and closes every session.
     pub fn close(&self, why: Parting) {
         self.stop_accepting();
-        for endpoint in self.endpoints.iter() {
+        for endpoint in &self.endpoints {
             endpoint.close(why.code().into(), why.to_string().as_bytes());
         }
     }
 
     /// Waits until every connection is closed and the peers were told.
     pub async fn wait_idle(&self) {
-        for endpoint in self.endpoints.iter() {
+        for endpoint in &self.endpoints {
             endpoint.wait_idle().await;
         }
     }

@@ -67,10 +67,22 @@ async fn one_address_has_a_bound_of_its_own() {
 #[tokio::test]
 async fn sessions_are_bounded_too() {
     let server = SecureServer::bind(config(Admission::Loopback).max_sessions(1)).unwrap();
-    let _both = session(&stranger(), &server).await;
-    // The place in the greeting is given back when the session is given out.
+    let (_connected, first) = session(&stranger(), &server).await;
     let refused = stranger().connect(&target(&server)).await.unwrap_err();
     assert!(matches!(refused, ConnectError::Refused { .. }), "{refused}");
+    drop(first);
+    session(&stranger(), &server).await;
+}
+
+#[tokio::test]
+async fn of_two_that_greet_at_once_one_gets_the_last_place_and_the_other_is_told() {
+    let server = SecureServer::bind(config(Admission::Loopback).max_sessions(1)).unwrap();
+    let (waiting, _endpoint) = raw(address(&server)).await.unwrap();
+    let _both = session(&stranger(), &server).await;
+    let (mut send, _receive) = waiting.open_bi().await.unwrap();
+    send.write_all(&[0; 33]).await.unwrap();
+    assert_eq!(parting(&waiting).await, Some(Parting::Full));
+    assert_eq!(server.counts().refused, 1);
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ fn target_of(endpoint: &Endpoint) -> Target {
 
 /// Why the peer closed.
 async fn parting(connection: &Connection) -> Option<Parting> {
-    match connection.closed().await {
+    match tokio::time::timeout(LONG, connection.closed()).await.expect("the peer closes") {
         ConnectionError::ApplicationClosed(close) => Parting::of(close.error_code.into_inner()),
         other => panic!("{other}"),
     }
