@@ -7,7 +7,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use squall::socket::process;
 
 use crate::commands::{
-    ask, bench, chat, completions, ctl, discover, listen, lookup, man, mtu, relay, serve, shout, under,
+    ask, bench, chat, completions, ctl, discover, listen, lookup, man, mtu, receive, relay, send, serve,
+    shout, under,
 };
 use crate::exit::Exit;
 
@@ -25,6 +26,8 @@ enum Command {
     Ctl(ctl::Arguments),
     Ask(ask::Arguments),
     Chat(chat::Arguments),
+    Send(Box<send::Arguments>),
+    Receive(Box<receive::Arguments>),
     Relay(Box<relay::Arguments>),
     Under(Box<under::Arguments>),
     Mtu(mtu::Arguments),
@@ -49,6 +52,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Ctl(arguments) => ctl::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
+        Command::Send(arguments) => send::run(*arguments),
+        Command::Receive(arguments) => receive::run(&arguments),
         Command::Shout(arguments) => shout::run(&arguments),
         Command::Listen(arguments) => listen::run(&arguments),
         Command::Discover(arguments) => discover::run(&arguments),

@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     Usage,
     /// The peer did not answer (`EX_UNAVAILABLE` of sysexits.h).
     NoAnswer,
+    /// It stopped half-way, and the same command resumes it (`EX_TEMPFAIL` of sysexits.h).
+    HalfWay,
     /// Ctrl-C (128 and the number of SIGINT).
     Interrupted,
 }
@@ -30,6 +32,7 @@ impl Exit {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::NoAnswer => 69,
+            Exit::HalfWay => 75,
             Exit::Interrupted => 130,
         }
     }

@@ -2,8 +2,11 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use serde::Serialize;
+use serde_json::Value;
 use squall::text::sanitize;
 
 /// Says something beside the results, on standard error.
@@ -41,6 +44,20 @@ pub(crate) fn write_json(out: &mut impl Write, object: &impl Serialize) -> io::R
     }
     line.push('\n');
     out.write_all(line.as_bytes())
+}
+
+/// A path, safe for a terminal.
+pub(crate) fn shown(path: &Path) -> String {
+    sanitize(path.as_os_str().as_bytes()).to_string()
+}
+
+/// An event with its path as text, and with the bytes of one that is none.
+pub(crate) fn with_path(mut event: Value, path: &Path) -> Value {
+    event["path"] = Value::from(path.to_string_lossy());
+    if path.to_str().is_none() {
+        event["path_hex"] = Value::from(hex(path.as_os_str().as_bytes()));
+    }
+    event
 }
 
 /// Two digits for each byte.

@@ -93,4 +93,5 @@ pub use record::{Entry, EntryError, Outcome, Passed, Record, RecordError, Record
 pub use replay::{Decider, Replay};
 pub use rule::Rule;
 pub use text::TextError;
+pub use units::parse_rate;
 pub use weather::{Direction, Weather};

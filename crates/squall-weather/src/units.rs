@@ -99,8 +99,8 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     with_unit(text, &BYTES)
 }
 
-/// A rate in bits per second: `1gbit`, `2.5mbit`, `64kbit`, or in bytes, `125MB/s`.
-pub(crate) fn parse_rate(text: &str) -> Option<u64> {
+/// A rate in bits per second: `1gbit`, `2.5mbit`, `64kbit`, or in bytes, `125MB/s`. `None` if it is none.
+pub fn parse_rate(text: &str) -> Option<u64> {
     match text.strip_suffix("/s") {
         Some(bytes) => with_unit(bytes, &BYTES)?.checked_mul(8),
         None => with_unit(text, &BITS),

@@ -2,10 +2,15 @@
 //!
 //! - [`Receiver`]: a directory that takes files; it serves each session of a [`SecureServer`](crate::secure::SecureServer).
 //! - [`Sender`]: sends files and directories over a session.
+//! - [`FileServer`], [`Upload`]: both with all that is around them, as the commands use them.
 
 mod disk;
 mod receive;
 mod send;
+mod server;
+mod upload;
 
 pub use receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver, SessionCounts};
-pub use send::{Item, SendConfig, SendCounts, SendEvent, SendFailure, Sender, Tally};
+pub use send::{Item, SendConfig, SendCounts, SendEvent, SendFailure, Sender, Tally, sender_mark};
+pub use server::{FileServer, FileServerError};
+pub use upload::{Upload, UploadEnd, UploadEvent, Uploaded};

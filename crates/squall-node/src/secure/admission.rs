@@ -54,7 +54,8 @@ impl Admission {
         }
     }
 
-    pub(super) fn token(&self) -> Option<&Token> {
+    /// The token that a peer has to prove.
+    pub fn token(&self) -> Option<&Token> {
         match self {
             Self::Token(token) => Some(token),
             Self::Loopback | Self::Open => None,

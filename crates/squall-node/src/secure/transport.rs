@@ -41,6 +41,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The largest UDP payload that quinn receives by default.
 const RECEIVED_BY_DEFAULT: u16 = 1472;
 
+impl Default for Transport {
+    /// Settings with Squall's congestion control.
+    fn default() -> Self {
+        Self::new(Arc::new(quinn::congestion::BbrConfig::default()))
+    }
+}
+
 impl Transport {
     /// Settings with this congestion control and defaults otherwise.
     pub fn new(congestion: Arc<dyn ControllerFactory + Send + Sync>) -> Self {

@@ -55,7 +55,8 @@ async fn a_sender_that_comes_again_takes_over_from_itself() {
     house.send(&["large"]).await.is_fine();
     assert_eq!(picture(&house.inside("large")), picture(&house.out("large")));
     let (_, result) = task.await.unwrap();
-    assert_eq!(result, Err(SendFailure::Ended("the same sender came again".into())));
+    let why = "the same sender came again".into();
+    assert_eq!(result, Err(SendFailure::Ended { why, is_stopping: false }));
 }
 
 #[tokio::test]

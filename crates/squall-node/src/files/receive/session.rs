@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quinn::Connection;
-use squall::files::wire::Source;
+use squall::files::wire::{Closing, Source};
 use squall::files::{Ledger, LedgerError};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -65,7 +65,7 @@ pub(super) struct Handle {
 impl Handle {
     /// Ends it, and waits until nothing of it runs.
     pub(super) async fn supersede(&self) {
-        self.connection.close(SUPERSEDED.into(), b"the same sender came again");
+        self.connection.close(Closing::Superseded.code().into(), b"the same sender came again");
         let _ = self.is_over.clone().wait_for(|over| *over).await;
     }
 }
@@ -299,7 +299,7 @@ impl Shared {
     fn end_on(&self, result: Result<(), String>) {
         if let Err(why) = result {
             let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-            self.connection.close(BROKEN.into(), why.as_bytes());
+            self.connection.close(Closing::Broken.code().into(), why.as_bytes());
             fault.get_or_insert(why);
             self.ended.notify_one();
         }
@@ -337,8 +337,5 @@ impl Shared {
 
 /// Threads that hash and write for a sender.
 const WORKERS: usize = 2;
-/// Application error codes of QUIC: why a receiver closes.
-const BROKEN: u32 = 0x10;
-const SUPERSEDED: u32 = 0x11;
 /// As the transport has it.
 const IDLE: Duration = Duration::from_secs(30);

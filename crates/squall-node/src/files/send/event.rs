@@ -128,8 +128,13 @@ pub enum SendFailure {
     #[error("the connection is gone: {0}")]
     Lost(String),
     /// The receiver ended it, with a reason in words.
-    #[error("the receiver ended the transfer: {0}")]
-    Ended(String),
+    #[error("the receiver ended the transfer: {why}")]
+    Ended {
+        /// What it said.
+        why: String,
+        /// Whether it ended itself, so that it may be there again.
+        is_stopping: bool,
+    },
     /// What the receiver says means nothing here.
     #[error("the receiver does not say what a receiver says: {0}")]
     Fault(String),

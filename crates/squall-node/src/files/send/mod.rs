@@ -12,5 +12,5 @@ mod verdicts;
 mod walk;
 
 pub use event::{SendCounts, SendEvent, SendFailure};
-pub use sender::{SendConfig, Sender};
+pub use sender::{SendConfig, Sender, sender_mark};
 pub use walk::{Item, Tally};

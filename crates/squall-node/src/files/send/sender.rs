@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quinn::RecvStream;
 use squall::files::CHUNK;
-use squall::files::wire::{Options, Source};
+use squall::files::wire::{Closing, Options, Source};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -17,7 +17,7 @@ use super::shared::{Job, Offered, Shared, What};
 use super::walk::{Filter, Item, Tally};
 use super::{offers, small, verdicts, walk};
 use crate::files::disk::show;
-use crate::secure::Session;
+use crate::secure::{Parting, Session};
 
 /// How something is sent.
 #[derive(Clone)]
@@ -66,6 +66,17 @@ impl SendConfig {
     }
 }
 
+/// A mark for [`SendConfig::new`] that follows from what makes a command the same.
+pub fn sender_mark<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Source {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+    }
+    let mut mark = Source::default();
+    mark.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    mark
+}
+
 /// Sends items over sessions, one after the other until one comes to the end.
 pub struct Sender {
     items: Vec<Item>,
@@ -76,6 +87,11 @@ impl Sender {
     /// Sends these.
     pub fn new(items: Vec<Item>, config: SendConfig) -> Self {
         Self { items, config }
+    }
+
+    /// Whether the same can be sent twice: standard input cannot.
+    pub(in crate::files) fn is_repeatable(&self) -> bool {
+        self.items.iter().all(|item| matches!(item, Item::Path(_)))
     }
 
     /// Counts what there is to be sent, for a progress. It may take as long as reading all directories does; `go_on`
@@ -135,7 +151,7 @@ impl Sender {
         let result = result.map_err(|failure| reason_of(&connection, failure));
         match &result {
             Ok(()) => connection.close(0_u32.into(), b""),
-            Err(failure) => connection.close(BROKEN.into(), failure.to_string().as_bytes()),
+            Err(failure) => connection.close(Closing::Broken.code().into(), failure.to_string().as_bytes()),
         }
         (shared.counting.counts(), result)
     }
@@ -144,7 +160,10 @@ impl Sender {
 /// What the receiver said when it closed, rather than what was noticed of that.
 fn reason_of(connection: &quinn::Connection, failure: SendFailure) -> SendFailure {
     match connection.close_reason() {
-        Some(quinn::ConnectionError::ApplicationClosed(close)) => SendFailure::Ended(show(&close.reason)),
+        Some(quinn::ConnectionError::ApplicationClosed(close)) => {
+            let is_stopping = Parting::of(close.error_code.into_inner()) == Some(Parting::Stopping);
+            SendFailure::Ended { why: show(&close.reason), is_stopping }
+        }
         Some(error) if matches!(failure, SendFailure::Lost(_)) => lost(error),
         _ => failure,
     }
@@ -280,5 +299,3 @@ async fn send_pack(
 const READERS: usize = 4;
 /// Files of a pack.
 const FILES: usize = 256;
-/// Why a sender closes: it cannot go on.
-const BROKEN: u32 = 0x20;

@@ -13,6 +13,7 @@
 //!
 //! A tree is offered depth first. A name is never a path: a directory is entered and left.
 
+mod closing;
 mod content;
 mod error;
 mod field;
@@ -22,6 +23,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use closing::Closing;
 pub use content::{ChunkHeader, Content, MAX_RUN, PackedFile, Run, encode_comparison, read_comparison};
 pub use error::WireError;
 pub use offer::{Modified, Offer, Options, Source};

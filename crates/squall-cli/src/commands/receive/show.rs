@@ -1,0 +1,166 @@
+//! What a receiver shows.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+use squall::socket::interfaces;
+use squall_node::files::{FileServer, ReceiveEvent};
+use squall_node::secure::{Fingerprint, PORT, Token};
+
+use super::Arguments;
+use crate::output::{say, shown, with_path, write_json};
+
+/// Shows what happens: lines for people, or JSON.
+pub(super) struct Display {
+    json: bool,
+    verbose: bool,
+    dir: PathBuf,
+}
+
+impl Display {
+    pub(super) fn new(arguments: &Arguments) -> Self {
+        Self { json: arguments.json, verbose: arguments.verbose, dir: arguments.dir.clone() }
+    }
+
+    /// Where it listens, and what is to be typed elsewhere.
+    pub(super) fn listening(
+        &self,
+        server: &FileServer,
+        key: &Fingerprint,
+        token: Option<&Token>,
+    ) -> io::Result<()> {
+        let locals: Vec<_> = server.locals().iter().map(|(uri, _)| uri.to_string()).collect();
+        let hosts = hosts(server);
+        let token = token.map_or_else(String::new, |token| format!(" --token {}", token.reveal()));
+        let line = |host: &str| format!("squall send PATH... {host} --pin {key}{token}");
+        let first = hosts.first().map_or("HOST", String::as_str);
+        let mut out = io::stdout().lock();
+        if self.json {
+            let dir = server.receiver().path().to_string_lossy();
+            return write_json(
+                &mut out,
+                &json!({"event": "listening", "dir": dir, "on": locals, "key": key.to_string(), "send": line(first)}),
+            );
+        }
+        let dir = shown(server.receiver().path());
+        writeln!(out, "Receiving into {dir} on {}. On the other machine:\n", locals.join(" and "))?;
+        writeln!(out, "  {}\n", line(first))?;
+        if hosts.len() > 1 {
+            writeln!(out, "This machine is also {}.", hosts[1..].join(", "))?;
+        }
+        out.flush()
+    }
+
+    pub(super) fn note(&self, text: &str) {
+        if !self.json {
+            say(format_args!("squall: {text}"));
+        }
+    }
+
+    pub(super) fn show(&self, event: &ReceiveEvent) {
+        let mut out = io::stdout().lock();
+        // A reader that has gone has what it wanted; the files come all the same.
+        let _ = match self.json {
+            true => to_json(event).map_or(Ok(()), |event| write_json(&mut out, &event)),
+            false => self.to_text(event).map_or(Ok(()), |line| writeln!(out, "{line}")),
+        };
+    }
+
+    fn to_text(&self, event: &ReceiveEvent) -> Option<String> {
+        Some(match event {
+            ReceiveEvent::Came { peer, .. } => format!("{peer} came"),
+            ReceiveEvent::Stored { path, size, .. } if self.verbose => {
+                format!("{} ({})", self.within(path), HumanBytes(*size))
+            }
+            ReceiveEvent::Refused { path, text, .. } => format!("refused {}: {text}", self.within(path)),
+            ReceiveEvent::Went { peer, counts, broken, .. } => {
+                let mut line = format!("{peer}: {} stored", counts.stored);
+                for (count, what) in [
+                    (counts.unchanged, "unchanged"),
+                    (counts.refused, "refused"),
+                    (counts.withdrawn, "unreadable there"),
+                ] {
+                    if count > 0 {
+                        line += &format!(", {count} {what}");
+                    }
+                }
+                line += &format!("; {} came", HumanBytes(counts.bytes));
+                if let Some(why) = broken {
+                    line += &format!("; stopped half-way: {why}");
+                }
+                line
+            }
+            _ => return None,
+        })
+    }
+
+    /// From the directory on.
+    fn within(&self, path: &Path) -> String {
+        let dir = std::fs::canonicalize(&self.dir).unwrap_or_default();
+        shown(path.strip_prefix(dir).unwrap_or(path))
+    }
+}
+
+/// What others can reach this machine by.
+fn hosts(server: &FileServer) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for (uri, _) in server.locals() {
+        let Some(address) = uri.socket_address() else { continue };
+        let port = if address.port() == PORT { String::new() } else { format!(":{}", address.port()) };
+        let addresses =
+            if address.ip().is_unspecified() { own(address.is_ipv4()) } else { vec![address.ip()] };
+        for ip in addresses {
+            hosts.push(match ip {
+                IpAddr::V6(ip) if !port.is_empty() => format!("'[{ip}]{port}'"),
+                ip => format!("{ip}{port}"),
+            });
+        }
+    }
+    hosts.dedup();
+    hosts
+}
+
+/// The addresses of this machine's interfaces that others may know, loopback where there are no others.
+fn own(is_ipv4: bool) -> Vec<IpAddr> {
+    let all = interfaces::interfaces().unwrap_or_default();
+    let of_family = |is_loopback: bool| {
+        let up = all.iter().filter(|one| one.flags.up && one.flags.loopback == is_loopback);
+        let addresses = up.flat_map(|one| &one.addresses).map(|one| one.address);
+        // A link-local address means something with an interface alone.
+        let known = addresses.filter(|ip| ip.is_ipv4() == is_ipv4 && !is_link_local(ip));
+        known.collect::<Vec<_>>()
+    };
+    let others = of_family(false);
+    if others.is_empty() { of_family(true) } else { others }
+}
+
+fn is_link_local(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+fn to_json(event: &ReceiveEvent) -> Option<Value> {
+    Some(match event {
+        ReceiveEvent::Came { session, peer } => {
+            json!({"event": "came", "session": session, "peer": peer.to_string()})
+        }
+        ReceiveEvent::Stored { session, path, size } => {
+            with_path(json!({"event": "stored", "session": session, "size": size}), path)
+        }
+        ReceiveEvent::Refused { session, path, reason, text } => with_path(
+            json!({"event": "refused", "session": session, "reason": reason.name(), "text": text}),
+            path,
+        ),
+        ReceiveEvent::Went { session, peer, counts, broken } => json!({
+            "event": "went", "session": session, "peer": peer.to_string(), "stored": counts.stored,
+            "unchanged": counts.unchanged, "refused": counts.refused, "withdrawn": counts.withdrawn,
+            "bytes": counts.bytes, "broken": broken,
+        }),
+        _ => return None,
+    })
+}

@@ -1,0 +1,303 @@
+//! What a sender shows.
+
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+use squall::text::sanitize;
+use squall_node::files::{SendEvent, Tally, UploadEnd, UploadEvent, Uploaded};
+use squall_node::secure::Introduced;
+
+use super::Arguments;
+use crate::exit::Exit;
+use crate::output::{say, shown, with_path, write_json};
+
+/// Shows what happens: a progress on a terminal, JSON where that is wanted, and failures in any case.
+pub(super) struct Display {
+    json: bool,
+    verbose: bool,
+    dry_run: bool,
+    host: String,
+    bar: Option<ProgressBar>,
+    /// Files of which some has been sent, the one that was begun first in front.
+    begun: Mutex<Vec<(Arc<PathBuf>, Option<u64>, u64)>>,
+    files: AtomicU64,
+    bytes: AtomicU64,
+    total: Mutex<Option<Tally>>,
+    last: Mutex<Instant>,
+    is_over: AtomicBool,
+}
+
+impl Display {
+    pub(super) fn new(arguments: &Arguments, host: &str) -> Self {
+        let is_seen = !arguments.json && !arguments.dry_run && io::stderr().is_terminal();
+        let bar = is_seen.then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+            bar.set_style(style(None));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Self {
+            json: arguments.json,
+            verbose: arguments.verbose,
+            dry_run: arguments.dry_run,
+            host: host.into(),
+            bar,
+            begun: Mutex::default(),
+            files: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            total: Mutex::default(),
+            last: Mutex::new(Instant::now()),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether anybody would see how much there is in all.
+    pub(super) fn wants_total(&self) -> bool {
+        self.json || self.bar.is_some()
+    }
+
+    pub(super) fn total(&self, tally: Tally) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(tally.bytes);
+            bar.set_style(style(Some(tally)));
+        }
+        *lock(&self.total) = Some(tally);
+    }
+
+    pub(super) fn over(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Ctrl-C.
+    pub(super) fn interrupt(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if !self.dry_run {
+            say("squall: interrupted; the same command resumes it");
+        }
+    }
+
+    pub(super) fn show(&self, event: &UploadEvent<'_>) {
+        match event {
+            UploadEvent::Connected { peer, introduced, buffers } => {
+                let (key, fingerprint) = match introduced {
+                    Introduced::FirstTime { fingerprint, forgotten } => {
+                        let host = &self.host;
+                        if !self.json {
+                            self.note(&format!(
+                                "squall: {host} is new here; its key is {fingerprint}, as it shows itself"
+                            ));
+                            if let Some(problem) = forgotten {
+                                self.note(&format!("squall: it is not remembered: {problem}"));
+                            }
+                        }
+                        ("new", Some(fingerprint.to_string()))
+                    }
+                    Introduced::Known => ("known", None),
+                    _ => ("pinned", None),
+                };
+                if self.verbose
+                    && let Some(note) = buffers.note()
+                {
+                    self.note(&format!("squall: {note}"));
+                }
+                self.tell(|| json!({"event": "connected", "peer": peer.to_string(), "key": key, "fingerprint": fingerprint}));
+            }
+            UploadEvent::Lost { why } => {
+                if !self.json {
+                    self.note(&format!("squall: {why}; trying again"));
+                }
+                self.tell(|| json!({"event": "lost", "text": why}));
+            }
+            UploadEvent::Files(event) => self.file(event),
+            _ => {}
+        }
+    }
+
+    fn file(&self, event: &SendEvent) {
+        match event {
+            SendEvent::Begun { path, size } => lock(&self.begun).push((Arc::clone(path), *size, 0)),
+            SendEvent::Progress { path, bytes } => {
+                self.bytes.fetch_add(*bytes, Ordering::Relaxed);
+                for (begun, _, done) in lock(&self.begun).iter_mut() {
+                    if Arc::ptr_eq(begun, path) {
+                        *done += bytes;
+                    }
+                }
+            }
+            SendEvent::Stored { path, size } => {
+                self.files.fetch_add(1, Ordering::Relaxed);
+                self.ended(path);
+                self.line(path, "");
+                self.tell(|| with_path(json!({"event": "stored", "size": size}), path));
+            }
+            SendEvent::Unchanged { path, size, is_file } => {
+                if *is_file && !self.ended(path) {
+                    // Nothing of it was sent, so all of it was there.
+                    self.bytes.fetch_add(*size, Ordering::Relaxed);
+                }
+                if *is_file && !self.dry_run {
+                    self.files.fetch_add(1, Ordering::Relaxed);
+                    self.tell(|| with_path(json!({"event": "unchanged", "size": size}), path));
+                }
+            }
+            SendEvent::Differs { path, size } => {
+                if !self.json {
+                    let _ = writeln!(io::stdout(), "{}", shown(path));
+                }
+                self.tell(|| with_path(json!({"event": "differs", "size": size}), path));
+            }
+            SendEvent::Failed { path, reason, text } => {
+                self.ended(path);
+                if !self.json {
+                    self.note(&format!("squall: {}: {text}", shown(path)));
+                }
+                self.tell(|| {
+                    with_path(json!({"event": "failed", "reason": reason.name(), "text": text}), path)
+                });
+            }
+            _ => {}
+        }
+        self.progress();
+    }
+
+    /// Takes a file from those that are being sent.
+    fn ended(&self, path: &Arc<PathBuf>) -> bool {
+        let mut begun = lock(&self.begun);
+        let place = begun.iter().position(|(other, _, _)| Arc::ptr_eq(other, path));
+        place.map(|place| begun.remove(place)).is_some()
+    }
+
+    fn progress(&self) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.bytes.load(Ordering::Relaxed));
+            let begun = lock(&self.begun);
+            // Large ones alone can be read.
+            let large = begun.iter().filter(|(_, size, _)| size.is_none_or(|size| size > 1 << 20));
+            let files: Vec<_> = large
+                .take(2)
+                .map(|(path, size, done)| match size {
+                    Some(size) => format!("{} {} %", name(path), done * 100 / (*size).max(1)),
+                    None => format!("{} {}", name(path), HumanBytes(*done)),
+                })
+                .collect();
+            let count = self.files.load(Ordering::Relaxed);
+            let of = lock(&self.total).map_or_else(String::new, |total| format!(" of {}", total.files));
+            let more = if files.is_empty() { String::new() } else { format!(": {}", files.join(", ")) };
+            bar.set_message(format!("{count}{of} files{more}"));
+        }
+        if self.json {
+            let mut last = lock(&self.last);
+            if last.elapsed() >= Duration::from_secs(1) {
+                *last = Instant::now();
+                drop(last);
+                let total = *lock(&self.total);
+                self.tell(|| {
+                    json!({
+                        "event": "progress",
+                        "files": self.files.load(Ordering::Relaxed),
+                        "bytes": self.bytes.load(Ordering::Relaxed),
+                        "total_files": total.map(|total| total.files),
+                        "total_bytes": total.map(|total| total.bytes),
+                    })
+                });
+            }
+        }
+    }
+
+    /// How it ended.
+    pub(super) fn end(&self, uploaded: &Uploaded) -> Result<(), Exit> {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let counts = &uploaded.counts;
+        let (result, text) = match &uploaded.end {
+            UploadEnd::Complete => ("complete", None),
+            UploadEnd::HalfWay(why) => ("half-way", Some(why.clone())),
+            UploadEnd::NotBegun(error) => ("not-begun", Some(error.to_string())),
+            _ => ("unknown", None),
+        };
+        let mut out = io::stdout().lock();
+        if self.json {
+            let end = json!({
+                "event": "end", "result": result, "text": text, "stored": counts.stored,
+                "unchanged": counts.unchanged, "failed": counts.failed, "differing": counts.differing,
+                "sent": counts.sent, "kept": counts.kept, "seconds": uploaded.elapsed.as_secs_f64(),
+            });
+            write_json(&mut out, &end)?;
+        } else if matches!(uploaded.end, UploadEnd::Complete) && !self.dry_run {
+            writeln!(out, "{}", summary(uploaded))?;
+        }
+        Ok(out.flush()?)
+    }
+
+    fn line(&self, path: &Path, more: &str) {
+        if self.verbose && !self.json {
+            let line = format!("{}{more}", shown(path));
+            match &self.bar {
+                Some(bar) => bar.println(line),
+                None => {
+                    let _ = writeln!(io::stdout(), "{line}");
+                }
+            }
+        }
+    }
+
+    /// Says something beside the results.
+    fn note(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
+        }
+    }
+
+    fn tell(&self, event: impl FnOnce() -> Value) {
+        if self.json {
+            // A reader that has gone has what it wanted.
+            let _ = write_json(&mut io::stdout().lock(), &event());
+        }
+    }
+}
+
+fn summary(uploaded: &Uploaded) -> String {
+    let counts = &uploaded.counts;
+    let files = |count: u64| if count == 1 { "1 file".into() } else { format!("{count} files") };
+    let mut parts = vec![format!("{} stored", files(counts.stored))];
+    if counts.unchanged > 0 {
+        parts.push(format!("{} unchanged", counts.unchanged));
+    }
+    if counts.failed > 0 {
+        parts.push(format!("{} failed", counts.failed));
+    }
+    let seconds = uploaded.elapsed.as_secs_f64().max(0.001);
+    let rate = HumanBytes((counts.sent as f64 / seconds) as u64);
+    format!("{}; {} sent in {seconds:.1} s ({rate}/s)", parts.join(", "), HumanBytes(counts.sent))
+}
+
+fn style(total: Option<Tally>) -> ProgressStyle {
+    let template = match total {
+        Some(_) => "{bar:24} {percent:>3} % {bytes} of {total_bytes} {bytes_per_sec}, {eta} left; {msg}",
+        None => "{bytes} {bytes_per_sec}; {msg}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    sanitize(name.as_bytes()).max_len(24).to_string()
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,133 @@
+//! Receiving from whoever comes with the token.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use squall::{BindError, Uri};
+use tokio::runtime::{self, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver};
+use crate::secure::{Alpn, Buffers, Parting, SecureConfig, SecureCounts, SecureError, SecureServer};
+
+/// A directory that takes files over the secure tier, as long as this lives.
+pub struct FileServer {
+    runtime: Runtime,
+    server: Arc<SecureServer>,
+    receiver: Arc<Receiver>,
+    accepting: tokio::task::JoinHandle<()>,
+    completed: watch::Receiver<u64>,
+}
+
+/// Why nothing is received.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileServerError {
+    /// The directory.
+    #[error(transparent)]
+    Receive(#[from] ReceiveError),
+    /// The addresses, the token.
+    #[error(transparent)]
+    Secure(#[from] SecureError),
+    /// The system gives no threads.
+    #[error("cannot start threads: {0}")]
+    Threads(#[source] io::Error),
+}
+
+impl FileServer {
+    /// Opens the directory and the addresses, and takes what comes. `secure` needs no protocol; it gets that of files.
+    ///
+    /// # Errors
+    /// [`FileServerError`].
+    pub fn start(
+        config: ReceiveConfig,
+        secure: SecureConfig,
+        report: impl Fn(&ReceiveEvent) + Send + Sync + 'static,
+    ) -> Result<Self, FileServerError> {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("squall-files")
+            .enable_all()
+            .build()
+            .map_err(FileServerError::Threads)?;
+        let receiver = Arc::new(Receiver::open(config, report)?);
+        let server = {
+            let _guard = runtime.enter();
+            Arc::new(SecureServer::bind(secure.serve(Alpn::FILES))?)
+        };
+        let (complete, completed) = watch::channel(0);
+        let accepting = runtime.spawn(accept(Arc::clone(&server), Arc::clone(&receiver), complete));
+        Ok(Self { runtime, server, receiver, accepting, completed })
+    }
+
+    /// Where it listens, with the ports that the kernel chose, and what buffers the kernel gave.
+    pub fn locals(&self) -> &[(Uri, Buffers)] {
+        self.server.locals()
+    }
+
+    /// Optional addresses that this machine does not have.
+    pub fn left_out(&self) -> &[BindError] {
+        self.server.left_out()
+    }
+
+    /// Where files go.
+    pub fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
+    /// What became of who came.
+    pub fn counts(&self) -> SecureCounts {
+        self.server.counts()
+    }
+
+    /// Calls `then` when a sender has brought everything it had.
+    pub fn when_one_is_done(&self, then: impl FnOnce() + Send + 'static) {
+        let mut completed = self.completed.clone();
+        self.runtime.spawn(async move {
+            if completed.wait_for(|count| *count > 0).await.is_ok() {
+                then();
+            }
+        });
+    }
+
+    /// Ends: senders are told, and what is whole goes under its name.
+    pub fn stop(self) {
+        self.server.close(Parting::Stopping);
+        self.runtime.block_on(async {
+            let end = async {
+                let _ = self.accepting.await;
+                self.server.wait_idle().await;
+            };
+            let _ = tokio::time::timeout(END, end).await;
+        });
+        self.runtime.shutdown_timeout(END);
+    }
+}
+
+impl std::fmt::Debug for FileServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileServer").field("receiver", &self.receiver).finish_non_exhaustive()
+    }
+}
+
+/// Serves sessions until the server takes none any more, and those that it took to their ends.
+async fn accept(server: Arc<SecureServer>, receiver: Arc<Receiver>, complete: watch::Sender<u64>) {
+    let mut sessions = JoinSet::new();
+    while let Some(session) = server.accept().await {
+        let (receiver, complete) = (Arc::clone(&receiver), complete.clone());
+        sessions.spawn(async move {
+            if receiver.serve(session).await.is_ok() {
+                complete.send_modify(|count| *count += 1);
+            }
+        });
+        while sessions.try_join_next().is_some() {}
+    }
+    while sessions.join_next().await.is_some() {}
+}
+
+/// One for QUIC, one for what is told and planned meanwhile.
+const THREADS: usize = 2;
+/// How long the end may take.
+const END: Duration = Duration::from_secs(10);
