@@ -131,9 +131,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     display.listening(&server, &key, token.as_ref()).map_err(Exit::from)?;
     let (stop, stopped) = mpsc::channel();
     let signalled = stop.clone();
-    stop_on_signal(move || drop(signalled.send(())))?;
+    stop_on_signal(move || {
+        let _ = signalled.send(());
+    })?;
     if arguments.once {
-        server.when_one_is_done(move || drop(stop.send(())));
+        server.when_one_is_done(move || {
+            let _ = stop.send(());
+        });
     }
     let _ = stopped.recv();
     server.stop();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
+use squall::IpFamily;
 use squall::socket::interfaces;
 use squall_node::files::{FileServer, ReceiveEvent};
 use squall_node::secure::{Fingerprint, PORT, Token};
@@ -108,7 +109,8 @@ impl Display {
 fn hosts(server: &FileServer) -> Vec<String> {
     let mut hosts = Vec::new();
     for (uri, _) in server.locals() {
-        let Some(address) = uri.socket_address() else { continue };
+        let resolved = uri.resolve(IpFamily::Any).unwrap_or_default();
+        let Some(address) = resolved.first().and_then(|address| address.ip()) else { continue };
         let port = if address.port() == PORT { String::new() } else { format!(":{}", address.port()) };
         let addresses =
             if address.ip().is_unspecified() { own(address.is_ipv4()) } else { vec![address.ip()] };
@@ -125,7 +127,7 @@ fn hosts(server: &FileServer) -> Vec<String> {
 
 /// The addresses of this machine's interfaces that others may know, loopback where there are no others.
 fn own(is_ipv4: bool) -> Vec<IpAddr> {
-    let all = interfaces::interfaces().unwrap_or_default();
+    let all = interfaces().unwrap_or_default();
     let of_family = |is_loopback: bool| {
         let up = all.iter().filter(|one| one.flags.up && one.flags.loopback == is_loopback);
         let addresses = up.flat_map(|one| &one.addresses).map(|one| one.address);
