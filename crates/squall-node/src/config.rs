@@ -13,6 +13,7 @@ use squall_weather::Weather;
 use crate::announce::parse_node_name;
 use crate::chat::history::Place;
 use crate::chat::{ChatConfig, FileChat};
+use crate::files::{FileFiles, FilesConfig};
 use crate::lossy::parse_drop;
 use crate::units;
 
@@ -59,7 +60,8 @@ pub struct Config {
 /// One service of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceConfig {
-    /// Its name: `time`, `length`, `stamp`, `reply`, `echo`, `exec`, `coap` or `chat`.
+    /// Its name: `time`, `length`, `stamp`, `reply`, `echo`, `exec`, `coap`, `chat` or
+    /// `files`.
     pub name: String,
     /// Where it listens, as URIs; without any, on its default addresses.
     pub on: Vec<String>,
@@ -73,6 +75,8 @@ pub struct ServiceConfig {
     pub pool: Option<usize>,
     /// `chat`: its settings.
     pub chat: ChatConfig,
+    /// `files`: its settings.
+    pub files: FilesConfig,
 }
 
 /// Where a node takes its operator's orders.
@@ -125,7 +129,8 @@ pub enum ConfigError {
 
 impl Config {
     /// What runs when nothing is named.
-    pub const DEFAULT_SERVICES: [&'static str; 6] = ["time", "length", "stamp", "reply", "coap", "chat"];
+    pub const DEFAULT_SERVICES: [&'static str; 7] =
+        ["time", "length", "stamp", "reply", "coap", "chat", "files"];
 
     /// Reads a TOML file.
     ///
@@ -165,6 +170,11 @@ impl Config {
     /// [service.chat]
     /// history = "memory"             # none, memory or a file
     /// quiet = "10m"
+    ///
+    /// [[service]]
+    /// name = "files"
+    /// [service.files]
+    /// dir = "/srv/uploads"
     /// ```
     ///
     /// # Errors
@@ -246,6 +256,7 @@ struct FileService {
     command: Option<String>,
     pool: Option<usize>,
     chat: Option<FileChat>,
+    files: Option<FileFiles>,
 }
 
 impl File {
@@ -289,6 +300,11 @@ impl FileService {
                 (None, _) => ChatConfig::default(),
                 (Some(chat), "chat") => chat.into_config()?,
                 (Some(_), name) => return Err(format!("service.chat: service {name:?} is no chat")),
+            },
+            files: match (self.files, self.name.as_str()) {
+                (None, _) => FilesConfig::default(),
+                (Some(files), "files") => files.into_config()?,
+                (Some(_), name) => return Err(format!("service.files: service {name:?} takes no files")),
             },
             name: self.name,
         })

@@ -11,6 +11,7 @@ mod clock;
 mod config;
 mod data;
 mod discover;
+pub mod files;
 mod lossy;
 mod node;
 mod record_file;

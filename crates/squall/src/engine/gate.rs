@@ -24,6 +24,8 @@ pub(crate) struct Gate {
 pub(crate) struct Rules {
     /// It answers anything that comes, so that a server's answer must not reach it.
     pub(crate) answers_anything: bool,
+    /// The limits on the rate of peers hold for it.
+    pub(crate) rate_limited: bool,
     /// It takes what is sent to multicast groups.
     pub(crate) groups: bool,
 }
@@ -92,7 +94,9 @@ impl Gate {
             {
                 return Err(Verdict::Refused(refusal));
             }
-            if let Some(limit) = &mut self.rate_limit {
+            if rules.rate_limited
+                && let Some(limit) = &mut self.rate_limit
+            {
                 limit.admit(request.now, peer).map_err(Verdict::Refused)?;
             }
         }
@@ -115,7 +119,7 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
-    const QUIET: Rules = Rules { answers_anything: true, groups: false };
+    const QUIET: Rules = Rules { answers_anything: true, rate_limited: true, groups: false };
     const GROUPS: Rules = Rules { groups: true, ..QUIET };
 
     fn arrival(rules: Rules, destination: &str, source: &str) -> Option<Arrival> {
