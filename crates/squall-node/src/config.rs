@@ -322,6 +322,7 @@ pub(crate) fn read<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::plain::Pattern;
 
     #[test]
     fn a_file_says_all_that_a_command_line_can() {
@@ -361,11 +362,14 @@ mod tests {
         let guide = include_str!("../../../docs/configuration.md");
         let file = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let config = Config::from_toml(file).unwrap();
-        assert_eq!(config.services.len(), 4);
+        assert_eq!(config.services.len(), 5);
         let rate = |text: &str| text.parse().ok();
         let chat = &config.services[3].chat;
         assert_eq!((chat.rate, chat.prefix_rate, chat.rooms), (rate("20:60"), rate("200:600"), Some(1024)));
         assert_eq!(config.receive_buffer, Some(4 * 1024 * 1024));
+        let files = &config.services[4].files;
+        assert_eq!((files.pattern.clone(), files.uploads), (Some(Pattern::default()), Some(1024)));
+        assert_eq!((files.idle, files.space), (Some(Duration::from_secs(60)), Some(10 << 30)));
     }
 
     #[test]
@@ -399,6 +403,12 @@ mod tests {
             ),
             ("[[service]]\nname = \"time\"\n[service.chat]\nrooms = 1", "service \"time\" is no chat"),
             ("[[service]]\nname = \"chat\"\n[service.chat]\nroms = 1", "roms"),
+            ("[[service]]\nname = \"files\"\n[service.files]\nuploads = 0", "uploads: 0 leaves nobody"),
+            (
+                "[[service]]\nname = \"files\"\n[service.files]\npattern = \"../{time}\"",
+                "pattern: \"../{time}\": it is no name for a file",
+            ),
+            ("[[service]]\nname = \"time\"\n[service.files]\nidle = \"1s\"", "\"time\" takes no files"),
         ] {
             let error = Config::from_toml(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
