@@ -94,3 +94,46 @@ const QUEUE: usize = 4 << 20;
 const _: () = assert!(QUEUE >= MAX_DATAGRAM);
 /// Orders that wait at most, but for ends.
 const ORDERS: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use squall::files::plain::{BYE, Receiver, ReceiverConfig};
+    use squall::{Input, Origin, Outbox, Peer, Protocol, Request, Time, Transport};
+
+    use super::*;
+    use crate::files::plain::folder::Folder;
+    use crate::files::plain::store::StoreConfig;
+
+    #[test]
+    fn what_waits_for_a_disk_that_stands_still_is_bounded() {
+        let place = tempfile::tempdir().unwrap();
+        let config = StoreConfig { pattern: "{number}".parse().unwrap(), space: u64::MAX };
+        // Nobody writes.
+        let shared = Shared::new(Folder::open(place.path()).unwrap(), config, 0, 0);
+        let mut receiver =
+            Receiver::new(ReceiverConfig::default(), Box::new(Front::new(Arc::clone(&shared))));
+        let mut out = Outbox::new();
+        let mut give = |port: u16, datagram: &[u8]| {
+            let peer = Peer::Ip(SocketAddr::from(([127, 0, 0, 1], port)));
+            let origin = Origin { peer, local: None, transport: Transport::Udp, validated: true };
+            let request = Request::new(Time::ZERO, datagram, origin);
+            receiver.handle_input(Time::ZERO, Input::Message(request), &mut out);
+            receiver.stats()
+        };
+        for _ in 0..100 {
+            give(1, &[b'x'; MAX_DATAGRAM]);
+        }
+        let stats = give(1, BYE);
+        assert_eq!((stats.bytes, stats.dropped), (64 * MAX_DATAGRAM as u64, 36));
+        assert_eq!((stats.whole, stats.damaged), (0, 1), "its holes are known");
+        for port in 2..20_000 {
+            give(port, BYE);
+        }
+        let stats = give(20_000, BYE);
+        assert_eq!(stats.began + stats.not_begun, 20_000);
+        let queue = shared.queue();
+        assert!(stats.not_begun > 0 && queue.orders.len() <= ORDERS && queue.bytes.len() <= QUEUE);
+    }
+}

@@ -23,3 +23,6 @@ pub(crate) use plan::PlainPlan;
 pub(crate) use running::PlainRemote;
 pub use running::{PlainFiles, PlainReport};
 pub use store::StoreStats;
+
+#[cfg(test)]
+mod tests;
