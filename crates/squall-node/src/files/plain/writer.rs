@@ -119,7 +119,7 @@ impl Writer<'_> {
             }
         }
         let Written { facts, name, file, bytes, failure } = upload;
-        Some(Finish { ended, facts, name, file, bytes, failure })
+        Some(Finish { ended, facts, name, file, bytes, failure, is_synced: false })
     }
 }
 
