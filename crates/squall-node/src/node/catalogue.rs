@@ -129,7 +129,7 @@ pub(crate) fn refuse_exposed(
     if node.trust_networks.is_empty()
         && let Some(uri) = listen.uris().iter().find(|uri| is_exposed(uri))
     {
-        return Err(NodeError::Exposed { service: service.name.clone(), uri: uri.clone() });
+        return Err(NodeError::Exposed { service: service.name.clone(), uri: Box::new(uri.clone()) });
     }
     Ok(())
 }

@@ -87,7 +87,7 @@ pub enum NodeError {
         /// The service.
         service: String,
         /// The address.
-        uri: Uri,
+        uri: Box<Uri>,
     },
     /// What the node keeps is not to be had.
     #[error("{0}")]
