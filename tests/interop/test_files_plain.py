@@ -146,6 +146,22 @@ class FilesPlain(TestCase):
         whole = [b"".join(b"sender %d part %d\n" % (number, part) for part in range(3)) for number in range(1000)]
         self.assertEqual(self.contents(1000), sorted(whole))
 
+    def test_what_the_kernel_dropped_is_known_to_be_missing(self):
+        node = self.start()
+        to = node.address()
+        udp = self.udp()
+        udp.sendto(b"the beginning", to)
+        with node.paused():
+            # More than its receive buffer holds.
+            for _ in range(10000):
+                udp.sendto(b"x" * 1024, to)
+        until(lambda: waiting(to[1]) == 0, "the node has read it")
+        udp.sendto(BYE, to)
+        self.incomplete(1)
+        self.udp().sendto(BYE, to)
+        self.assertEqual(self.contents(1), [b""], "the next one is whole")
+        self.assertRegex(node.log(), r"incomplete: the kernel dropped \d+ datagrams of this or another upload")
+
     def test_bounds_cut_one_upload_off_and_leave_the_others(self):
         node = self.start("size = 2000\nspace = 10000\nuploads = 2\n")
         to = node.address()

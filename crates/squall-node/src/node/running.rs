@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use squall::{BindError, Local, Model, Report, Running, Server, Service, Stopper};
+use squall::{BindError, Gauge, Local, Model, Report, Running, Server, Service, Stopper};
 use tracing::warn;
 
 use super::{Node, NodeError, NodeReport};
@@ -76,7 +76,10 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
         listens: locals.iter().map(|local| local.uri.to_string()).collect(),
         history: chat.as_ref().map(|chat| chat.place().to_string()),
     };
-    let gauges = servers.iter().map(Running::gauge).collect();
+    let gauges: Vec<Gauge> = servers.iter().map(Running::gauge).collect();
+    if let Some(files) = &files {
+        files.watch(gauges.clone());
+    }
     let chat_remote = chat.as_ref().map(Chat::remote);
     let files_remote = files.as_ref().map(PlainFiles::remote);
     let operator = Arc::new(Operator::new(view, Instant::now(), gauges, stopper, chat_remote, files_remote));

@@ -27,6 +27,8 @@ pub(super) struct Finish {
     /// What was written of it.
     pub(super) bytes: u64,
     pub(super) failure: Option<io::Error>,
+    /// The datagrams that the kernel dropped while it was under way, of this upload or another.
+    pub(super) kernel_drops: u64,
     /// Whether its content is on disk.
     pub(super) is_synced: bool,
 }
@@ -100,7 +102,7 @@ impl Finisher {
     }
 
     fn keep(&mut self, finish: Finish) -> Outcome {
-        let Finish { ended, facts, name, file, bytes, mut failure, .. } = finish;
+        let Finish { ended, facts, name, file, bytes, mut failure, kernel_drops, .. } = finish;
         let shared = Arc::clone(&self.shared);
         let counts = &shared.counts;
         if ended.end == End::Stopped
@@ -111,8 +113,8 @@ impl Finisher {
         let mut kept = None;
         if let Some(file) = file {
             drop(file);
-            let is_whole = ended.is_whole() && failure.is_none();
-            if bytes == 0 && !is_whole {
+            let is_whole = ended.is_whole() && kernel_drops == 0 && failure.is_none();
+            if bytes == 0 && (failure.is_some() || !ended.is_whole()) {
                 // Nothing of it is there to be kept.
                 let _ = self.shared.folder.remove(&name);
             } else {
@@ -126,7 +128,7 @@ impl Finisher {
                 }
             }
         }
-        let outcome = Outcome { ended, bytes, kept, failure };
+        let outcome = Outcome { ended, bytes, kept, failure, kernel_drops };
         add(
             match (&outcome.kept, outcome.is_whole()) {
                 (Some(_), true) => &counts.files,

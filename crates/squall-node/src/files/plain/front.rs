@@ -32,13 +32,19 @@ impl Front {
 
 impl Keeper for Front {
     fn begin(&mut self, started: &Started) -> Result<(), KeepError> {
+        let dropped_before = self.shared.kernel_drops();
         let mut queue = self.shared.queue();
         // The others are for uploads that have begun.
         if queue.orders.len() >= ORDERS / 2 {
             add(&self.shared.counts.behind, 1);
             return Err(KeepError::Behind);
         }
-        let facts = Facts { began: SystemTime::now(), peer: started.origin.peer, number: started.id.0 };
+        let facts = Facts {
+            began: SystemTime::now(),
+            peer: started.origin.peer,
+            number: started.id.0,
+            dropped_before,
+        };
         self.put(&mut queue, Order::Begin(started.id, Box::new(facts)));
         Ok(())
     }
@@ -75,10 +81,11 @@ impl Keeper for Front {
     }
 
     fn end(&mut self, ended: &Ended) {
+        let dropped = self.shared.kernel_drops();
         let mut queue = self.shared.queue();
         queue.failed.remove(&ended.id);
         // There are no more of these than uploads, which are bounded.
-        self.put(&mut queue, Order::End(Box::new(*ended)));
+        self.put(&mut queue, Order::End(Box::new(*ended), dropped));
     }
 }
 

@@ -48,12 +48,14 @@ pub enum PatternError {
     },
 }
 
-/// What an upload is named by.
+/// What is known of an upload when it begins; it is named by that.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub(super) began: SystemTime,
     pub(super) peer: Peer,
     pub(super) number: u64,
+    /// The datagrams that the kernel had dropped by then, of all uploads.
+    pub(super) dropped_before: u64,
 }
 
 impl Pattern {
@@ -207,7 +209,7 @@ mod tests {
 
     fn facts(peer: &str) -> Facts {
         let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_345_062_908);
-        Facts { began, peer: Peer::Ip(peer.parse().unwrap()), number: 17 }
+        Facts { began, peer: Peer::Ip(peer.parse().unwrap()), number: 17, dropped_before: 0 }
     }
 
     #[test]

@@ -15,12 +15,14 @@ pub(super) struct Outcome {
     pub(super) kept: Option<String>,
     /// What the system said.
     pub(super) failure: Option<io::Error>,
+    /// The datagrams that the kernel dropped meanwhile, of this upload or another.
+    pub(super) kernel_drops: u64,
 }
 
 impl Outcome {
     /// Whether all that arrived is kept, from a first datagram to `bye`.
     pub(super) fn is_whole(&self) -> bool {
-        self.ended.is_whole() && self.failure.is_none() && self.kept.is_some()
+        self.ended.is_whole() && self.kernel_drops == 0 && self.failure.is_none() && self.kept.is_some()
     }
 
     /// Why it is not whole.
@@ -37,6 +39,13 @@ impl Outcome {
             End::Stopped => "the node stopped".into(),
             _ if ended.dropped > 0 => {
                 format!("{} datagrams in it were dropped: the disk is too slow", ended.dropped)
+            }
+            _ if self.kernel_drops > 0 => {
+                format!(
+                    "the kernel dropped {} datagrams of this or another upload, which came faster than they were \
+                     read (receive-buffer)",
+                    self.kernel_drops
+                )
             }
             _ => "its beginning may be in a file of its own, or missing".into(),
         }

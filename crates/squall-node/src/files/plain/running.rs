@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use squall::Remote;
 use squall::files::plain::ReceiverStats;
+use squall::{Gauge, Remote};
 
 use super::service::GuardedReceiver;
 use super::store::{Store, StoreStats};
@@ -56,6 +56,11 @@ impl PlainFiles {
         data: Option<Arc<DataDirectory>>,
     ) -> Self {
         Self { remote, store: Arc::new(store), last, _data: data }
+    }
+
+    /// The server runs: what its kernel drops may be a hole in an upload.
+    pub(crate) fn watch(&self, gauges: Vec<Gauge>) {
+        self.store.watch(gauges);
     }
 
     /// The folder of uploads.

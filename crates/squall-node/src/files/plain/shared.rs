@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use squall::Gauge;
 use squall::files::plain::{Ended, UploadId};
 
 use super::folder::Folder;
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     /// A number of this run, for temporary names.
     pub(super) run: u64,
     pub(super) counts: Counts,
+    /// What tells of datagrams that the kernel dropped, once the server runs.
+    pub(super) gauges: OnceLock<Vec<Gauge>>,
     queue: Mutex<Queue>,
     /// Wakes the writer.
     work: Condvar,
@@ -47,7 +50,8 @@ pub(super) struct Queue {
 pub(super) enum Order {
     Begin(UploadId, Box<Facts>),
     Append(UploadId, usize),
-    End(Box<Ended>),
+    /// With the datagrams that the kernel had dropped by then.
+    End(Box<Ended>, u64),
 }
 
 /// The figures of [`StoreStats`](super::StoreStats), as they are counted.
@@ -82,6 +86,7 @@ impl Shared {
             config,
             run: unix_millis(),
             counts,
+            gauges: OnceLock::new(),
             queue: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
@@ -90,6 +95,12 @@ impl Shared {
 
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The datagrams that the kernel has dropped so far, of all uploads: before the server runs, none.
+    pub(super) fn kernel_drops(&self) -> u64 {
+        let gauges = self.gauges.get().map_or(&[][..], Vec::as_slice);
+        gauges.iter().map(|gauge| gauge.kernel_drops("files")).sum()
     }
 
     /// Wakes the writer.

@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use squall::Peer;
+use squall::{Gauge, Peer};
 use tracing::{error, info, warn};
 
 use super::finisher::{self, Finisher, unique};
@@ -79,6 +79,12 @@ impl Store {
         Ok((Front::new(Arc::clone(&shared)), Self { shared }, earlier))
     }
 
+    /// Watches what the kernel drops, from the start of the server on.
+    pub(super) fn watch(&self, gauges: Vec<Gauge>) {
+        // There is one server.
+        let _ = self.shared.gauges.set(gauges);
+    }
+
     /// The folder.
     pub(super) fn path(&self) -> &Path {
         self.shared.folder.path()
@@ -117,9 +123,12 @@ fn recover(folder: &Folder, pattern: &Pattern) -> std::io::Result<(u64, Vec<Sock
             folder.remove(&entry.name).map(|()| None)
         } else {
             let wanted = match whose {
-                Some((number, peer)) => {
-                    pattern.name(&Facts { began: modified(entry), peer: Peer::Ip(peer), number })
-                }
+                Some((number, peer)) => pattern.name(&Facts {
+                    began: modified(entry),
+                    peer: Peer::Ip(peer),
+                    number,
+                    dropped_before: 0,
+                }),
                 None => format!("upload{}", entry.name.trim_start_matches(TEMPORARY)),
             };
             unique(&wanted, INCOMPLETE, 1, |name| folder.rename(&entry.name, name))

@@ -39,8 +39,9 @@ pub(super) fn counts(receiver: &ReceiverStats, store: &StoreStats) -> Vec<(&'sta
 
 /// What they did, for the last line of a node.
 pub(super) fn summary(receiver: &ReceiverStats, store: &StoreStats, written: bool) -> String {
+    let ending = if receiver.began == 1 { "" } else { "s" };
     let mut line = format!(
-        "files: {} uploads, {} whole, {} incomplete, {} bytes",
+        "files: {} upload{ending}, {} whole, {} incomplete, {} bytes",
         receiver.began, store.files, store.incomplete, store.written
     );
     for (count, what) in [

@@ -45,8 +45,8 @@ pub(super) fn run(shared: &Shared, finish: &SyncSender<Finish>) {
                     rest = after;
                     writer.append(id, content);
                 }
-                Order::End(ended) => {
-                    if let Some(done) = writer.end(*ended)
+                Order::End(ended, dropped) => {
+                    if let Some(done) = writer.end(*ended, dropped)
                         && finish.send(done).is_err()
                     {
                         // It ends only when the sender is gone.
@@ -105,7 +105,7 @@ impl Writer<'_> {
         self.shared.counts.used.fetch_sub(content.len() as u64, Ordering::Relaxed);
     }
 
-    fn end(&mut self, ended: Ended) -> Option<Finish> {
+    fn end(&mut self, ended: Ended, dropped: u64) -> Option<Finish> {
         let mut upload = self.uploads.remove(&ended.id)?;
         self.shared.queue().failed.remove(&ended.id);
         // An empty file was never written to.
@@ -119,7 +119,8 @@ impl Writer<'_> {
             }
         }
         let Written { facts, name, file, bytes, failure } = upload;
-        Some(Finish { ended, facts, name, file, bytes, failure, is_synced: false })
+        let kernel_drops = dropped.saturating_sub(facts.dropped_before);
+        Some(Finish { ended, facts, name, file, bytes, failure, kernel_drops, is_synced: false })
     }
 }
 
