@@ -76,6 +76,8 @@ impl Finisher {
                  the broken-off uploads cannot be noted: {problem}"
             );
         }
+        // Whoever waits for the end may open it at once.
+        self.shared.folder.release();
         self.shared.tell_done();
     }
 

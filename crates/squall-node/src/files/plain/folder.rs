@@ -145,6 +145,11 @@ impl Folder {
         Ok(used)
     }
 
+    /// Lets another node have it: nothing is done there any more.
+    pub(super) fn release(&self) {
+        let _ = fs::flock(&self.directory, FlockOperation::Unlock);
+    }
+
     fn each(&self, mut tell: impl FnMut(&CString, u64, i64)) -> io::Result<()> {
         for entry in Dir::read_from(self.directory.as_fd())? {
             let name = entry?.file_name().to_owned();
@@ -161,7 +166,7 @@ impl Folder {
 impl Drop for Folder {
     /// Closing it alone would leave it locked for a moment, where a child that is being started has a copy.
     fn drop(&mut self) {
-        let _ = fs::flock(&self.directory, FlockOperation::Unlock);
+        self.release();
     }
 }
 
