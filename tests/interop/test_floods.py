@@ -1,6 +1,7 @@
 """Random and huge datagrams on every port, ten thousand connections, and a node that has nothing to do."""
 
 import os
+import pathlib
 import random
 import resource
 import socket
@@ -23,7 +24,9 @@ class Floods(TestCase):
 
     def assert_every_port_answers(self, node):
         for row in node.rows:
-            if row.transport in DATAGRAMS:
+            if row.service == "files":
+                self.assert_takes_files(node, row)
+            elif row.transport in DATAGRAMS:
                 # A flood may have left the queue full.
                 udp = self.udp(row.address, self.alone)
                 udp.settimeout(0.2)
@@ -38,6 +41,18 @@ class Floods(TestCase):
                     received = tcp.recv(1024)
                     self.assertTrue(received, f"{row.uri} ended behind {answer[-100:]}")
                     answer += received
+
+    def assert_takes_files(self, node, row):
+        """Nobody is answered there: what was sent lies in its folder, sooner or later."""
+        folder, content = pathlib.Path(node.data, "files"), os.urandom(16)
+
+        def is_kept():
+            udp = self.udp(row.address, self.alone)
+            udp.send(content)
+            udp.send(b"bye")
+            return any(file.stat().st_size == 16 and file.read_bytes() == content for file in folder.iterdir())
+
+        until(is_kept, f"{row.uri} takes files")
 
     def is_answered(self, udp, question):
         udp.send(question)

@@ -18,6 +18,8 @@ ANSWERS = {
     "coap": CTIME,
     # Whoever asks at the same time is heard, too.
     "chat": r"(ack hello\n?)+",
+    # Who uploads is never answered.
+    "files": "",
 }
 
 
@@ -70,13 +72,14 @@ class Table(TestCase):
         services = {(row.service, row.transport, row.host, row.port) for row in node.rows}
         expected = {("time", "udp", 20000), ("length", "udp", 1060), ("stamp", "udp", 21567),
                     ("stamp", "tcp", 21567), ("reply", "udp", 8888), ("coap", "coap", 5683),
-                    ("chat", "udp", 9999), ("chat", "tcp", 9999)}
+                    ("chat", "udp", 9999), ("chat", "tcp", 9999), ("files", "udp", 7776)}
         both = {(name, transport, at, port) for name, transport, port in expected for at in ("127.0.0.1", "::1")}
         self.assertEqual(services, both)
         self.assert_lines_work(node, host)
         self.assertEqual(node.stop(), 0)
         # What the chat says is said to all, and no answer to anybody.
-        self.assertEqual(node.counts()["answered"], sum(row.service != "chat" for row in node.rows))
+        answered = sum(row.service not in ("chat", "files") for row in node.rows)
+        self.assertEqual(node.counts()["answered"], answered)
 
     @needs_nc
     def test_each_line_for_other_addresses_is_answered(self):

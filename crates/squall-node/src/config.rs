@@ -13,6 +13,7 @@ use squall_weather::Weather;
 use crate::announce::parse_node_name;
 use crate::chat::history::Place;
 use crate::chat::{ChatConfig, FileChat};
+use crate::files::{FileFiles, FilesConfig};
 use crate::lossy::parse_drop;
 use crate::units;
 
@@ -59,7 +60,8 @@ pub struct Config {
 /// One service of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceConfig {
-    /// Its name: `time`, `length`, `stamp`, `reply`, `echo`, `exec`, `coap` or `chat`.
+    /// Its name: `time`, `length`, `stamp`, `reply`, `echo`, `exec`, `coap`, `chat` or
+    /// `files`.
     pub name: String,
     /// Where it listens, as URIs; without any, on its default addresses.
     pub on: Vec<String>,
@@ -73,6 +75,8 @@ pub struct ServiceConfig {
     pub pool: Option<usize>,
     /// `chat`: its settings.
     pub chat: ChatConfig,
+    /// `files`: its settings.
+    pub files: FilesConfig,
 }
 
 /// Where a node takes its operator's orders.
@@ -125,7 +129,8 @@ pub enum ConfigError {
 
 impl Config {
     /// What runs when nothing is named.
-    pub const DEFAULT_SERVICES: [&'static str; 6] = ["time", "length", "stamp", "reply", "coap", "chat"];
+    pub const DEFAULT_SERVICES: [&'static str; 7] =
+        ["time", "length", "stamp", "reply", "coap", "chat", "files"];
 
     /// Reads a TOML file.
     ///
@@ -165,6 +170,11 @@ impl Config {
     /// [service.chat]
     /// history = "memory"             # none, memory or a file
     /// quiet = "10m"
+    ///
+    /// [[service]]
+    /// name = "files"
+    /// [service.files]
+    /// dir = "/srv/uploads"
     /// ```
     ///
     /// # Errors
@@ -246,6 +256,7 @@ struct FileService {
     command: Option<String>,
     pool: Option<usize>,
     chat: Option<FileChat>,
+    files: Option<FileFiles>,
 }
 
 impl File {
@@ -290,6 +301,11 @@ impl FileService {
                 (Some(chat), "chat") => chat.into_config()?,
                 (Some(_), name) => return Err(format!("service.chat: service {name:?} is no chat")),
             },
+            files: match (self.files, self.name.as_str()) {
+                (None, _) => FilesConfig::default(),
+                (Some(files), "files") => files.into_config()?,
+                (Some(_), name) => return Err(format!("service.files: service {name:?} takes no files")),
+            },
             name: self.name,
         })
     }
@@ -306,6 +322,7 @@ pub(crate) fn read<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::plain::Pattern;
 
     #[test]
     fn a_file_says_all_that_a_command_line_can() {
@@ -345,11 +362,14 @@ mod tests {
         let guide = include_str!("../../../docs/configuration.md");
         let file = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let config = Config::from_toml(file).unwrap();
-        assert_eq!(config.services.len(), 4);
+        assert_eq!(config.services.len(), 5);
         let rate = |text: &str| text.parse().ok();
         let chat = &config.services[3].chat;
         assert_eq!((chat.rate, chat.prefix_rate, chat.rooms), (rate("20:60"), rate("200:600"), Some(1024)));
         assert_eq!(config.receive_buffer, Some(4 * 1024 * 1024));
+        let files = &config.services[4].files;
+        assert_eq!((files.pattern.clone(), files.uploads), (Some(Pattern::default()), Some(1024)));
+        assert_eq!((files.idle, files.space), (Some(Duration::from_secs(60)), Some(10 << 30)));
     }
 
     #[test]
@@ -383,6 +403,12 @@ mod tests {
             ),
             ("[[service]]\nname = \"time\"\n[service.chat]\nrooms = 1", "service \"time\" is no chat"),
             ("[[service]]\nname = \"chat\"\n[service.chat]\nroms = 1", "roms"),
+            ("[[service]]\nname = \"files\"\n[service.files]\nuploads = 0", "uploads: 0 leaves nobody"),
+            (
+                "[[service]]\nname = \"files\"\n[service.files]\npattern = \"../{time}\"",
+                "pattern: \"../{time}\": it is no name for a file",
+            ),
+            ("[[service]]\nname = \"time\"\n[service.files]\nidle = \"1s\"", "\"time\" takes no files"),
         ] {
             let error = Config::from_toml(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

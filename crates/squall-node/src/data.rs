@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::places::Kept;
 
@@ -81,6 +82,30 @@ impl DataDirectory {
     }
 }
 
+/// The data directory of a node, opened when the first of its services needs it.
+#[derive(Debug)]
+pub(crate) struct SharedData {
+    path: Option<PathBuf>,
+    opened: Option<Arc<DataDirectory>>,
+}
+
+impl SharedData {
+    /// That at `path`, or the platform's.
+    pub(crate) fn new(path: Option<PathBuf>) -> Self {
+        Self { path, opened: None }
+    }
+
+    /// The directory, which is this node's as long as any of its services has it.
+    pub(crate) fn open(&mut self) -> Result<Arc<DataDirectory>, DataError> {
+        if let Some(opened) = &self.opened {
+            return Ok(Arc::clone(opened));
+        }
+        let directory = Arc::new(DataDirectory::open(self.path.as_deref())?);
+        self.opened = Some(Arc::clone(&directory));
+        Ok(directory)
+    }
+}
+
 /// A file that one process has locked, with that process's number in it. It stays when the lock is gone: were it
 /// removed, two processes could each have locked one of that name.
 #[derive(Debug)]
@@ -146,6 +171,18 @@ mod tests {
         let pid = std::process::id();
         assert!(shown.contains(&format!("{} is in use by process {pid};", path.display())), "{shown}");
         drop(first);
+        DataDirectory::open(Some(&path)).unwrap();
+    }
+
+    #[test]
+    fn the_services_of_a_node_share_its_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_path_buf();
+        let mut data = SharedData::new(Some(path.clone()));
+        let (first, second) = (data.open().unwrap(), data.open().unwrap());
+        drop((data, first));
+        assert!(DataDirectory::open(Some(&path)).unwrap_err().is_in_use());
+        drop(second);
         DataDirectory::open(Some(&path)).unwrap();
     }
 

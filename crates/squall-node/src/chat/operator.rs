@@ -15,6 +15,7 @@ use super::control::{
 use super::running::ChatRemote;
 use super::told::{history_counts, hub_counts};
 use crate::clock::unix_millis;
+use crate::files::plain::PlainRemote;
 use crate::node::NodeStopper;
 
 /// Obeys the orders to a node, wherever they come from.
@@ -24,6 +25,7 @@ pub struct Operator {
     gauges: Vec<Gauge>,
     stopper: NodeStopper,
     chat: Option<ChatRemote>,
+    files: Option<PlainRemote>,
 }
 
 impl fmt::Debug for Operator {
@@ -39,8 +41,9 @@ impl Operator {
         gauges: Vec<Gauge>,
         stopper: NodeStopper,
         chat: Option<ChatRemote>,
+        files: Option<PlainRemote>,
     ) -> Self {
-        Self { node, started, gauges, stopper, chat }
+        Self { node, started, gauges, stopper, chat, files }
     }
 
     /// Does what `order` says and tells what came of it; the last that is told is done or an error.
@@ -101,7 +104,11 @@ impl Operator {
             chat = named(hub_counts(&stats));
             history = named(history_counts(&remote.store.stats()));
         }
-        Some(StatsView { elapsed: self.started.elapsed().as_secs_f64(), server, chat, history })
+        let files = match &self.files {
+            Some(files) => named(files.counts()?),
+            None => BTreeMap::new(),
+        };
+        Some(StatsView { elapsed: self.started.elapsed().as_secs_f64(), server, chat, history, files })
     }
 }
 

@@ -1,6 +1,5 @@
 //! From a configuration to a chat that runs.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -8,21 +7,20 @@ use std::time::Duration;
 use squall::chat::{Hub, HubConfig, LivenessConfig};
 use squall::framing::Framing;
 use squall::guard::Trust;
-use squall::{IpFamily, MAX_DATAGRAM, Outbox, Remote, RemoteError, Service, Time, Transport, Uri};
+use squall::{MAX_DATAGRAM, Outbox, Remote, RemoteError, Service, Time};
 
 use super::history::{Place, Store, StoreConfig};
 use super::service::GuardedHub;
 use super::{Chat, ChatConfig};
 use crate::clock::unix_millis;
 use crate::config::{Config, ServiceConfig};
-use crate::data::DataDirectory;
-use crate::node::{Addresses, NodeError, addresses};
+use crate::data::{DataDirectory, SharedData};
+use crate::node::{Addresses, NodeError, addresses, refuse_exposed};
 
 /// A chat that is to be.
 #[derive(Debug)]
 pub(crate) struct ChatPlan {
     config: ChatConfig,
-    data: Option<PathBuf>,
     trust: Trust,
     listen: Addresses,
 }
@@ -40,18 +38,12 @@ impl ChatPlan {
             return Err(incomplete("speaks lines on streams; --framing says otherwise"));
         }
         let listen = addresses(service)?;
-        if let Addresses::Said(uris) = &listen
-            && node.trust_networks.is_empty()
-            && let Some(uri) = uris.iter().find(|uri| is_exposed(uri))
-        {
-            return Err(NodeError::Exposed { uri: uri.clone() });
-        }
+        refuse_exposed(service, &listen, node)?;
         Ok(Self {
             config: ChatConfig {
                 history: node.history.clone().or_else(|| service.chat.history.clone()),
                 ..service.chat.clone()
             },
-            data: node.data.clone(),
             trust: node.trust_networks.iter().copied().collect(),
             listen,
         })
@@ -59,8 +51,8 @@ impl ChatPlan {
 
     /// Opens the history and makes the service. What is kept in memory only, though it was to be in a file, is said by
     /// the log.
-    pub(crate) fn open(self) -> Result<(Service, Chat), NodeError> {
-        let (store, data) = self.place()?;
+    pub(crate) fn open(self, data: &mut SharedData) -> Result<(Service, Chat), NodeError> {
+        let (store, data) = self.place(data)?;
         let remote = Arc::new(OnceLock::<Remote<GuardedHub>>::new());
         let answering = Arc::clone(&remote);
         let answer = move |recall, answer| {
@@ -88,11 +80,11 @@ impl ChatPlan {
     }
 
     /// Where the history is, and the directory that is this node's as long as it runs.
-    fn place(&self) -> Result<(StoreConfig, Option<DataDirectory>), NodeError> {
+    fn place(&self, data: &mut SharedData) -> Result<(StoreConfig, Option<Arc<DataDirectory>>), NodeError> {
         if let Some(place) = &self.config.history {
             return Ok((StoreConfig::new(place.clone()), None));
         }
-        match DataDirectory::open(self.data.as_deref()) {
+        match data.open() {
             Ok(directory) => {
                 let file = Place::File(directory.path().join("chat.db"));
                 Ok((StoreConfig::new(file), Some(directory)))
@@ -187,21 +179,6 @@ fn insist<P>(
         }
         pause();
     }
-}
-
-/// Whether other machines can reach it.
-fn is_exposed(uri: &Uri) -> bool {
-    if !matches!(uri.transport(), Transport::Udp | Transport::Tcp) {
-        return false;
-    }
-    let Ok(addresses) = uri.resolve(IpFamily::Any) else {
-        // What cannot be resolved cannot be bound, and is told then.
-        return false;
-    };
-    addresses
-        .iter()
-        .filter_map(|address| address.ip())
-        .any(|address| !address.ip().to_canonical().is_loopback())
 }
 
 /// Attempts of a call, and what is between two of them: two seconds in all.

@@ -21,7 +21,7 @@ pub struct Chat {
     remote: ChatRemote,
     last: Arc<Mutex<LastWords>>,
     /// This node's, until it ends.
-    _data: Option<DataDirectory>,
+    _data: Option<Arc<DataDirectory>>,
 }
 
 /// What calls a chat from elsewhere.
@@ -54,7 +54,7 @@ impl Chat {
     pub(super) fn start(
         hub: Remote<GuardedHub>,
         store: StoreHandle,
-        data: Option<DataDirectory>,
+        data: Option<Arc<DataDirectory>>,
         last: Arc<Mutex<LastWords>>,
     ) -> Self {
         let remote = ChatRemote { hub, store };

@@ -3,13 +3,19 @@
 //! - [`Receiver`]: a directory that takes files; it serves each session of a [`SecureServer`](crate::secure::SecureServer).
 //! - [`Sender`]: sends files and directories over a session.
 //! - [`FileServer`], [`Upload`]: both with all that is around them, as the commands use them.
+//! - [`plain`]: uploads over the plain wire of [`squall::files::plain`], and sending over it.
+//! - [`FilesConfig`]: what can be set of the service `files`.
 
+mod config;
 mod disk;
+pub mod plain;
 mod receive;
 mod send;
 mod server;
 mod upload;
 
+pub(crate) use config::FileFiles;
+pub use config::FilesConfig;
 pub use receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver, SessionCounts};
 pub use send::{Item, SendConfig, SendCounts, SendEvent, SendFailure, Sender, Tally, sender_mark};
 pub use server::{FileServer, FileServerError};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use squall::guard::DEFAULT_PORTS;
-use squall::{Model, Service, Transport, Uri, coap};
+use squall::{IpFamily, Model, Service, Transport, Uri, coap};
 
 use super::{CoapCounts, NodeError};
 use crate::config::{Config, ServiceConfig};
@@ -75,6 +75,12 @@ pub(crate) enum Addresses {
 }
 
 impl Addresses {
+    pub(crate) fn uris(&self) -> &[Uri] {
+        match self {
+            Addresses::Said(uris) | Addresses::Default(uris) => uris,
+        }
+    }
+
     pub(crate) fn add_to(&self, service: Service) -> Service {
         match self {
             Addresses::Said(uris) => uris.iter().cloned().fold(service, Service::on),
@@ -85,7 +91,7 @@ impl Addresses {
 
 /// Whether the service `coap` is, or has, this one.
 fn is_resource(name: &str) -> bool {
-    !matches!(name, "exec" | "chat")
+    !matches!(name, "exec" | "chat" | "files")
 }
 
 /// Where the service that `config` describes listens.
@@ -114,6 +120,35 @@ pub(crate) fn addresses(config: &ServiceConfig) -> Result<Addresses, NodeError> 
     config.on.iter().map(uri).collect::<Result<_, _>>().map(Addresses::Said)
 }
 
+/// Refuses to let a service whose wire cannot tell who speaks listen where strangers can reach it.
+pub(crate) fn refuse_exposed(
+    service: &ServiceConfig,
+    listen: &Addresses,
+    node: &Config,
+) -> Result<(), NodeError> {
+    if node.trust_networks.is_empty()
+        && let Some(uri) = listen.uris().iter().find(|uri| is_exposed(uri))
+    {
+        return Err(NodeError::Exposed { service: service.name.clone(), uri: Box::new(uri.clone()) });
+    }
+    Ok(())
+}
+
+/// Whether other machines can reach it.
+fn is_exposed(uri: &Uri) -> bool {
+    if !matches!(uri.transport(), Transport::Udp | Transport::Tcp) {
+        return false;
+    }
+    let Ok(addresses) = uri.resolve(IpFamily::Any) else {
+        // What cannot be resolved cannot be bound, and is told then.
+        return false;
+    };
+    addresses
+        .iter()
+        .filter_map(|address| address.ip())
+        .any(|address| !address.ip().to_canonical().is_loopback())
+}
+
 /// Loopback, both families.
 fn default_addresses(service: &str) -> Vec<Uri> {
     let Some(port) = default_port(service) else { return Vec::new() };
@@ -134,7 +169,7 @@ fn default_addresses(service: &str) -> Vec<Uri> {
 }
 
 fn default_port(service: &str) -> Option<u16> {
-    let [time, length, stamp, reply, chat, _] = DEFAULT_PORTS;
+    let [time, length, stamp, reply, chat, files] = DEFAULT_PORTS;
     match service {
         "time" => Some(time),
         "length" => Some(length),
@@ -142,12 +177,14 @@ fn default_port(service: &str) -> Option<u16> {
         "reply" => Some(reply),
         "coap" => Some(coap::PORT),
         "chat" => Some(chat),
+        "files" => Some(files),
         _ => None,
     }
 }
 
 /// The services that there are.
-pub(super) const NAMES: [&str; 8] = ["time", "length", "stamp", "reply", "echo", "exec", "coap", "chat"];
+pub(super) const NAMES: [&str; 9] =
+    ["time", "length", "stamp", "reply", "echo", "exec", "coap", "chat", "files"];
 /// The groups of all CoAP nodes: on IPv4, on a link, and in a site
 /// ([RFC 7252 §12.8](https://www.rfc-editor.org/rfc/rfc7252#section-12.8)).
 const GROUPS: [IpAddr; 3] = [

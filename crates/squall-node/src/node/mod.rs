@@ -5,9 +5,10 @@ mod running;
 mod settings;
 mod summary;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use catalogue::{Addresses, addresses};
+pub(crate) use catalogue::{Addresses, addresses, refuse_exposed};
 pub use running::{NodeStopper, RunningNode};
 use settings::Settings;
 use squall::{BindError, Request, ServerError, Service, Transport, Uri, UriError, Verdict, coap};
@@ -16,14 +17,17 @@ pub use summary::NodeReport;
 use crate::chat::ChatPlan;
 use crate::chat::control::ControlError;
 use crate::config::{Config, ControlPlace, ServiceConfig};
+use crate::files::plain::PlainPlan;
 use crate::lossy::Loss;
 
 /// A node before it is started: services, and what else a program wants of them.
 #[derive(Debug)]
 pub struct Node {
-    /// All but the chat.
+    /// All but those that this process has once.
     services: Vec<Service>,
     chat: Option<ChatPlan>,
+    files: Option<PlainPlan>,
+    data: Option<PathBuf>,
     settings: Settings,
     control: ControlPlace,
     coap_counts: CoapCounts,
@@ -74,14 +78,16 @@ pub enum NodeError {
         /// What is wrong.
         source: UriError,
     },
-    /// The chat would listen where strangers can reach it.
+    /// A service would listen where strangers can reach it, and cannot tell them from others.
     #[error(
-        "chat does not listen on {uri}: its wire cannot tell who speaks, so that it is for loopback, Unix sockets and \
+        "{service} does not listen on {uri}: its wire cannot tell who speaks, so that it is for loopback, Unix sockets and \
          networks that are trusted; name them with --trust-network 192.168.1.0/24"
     )]
     Exposed {
+        /// The service.
+        service: String,
         /// The address.
-        uri: Uri,
+        uri: Box<Uri>,
     },
     /// What the node keeps is not to be had.
     #[error("{0}")]
@@ -132,18 +138,26 @@ impl Node {
             &config.services[..]
         };
         let coap_counts = CoapCounts::default();
-        let (mut plain, mut chat) = (Vec::new(), None);
+        let (mut plain, mut chat, mut files) = (Vec::new(), None, None);
         for service in services {
-            if service.name != "chat" {
-                plain.push(catalogue::service(service, config, loss.as_ref(), &coap_counts)?);
-            } else if chat.replace(ChatPlan::new(service, config)?).is_some() {
+            let is_there = match service.name.as_str() {
+                "chat" => chat.replace(ChatPlan::new(service, config)?).is_some(),
+                "files" => files.replace(PlainPlan::new(service, config)?).is_some(),
+                _ => {
+                    plain.push(catalogue::service(service, config, loss.as_ref(), &coap_counts)?);
+                    false
+                }
+            };
+            if is_there {
                 let needs = "is there once; list its addresses in one on = [...]";
-                return Err(NodeError::Incomplete { service: "chat".into(), needs });
+                return Err(NodeError::Incomplete { service: service.name.clone(), needs });
             }
         }
         Ok(Self {
             services: plain,
             chat,
+            files,
+            data: config.data.clone(),
             settings: Settings::new(config),
             control: config.control.clone().unwrap_or_default(),
             coap_counts,
@@ -179,7 +193,8 @@ impl Node {
     /// Opens all sockets and starts to serve. Does not return in a worker process; see
     /// [`Server::start`](squall::Server::start).
     ///
-    /// A chat has one owner: with worker processes, that is this process, which serves it beside them.
+    /// A chat, and a folder of files, has one owner: with worker processes, that is this process, which serves it beside
+    /// them.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -212,6 +227,11 @@ impl Node {
                     // What is said there comes back at any time: a client that stays.
                     let hub = std::net::SocketAddr::new(host.parse().ok()?, address.port());
                     return Some(format!("squall chat {hub}"));
+                }
+                if service == "files" {
+                    // A datagram each, which nc makes of what it reads at once.
+                    let send = format!("nc -u -w1 {host} {}", address.port());
+                    return Some(format!("(echo hello; sleep 0.2; printf bye) | {send}"));
                 }
                 Some(
                     format!("echo {text} | nc {udp}-w1 {host} {}", address.port())

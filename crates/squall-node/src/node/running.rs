@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use squall::{BindError, Local, Model, Report, Running, Server, Stopper};
+use squall::{BindError, Gauge, Local, Model, Report, Running, Server, Service, Stopper};
 use tracing::warn;
 
 use super::{Node, NodeError, NodeReport};
 use crate::chat::control::{ControlServer, Listener, NodeView};
 use crate::chat::{Chat, Operator};
 use crate::config::ControlPlace;
+use crate::data::SharedData;
+use crate::files::plain::PlainFiles;
 
 /// A node that runs. Dropping it stops the node without waiting.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub struct RunningNode {
     servers: Vec<Running>,
     locals: Vec<Local>,
     chat: Option<Chat>,
+    files: Option<PlainFiles>,
     operator: Arc<Operator>,
     control: Option<ControlServer>,
 }
@@ -36,7 +39,7 @@ impl NodeStopper {
 }
 
 pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
-    let Node { services, chat, settings, control, .. } = node;
+    let Node { services, chat, files, data, settings, control, .. } = node;
     let model = settings.model;
     let processes = matches!(model, Model::Processes { .. });
     let with = |server: Server, services: Vec<_>| services.into_iter().fold(server, Server::service);
@@ -48,19 +51,21 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
     }
     // A data directory or a control socket that is not to be had is known before a port is opened.
     let listener = listener(&control, chat.is_some())?;
-    let chat = chat.map(|plan| plan.open()).transpose()?;
-    let (chat_service, chat) = chat.unzip();
+    let mut data = SharedData::new(data);
+    let (chat_service, chat) = chat.map(|plan| plan.open(&mut data)).transpose()?.unzip();
+    let (files_service, files) = files.map(|plan| plan.open(&mut data)).transpose()?.flatten().unzip();
+    let once: Vec<Service> = chat_service.into_iter().chain(files_service).collect();
     let alone = processes && services.is_empty();
     let mut servers = Vec::new();
     if processes {
         if !alone {
             servers.push(with(settings.server(model), services).start()?);
         }
-        if let Some(service) = chat_service {
-            servers.push(settings.server(Model::Inline).service(service).start()?);
+        if !once.is_empty() {
+            servers.push(with(settings.server(Model::Inline), once).start()?);
         }
     } else {
-        let services = services.into_iter().chain(chat_service).collect();
+        let services = services.into_iter().chain(once).collect();
         servers.push(with(settings.server(model), services).start()?);
     }
     let locals: Vec<Local> = servers.iter().flat_map(|server| server.locals().iter().cloned()).collect();
@@ -71,14 +76,18 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
         listens: locals.iter().map(|local| local.uri.to_string()).collect(),
         history: chat.as_ref().map(|chat| chat.place().to_string()),
     };
-    let gauges = servers.iter().map(Running::gauge).collect();
-    let remote = chat.as_ref().map(Chat::remote);
-    let operator = Arc::new(Operator::new(view, Instant::now(), gauges, stopper, remote));
+    let gauges: Vec<Gauge> = servers.iter().map(Running::gauge).collect();
+    if let Some(files) = &files {
+        files.watch(gauges.clone());
+    }
+    let chat_remote = chat.as_ref().map(Chat::remote);
+    let files_remote = files.as_ref().map(PlainFiles::remote);
+    let operator = Arc::new(Operator::new(view, Instant::now(), gauges, stopper, chat_remote, files_remote));
     let control = listener.and_then(|listener| {
         let started = ControlServer::start(listener, Arc::clone(&operator) as Arc<_>);
         started.map_err(|problem| warn!("cannot take orders: {problem}")).ok()
     });
-    Ok(RunningNode { servers, locals, chat, operator, control })
+    Ok(RunningNode { servers, locals, chat, files, operator, control })
 }
 
 /// Where orders come from. A usual place that cannot be had is no reason not to serve.
@@ -132,6 +141,11 @@ impl RunningNode {
         self.chat.as_ref()
     }
 
+    /// Its uploads, if it takes any.
+    pub fn files(&self) -> Option<&PlainFiles> {
+        self.files.as_ref()
+    }
+
     /// Waits until the node is told to stop, `time` at most; true when it was.
     pub fn wait_for_stop_within(&self, time: Duration) -> bool {
         self.servers.first().is_none_or(|server| server.wait_for_stop_within(time))
@@ -152,6 +166,10 @@ impl RunningNode {
             });
         }
         let report = total.expect("a node has a server");
-        NodeReport { report, chat: self.chat.take().map(Chat::finish) }
+        NodeReport {
+            report,
+            chat: self.chat.take().map(Chat::finish),
+            files: self.files.take().map(PlainFiles::finish),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use squall::{Counter, Report};
 
 use crate::chat::ChatReport;
+use crate::files::plain::PlainReport;
 
 /// What a node did, told when it has stopped.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct NodeReport {
     pub report: Report,
     /// What its chat did, if it had one.
     pub chat: Option<ChatReport>,
+    /// What its uploads did, if it took any.
+    pub files: Option<PlainReport>,
 }
 
 impl NodeReport {
@@ -45,6 +48,9 @@ impl NodeReport {
         }
         if let Some(chat) = &self.chat {
             line += &format!("; {}", chat.summary());
+        }
+        if let Some(files) = &self.files {
+            line += &format!("; {}", files.summary());
         }
         line
     }

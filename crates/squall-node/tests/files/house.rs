@@ -13,7 +13,6 @@ use squall_node::secure::*;
 pub(crate) struct House {
     pub(crate) root: tempfile::TempDir,
     pub(crate) receiver: Arc<Receiver>,
-    pub(crate) server: Arc<SecureServer>,
     client: SecureClient,
     target: Target,
     pub(crate) events: Arc<Mutex<Vec<ReceiveEvent>>>,
@@ -40,23 +39,23 @@ impl House {
         let config = SecureConfig::new(identity, Admission::Token(token.clone()), transport.clone())
             .serve(Alpn::FILES)
             .on("udp://127.0.0.1:0".parse().unwrap());
-        let server = Arc::new(SecureServer::bind(config).unwrap());
+        let server = SecureServer::bind(config).unwrap();
         let events = Arc::<Mutex<Vec<ReceiveEvent>>>::default();
         let told = Arc::clone(&events);
         let config = change(ReceiveConfig::new(root.path().join("in")));
         let receiver = Receiver::open(config, move |event| told.lock().unwrap().push(event.clone())).unwrap();
         let receiver = Arc::new(receiver);
-        let (accepting, taking) = (Arc::clone(&server), Arc::clone(&receiver));
+        let target = Target::parse(&server.locals()[0].0.to_string()).unwrap();
+        let taking = Arc::clone(&receiver);
         tokio::spawn(async move {
-            while let Some(session) = accepting.accept().await {
+            while let Some(session) = server.accept().await {
                 let receiver = Arc::clone(&taking);
                 tokio::spawn(async move { receiver.serve(session).await });
             }
         });
-        let target = Target::parse(&server.locals()[0].0.to_string()).unwrap();
         let client = SecureClient::new(Alpn::FILES, Trust::Pinned(fingerprint), transport).token(token);
         fs::create_dir(root.path().join("out")).unwrap();
-        Self { root, receiver, server, client, target, events }
+        Self { root, receiver, client, target, events }
     }
 
     /// A path of what is sent.

@@ -7,6 +7,7 @@
 use core::net::IpAddr;
 
 use crate::random::mix;
+use crate::{Origin, Peer};
 
 /// A hash of `bytes` under `seed`: two words at a time are multiplied to 128 bits, whose halves are
 /// joined, as in wyhash.
@@ -33,6 +34,25 @@ pub(crate) fn address(ip: IpAddr) -> u128 {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
         IpAddr::V6(ip) => ip.to_bits(),
     }
+}
+
+/// A hash of who sent something from where to where, in 32 bits: what a table keeps beside each entry.
+pub(crate) fn origin(seed: u64, origin: &Origin) -> u32 {
+    let (peer, port) = match origin.peer {
+        Peer::Ip(peer) => (address(peer.ip()), u64::from(peer.port())),
+        Peer::Conn(number) => (u128::from(number), 1 << 32),
+    };
+    let (local, own_port) =
+        origin.local.map_or((0, 0), |local| (address(local.ip()), u64::from(local.port())));
+    let word = port << 24 | own_port << 8 | origin.transport as u64;
+    let first = number(seed ^ word, peer);
+    // The local address is mostly one of few, and still one that a peer can choose.
+    (first ^ (first >> 32) ^ (local as u64).wrapping_mul(first | 1) >> 32) as u32
+}
+
+/// A hash of 32 bits for a table, which takes its tag from the highest bits and its slot from the lowest.
+pub(crate) fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 fn fold(a: u64, b: u64) -> u64 {

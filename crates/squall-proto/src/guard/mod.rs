@@ -9,6 +9,7 @@
 pub(crate) mod hash;
 mod loops;
 mod ports;
+pub(crate) mod prefix_counts;
 pub(crate) mod rate_limit;
 mod repeats;
 mod trust;

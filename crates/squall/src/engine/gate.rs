@@ -24,6 +24,8 @@ pub(crate) struct Gate {
 pub(crate) struct Rules {
     /// It answers anything that comes, so that a server's answer must not reach it.
     pub(crate) answers_anything: bool,
+    /// The limits on the rate of peers hold for it.
+    pub(crate) rate_limited: bool,
     /// It takes what is sent to multicast groups.
     pub(crate) groups: bool,
 }
@@ -92,7 +94,9 @@ impl Gate {
             {
                 return Err(Verdict::Refused(refusal));
             }
-            if let Some(limit) = &mut self.rate_limit {
+            if rules.rate_limited
+                && let Some(limit) = &mut self.rate_limit
+            {
                 limit.admit(request.now, peer).map_err(Verdict::Refused)?;
             }
         }
@@ -113,9 +117,12 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use squall_proto::Time;
+    use squall_proto::guard::{Rate, RateLimitConfig};
+
     use super::*;
 
-    const QUIET: Rules = Rules { answers_anything: true, groups: false };
+    const QUIET: Rules = Rules { answers_anything: true, rate_limited: true, groups: false };
     const GROUPS: Rules = Rules { groups: true, ..QUIET };
 
     fn arrival(rules: Rules, destination: &str, source: &str) -> Option<Arrival> {
@@ -143,5 +150,24 @@ mod tests {
         }
         assert!(arrival(GROUPS, "192.0.2.255", "192.0.2.1").is_none(), "broadcast is no group");
         assert!(!arrival(GROUPS, "192.0.2.1", "192.0.2.1").unwrap().group);
+    }
+
+    #[test]
+    fn a_service_can_do_without_the_limits_on_rates() {
+        let limit = RateLimitConfig::default().peer(Rate::new(1, 1));
+        let admitted = |rules: Rules| {
+            let mut gate = Gate {
+                trust: Arc::default(),
+                ports: Arc::default(),
+                rate_limit: Some(RateLimit::new(&limit, 1)),
+                hooks: Arc::default(),
+            };
+            let peer = Peer::Ip("192.0.2.9:5000".parse().unwrap());
+            let origin = Origin { peer, local: None, transport: Transport::Udp, validated: true };
+            let request = Request::new(Time::ZERO, b"content", origin);
+            (0..10).filter(|_| gate.admit(rules, &request).is_ok()).count()
+        };
+        assert_eq!(admitted(QUIET), 1);
+        assert_eq!(admitted(Rules { rate_limited: false, ..QUIET }), 10);
     }
 }

@@ -65,7 +65,11 @@ pub(crate) fn assemble(
     let mut shards: Vec<_> = (0..shard_count).map(|_| (Vec::new(), Vec::new())).collect();
     let mut listeners = Vec::new();
     for (index, service) in services.into_iter().enumerate() {
-        let rules = Rules { answers_anything: service.answers_anything, groups: !service.groups.is_empty() };
+        let rules = Rules {
+            answers_anything: service.answers_anything,
+            rate_limited: service.rate_limited,
+            groups: !service.groups.is_empty(),
+        };
         let (framing, limits) = (service.framing, config.stream_limits);
         let own: Vec<&Bound> = bound.iter().filter(|bound| bound.service == index).collect();
         let mut register = |bound: &Bound, shard: usize| {

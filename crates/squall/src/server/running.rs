@@ -97,6 +97,13 @@ pub struct Gauge {
 }
 
 impl Gauge {
+    /// The datagrams that the kernel has dropped so far at the sockets of `service`, which had no room for them; 0 where it
+    /// does not tell. It costs a system call for each of these sockets.
+    pub fn kernel_drops(&self, service: &str) -> u64 {
+        let meters = self.meters.iter().filter(|(stats, _)| stats.service() == service);
+        meters.filter_map(|(_, socket)| socket.memory().ok()).map(|memory| u64::from(memory.drops)).sum()
+    }
+
     /// The counts up to now, as [`Running::stats`] tells them.
     pub fn read(&self) -> Snapshot {
         for (stats, socket) in &self.meters {

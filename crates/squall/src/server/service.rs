@@ -21,6 +21,7 @@ pub struct Service {
     pub(crate) framing: Framing,
     pub(crate) last_word: Option<Arc<[u8]>>,
     pub(crate) answers_anything: bool,
+    pub(crate) rate_limited: bool,
     pub(crate) groups: Vec<IpAddr>,
 }
 
@@ -115,6 +116,7 @@ impl Service {
             framing: Framing::AsRead,
             last_word: None,
             answers_anything: true,
+            rate_limited: true,
             groups: Vec::new(),
         }
     }
@@ -161,6 +163,15 @@ impl Service {
     /// are none, can do without.
     pub fn answers_anything(mut self, anything: bool) -> Self {
         self.answers_anything = anything;
+        self
+    }
+
+    /// Whether the server's limits on the rate of each peer and network
+    /// ([`Server::rate_limit`](crate::Server::rate_limit)) hold for the service's datagrams; true by default. A service that
+    /// takes a stream of them, has bounds of its own and answers nothing can do without: there a datagram that is
+    /// refused is a hole and not a question that is asked again.
+    pub fn rate_limited(mut self, limited: bool) -> Self {
+        self.rate_limited = limited;
         self
     }
 }

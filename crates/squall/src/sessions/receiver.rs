@@ -137,7 +137,8 @@ impl Receiver {
         let totals = Arc::clone(&self.shared.totals);
         let counts = &totals.counts;
         let address = self.sockets[token].address;
-        let rules = Rules { answers_anything: self.config.answers_anything, groups: false };
+        let rules =
+            Rules { answers_anything: self.config.answers_anything, rate_limited: true, groups: false };
         let origin = match (message.from, address) {
             (Address::Ip(from), Address::Ip(bound)) => {
                 let origin =

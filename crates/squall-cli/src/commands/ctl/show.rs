@@ -38,7 +38,13 @@ pub(crate) fn bans(rows: &[BanRow]) -> String {
 /// All counts, a line for each part.
 pub(crate) fn stats(stats: &StatsView) -> String {
     let mut text = format!("running for {}\n", span(stats.elapsed));
-    for (name, counts) in [("server", &stats.server), ("chat", &stats.chat), ("history", &stats.history)] {
+    let parts = [
+        ("server", &stats.server),
+        ("chat", &stats.chat),
+        ("history", &stats.history),
+        ("files", &stats.files),
+    ];
+    for (name, counts) in parts {
         let told: Vec<String> = counts
             .iter()
             .filter(|(_, count)| **count > 0)

@@ -52,8 +52,8 @@ pub(super) fn request(form: LogForm, service: &str, request: &Request<'_>, verdi
     let outcome = match verdict {
         Verdict::Answered(1) => "answered".to_owned(),
         Verdict::Answered(replies) => format!("answered with {replies}"),
-        // A member is answered later, if at all, and all of its room with it.
-        Verdict::Silent if service == CHAT => "taken".to_owned(),
+        // A member is answered later, if at all, and all of its room with it; who uploads never is.
+        Verdict::Silent if matches!(service, "chat" | "files") => "taken".to_owned(),
         Verdict::Silent => "no answer wanted".to_owned(),
         Verdict::Refused(Refusal::Dropped) => "pretending to drop".to_owned(),
         Verdict::Refused(refusal) => format!("refused: {refusal}"),
@@ -70,8 +70,6 @@ pub(super) fn request(form: LogForm, service: &str, request: &Request<'_>, verdi
         }
     }
 }
-
-const CHAT: &str = "chat";
 
 /// Whether the datagrams of `service` are CoAP messages.
 fn is_coap(service: &str) -> bool {

@@ -14,6 +14,7 @@ use squall::guard::Network;
 use squall::{Model, Offload};
 use squall_node::chat::ChatConfig;
 use squall_node::chat::history::Place;
+use squall_node::files::FilesConfig;
 use squall_node::{
     AnnounceNews, Announcer, Config, ControlPlace, Node, NodeError, RunningNode, ServiceConfig,
 };
@@ -25,12 +26,12 @@ use self::log::LogForm;
 use crate::exit::Exit;
 use crate::interrupt::stop_on_signal;
 
-/// Run services until Ctrl-C: without arguments time, length, stamp, reply, coap and chat on loopback.
+/// Run services until Ctrl-C: without arguments time, length, stamp, reply, coap, chat and files on loopback.
 ///
 /// A service is one of time (the time of day), length (how long the request was), stamp (the request behind
-/// a time stamp), reply (a fixed text), echo (the request), exec (what a command prints), coap (all but exec and chat
-/// as CoAP resources, and /scratch/NAME for small values) and chat (what one says, all hear). Flags win over environment variables, those over
-/// the configuration file.
+/// a time stamp), reply (a fixed text), echo (the request), exec (what a command prints), coap (time, length, stamp, reply
+/// and echo as CoAP resources, and /scratch/NAME for small values), chat (what one says, all hear) and files (uploads
+/// into a folder). Flags win over environment variables, those over the configuration file.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -71,6 +72,9 @@ pub(crate) struct Arguments {
     /// Keep N processes of the command, which speak length-prefixed frames
     #[arg(long, value_name = "N")]
     pool: Option<usize>,
+    /// The folder of the service files [default: files in the data directory]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// Count addresses of this network as validated, as loopback is: 10.0.0.0/8; repeatable
     #[arg(long, value_name = "NETWORK", env = "SQUALL_TRUST_NETWORK", value_delimiter = ',')]
     trust_network: Vec<Network>,
@@ -119,6 +123,7 @@ const EXAMPLES: &str = "Examples:
   squall serve coap --on coap://                   every interface, port 5683, multicast too
   squall serve time --on udp://:20000 --announce --name kitchen
   squall serve chat --on udp://:9999 --on tcp://:9999 --trust-network 192.168.1.0/24
+  squall serve files --dir uploads --on udp://:7776 --trust-network 192.168.1.0/24
   squall serve length --drop 50%                   loses every other request, about
   squall serve length --drop up.loss=30%,down.loss=10% --drop-seed 7
 
@@ -187,6 +192,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     if let Some(chat) = running.chat() {
         info!("chat: what is said is kept {}", chat.place());
     }
+    if let Some(files) = running.files() {
+        info!("files: uploads are kept in {}", files.path().display());
+    }
     if let Some(path) = running.control() {
         info!("squall ctl reaches this node at {}", path.display());
     }
@@ -213,16 +221,23 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
 }
 
 fn config(arguments: Arguments) -> Result<Config, Exit> {
-    let Arguments { services, on, framing, text, command, pool, .. } = arguments;
-    let special =
-        !on.is_empty() || framing.is_some() || text.is_some() || command.is_some() || pool.is_some();
+    let Arguments { services, on, framing, text, command, pool, dir, .. } = arguments;
+    let special = !on.is_empty()
+        || framing.is_some()
+        || text.is_some()
+        || command.is_some()
+        || pool.is_some()
+        || dir.is_some();
     if special && services.len() != 1 {
         return Err(Exit::Usage.with(
-            "--on, --framing, --text, --command and --pool go with one service; several with addresses of their own go into a file (--config)",
+            "--on, --framing, --text, --command, --pool and --dir go with one service; several with addresses of their own go into a file (--config)",
         ));
     }
     if let Some(twice) = services.iter().enumerate().find(|(index, name)| services[..*index].contains(name)) {
         return Err(Exit::Usage.with(format_args!("service {} is named twice", twice.1)));
+    }
+    if dir.is_some() && services.iter().any(|service| service != "files") {
+        return Err(Exit::Usage.with("--dir is the folder of uploads; only files has one"));
     }
     let service = |name| ServiceConfig {
         name,
@@ -232,6 +247,7 @@ fn config(arguments: Arguments) -> Result<Config, Exit> {
         command: command.clone(),
         pool,
         chat: ChatConfig::default(),
+        files: FilesConfig { dir: dir.clone(), ..FilesConfig::default() },
     };
     let flags = Config {
         services: services.into_iter().map(service).collect(),

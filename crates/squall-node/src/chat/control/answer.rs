@@ -81,6 +81,9 @@ pub struct StatsView {
     /// What the history counted; empty without one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub history: BTreeMap<String, u64>,
+    /// What its uploads counted; empty where it takes none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, u64>,
 }
 
 /// What was done. Fields that say nothing about the order are left out.

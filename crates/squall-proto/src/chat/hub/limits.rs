@@ -2,11 +2,9 @@
 
 use core::net::IpAddr;
 
-use hashbrown::HashTable;
-
 use super::HubConfig;
-use crate::guard::hash;
-use crate::guard::rate_limit::{Rate, Table, network};
+use crate::guard::prefix_counts::{PrefixCounts, prefix};
+use crate::guard::rate_limit::{Rate, Table};
 use crate::{Origin, Time};
 
 /// The limits of members and of networks.
@@ -15,8 +13,7 @@ pub(super) struct Limits {
     member: Rate,
     prefixes: Table,
     /// How many members each network has.
-    counts: HashTable<(u128, u32)>,
-    seed: u64,
+    counts: PrefixCounts,
 }
 
 /// Whose rate was passed, in messages a second.
@@ -31,8 +28,7 @@ impl Limits {
         Self {
             member: config.member_rate.1,
             prefixes: Table::new(PREFIXES, config.prefix_rate.1, config.seed),
-            counts: HashTable::new(),
-            seed: config.seed,
+            counts: PrefixCounts::new(config.seed),
         }
     }
 
@@ -63,31 +59,17 @@ impl Limits {
 
     /// Counts a member of a network in, if it has fewer than `max`.
     pub(super) fn enter(&mut self, ip: IpAddr, max: u32) -> bool {
-        let (key, seed) = (prefix(ip), self.seed);
-        let hash = hash::number(seed, key);
-        let entry = self.counts.entry(hash, |(other, _)| *other == key, |(key, _)| hash::number(seed, *key));
-        let count = &mut entry.or_insert((key, 0)).into_mut().1;
-        let fits = *count < max;
-        *count += u32::from(fits);
-        fits
+        self.counts.enter(ip, max)
     }
 
     /// Counts a member of a network out.
     pub(super) fn leave(&mut self, ip: IpAddr) {
-        let key = prefix(ip);
-        if let Ok(mut entry) =
-            self.counts.find_entry(hash::number(self.seed, key), |(other, _)| *other == key)
-        {
-            entry.get_mut().1 -= 1;
-            if entry.get().1 == 0 {
-                entry.remove();
-            }
-        }
+        self.counts.leave(ip);
     }
 
     #[cfg(test)]
     pub(super) fn counted(&self) -> u64 {
-        self.counts.iter().map(|(_, count)| u64::from(*count)).sum()
+        self.counts.total()
     }
 }
 
@@ -104,12 +86,6 @@ impl HubConfig {
         let ip = origin.peer.ip()?.ip();
         (self.limit_loopback || !ip.to_canonical().is_loopback()).then_some(ip)
     }
-}
-
-/// The IPv4 /24 or IPv6 /56 that an address is in: who has one address of it often has them all
-/// ([RFC 6177, section 2](https://www.rfc-editor.org/rfc/rfc6177#section-2)).
-fn prefix(ip: IpAddr) -> u128 {
-    network(ip.to_canonical(), 24, 56)
 }
 
 /// Networks whose rates are remembered; 32 bytes each.

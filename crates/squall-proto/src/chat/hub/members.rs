@@ -10,7 +10,7 @@ use super::share::Share;
 use crate::chat::Liveness;
 use crate::chat::wire::{Key, Name};
 use crate::guard::hash;
-use crate::{Origin, Peer, Time};
+use crate::{Origin, Time};
 
 /// A member. Its address stands in its room alone, where all of them lie side by side.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ impl Members {
         }
         let hash = self.hash(origin);
         let slots = &self.slots;
-        let found = self.index.find(spread(hash), |index| {
+        let found = self.index.find(hash::spread(hash), |index| {
             slots[*index as usize].as_ref().is_some_and(|member| rooms.origin(member) == origin)
         })?;
         let index = *found;
@@ -199,8 +199,8 @@ impl Members {
             }
         };
         let slots = &self.slots;
-        self.index.insert_unique(spread(hash), index, |index| {
-            spread(slots[*index as usize].as_ref().map_or(0, |member| member.hash))
+        self.index.insert_unique(hash::spread(hash), index, |index| {
+            hash::spread(slots[*index as usize].as_ref().map_or(0, |member| member.hash))
         });
         self.count += 1;
         self.last = None;
@@ -210,7 +210,7 @@ impl Members {
     /// Takes a member out.
     pub(super) fn remove(&mut self, index: u32) -> Option<Member> {
         let member = self.slots.get_mut(index as usize)?.take()?;
-        if let Ok(entry) = self.index.find_entry(spread(member.hash), |other| *other == index) {
+        if let Ok(entry) = self.index.find_entry(hash::spread(member.hash), |other| *other == index) {
             entry.remove();
         }
         self.free.push(index);
@@ -253,20 +253,11 @@ impl Members {
 
     /// The hash of an origin, as [`Member::hash`] gives it.
     pub(super) fn hash_of(&self, origin: &Origin) -> u64 {
-        spread(self.hash(origin))
+        hash::spread(self.hash(origin))
     }
 
     fn hash(&self, origin: &Origin) -> u32 {
-        let (address, port) = match origin.peer {
-            Peer::Ip(peer) => (hash::address(peer.ip()), u64::from(peer.port())),
-            Peer::Conn(number) => (u128::from(number), 1 << 32),
-        };
-        let (local, own_port) =
-            origin.local.map_or((0, 0), |local| (hash::address(local.ip()), u64::from(local.port())));
-        let word = port << 24 | own_port << 8 | origin.transport as u64;
-        let first = hash::number(self.seed ^ word, address);
-        // The local address is mostly one of few, and still one that a peer can choose.
-        (first ^ (first >> 32) ^ (local as u64).wrapping_mul(first | 1) >> 32) as u32
+        hash::origin(self.seed, origin)
     }
 
     #[cfg(test)]
@@ -300,7 +291,7 @@ impl Member {
 
     /// The hash of its origin.
     pub(super) fn hash(&self) -> u64 {
-        spread(self.hash)
+        hash::spread(self.hash)
     }
 
     pub(super) fn sender(&self) -> Option<u32> {
@@ -318,9 +309,4 @@ pub(super) fn grow<T>(elements: &mut Vec<T>) {
     if elements.len() == elements.capacity() {
         elements.reserve_exact((elements.len() / 8).max(16));
     }
-}
-
-/// The table takes its tag from the highest bits and its slot from the lowest.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
 }

@@ -1,0 +1,109 @@
+//! From a configuration to uploads that are taken.
+
+use std::error::Error;
+
+use squall::files::plain::{Receiver, ReceiverConfig};
+use squall::{Service, Transport};
+use tracing::error;
+
+use super::folder::FolderError;
+use super::running::PlainFiles;
+use super::service::GuardedReceiver;
+use super::store::{Store, StoreConfig};
+use crate::config::{Config, ServiceConfig};
+use crate::data::SharedData;
+use crate::files::FilesConfig;
+use crate::node::{Addresses, NodeError, addresses, refuse_exposed};
+
+/// Uploads that are to be taken.
+#[derive(Debug)]
+pub(crate) struct PlainPlan {
+    config: FilesConfig,
+    listen: Addresses,
+    /// Nobody has asked for them: they are among what runs when nothing is named.
+    is_default: bool,
+}
+
+impl PlainPlan {
+    pub(crate) fn new(service: &ServiceConfig, node: &Config) -> Result<Self, NodeError> {
+        let incomplete = |needs| NodeError::Incomplete { service: service.name.clone(), needs };
+        if service.command.is_some() || service.pool.is_some() {
+            return Err(incomplete("runs no command; only exec does"));
+        }
+        if service.text.is_some() {
+            return Err(incomplete("has no text to set; only reply and coap have"));
+        }
+        if service.framing.is_some() {
+            return Err(incomplete("takes datagrams, which need no --framing"));
+        }
+        let listen = addresses(service)?;
+        if listen.uris().iter().any(|uri| uri.transport() != Transport::Udp) {
+            return Err(incomplete("takes datagrams of UDP alone: write udp://"));
+        }
+        refuse_exposed(service, &listen, node)?;
+        Ok(Self { config: service.files.clone(), listen, is_default: node.services.is_empty() })
+    }
+
+    /// Opens the folder and makes the service; none where nobody has asked for it and there is no folder to be had, which
+    /// the log says.
+    pub(crate) fn open(self, data: &mut SharedData) -> Result<Option<(Service, PlainFiles)>, NodeError> {
+        let (path, directory) = match &self.config.dir {
+            Some(path) => (path.clone(), None),
+            None => match data.open() {
+                Ok(directory) => (directory.path().join("files"), Some(directory)),
+                Err(problem) => return self.without(&problem, problem.is_in_use()),
+            },
+        };
+        let config = StoreConfig {
+            pattern: self.config.pattern.clone().unwrap_or_default(),
+            space: self.config.space.unwrap_or(SPACE),
+        };
+        let (front, store, earlier) = match Store::open(&path, config) {
+            Ok(opened) => opened,
+            Err(problem) => return self.without(&problem, matches!(problem, FolderError::InUse { .. })),
+        };
+        let receiver = Receiver::new(self.receiver(), Box::new(front)).earlier(earlier);
+        let (guarded, last) = GuardedReceiver::new(receiver);
+        let (service, remote) = Service::protocol_with_remote("files", guarded);
+        // Nothing is answered, so that nobody can be led to answer it; and a sender that waits for nothing passes any
+        // rate of requests.
+        let service = service.answers_anything(false).rate_limited(false);
+        Ok(Some((self.listen.add_to(service), PlainFiles::new(remote, store, last, directory))))
+    }
+
+    /// The node goes on without uploads, if nobody has asked for them.
+    fn without(
+        &self,
+        problem: &dyn Error,
+        is_in_use: bool,
+    ) -> Result<Option<(Service, PlainFiles)>, NodeError> {
+        if !self.is_default || is_in_use {
+            return Err(NodeError::Data(problem.to_string()));
+        }
+        error!("files are not taken until the node is started again: {problem}");
+        Ok(None)
+    }
+
+    fn receiver(&self) -> ReceiverConfig {
+        let config = &self.config;
+        // The receiver itself trusts no network but loopback: that a network's senders may come says not that it may
+        // have all uploads.
+        let mut receiver = ReceiverConfig::default().seed(squall::seed());
+        if let Some(idle) = config.idle {
+            receiver = receiver.idle(idle);
+        }
+        if let Some(uploads) = config.uploads {
+            receiver = receiver.uploads(uploads);
+        }
+        if let Some(uploads) = config.prefix_uploads {
+            receiver = receiver.uploads_per_prefix(uploads);
+        }
+        if let Some(size) = config.size {
+            receiver = receiver.size(size);
+        }
+        receiver
+    }
+}
+
+/// Bytes of all files in the folder, where nothing is said.
+const SPACE: u64 = 10 << 30;
