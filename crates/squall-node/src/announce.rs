@@ -28,7 +28,7 @@ pub struct Announcer {
 pub struct Announced {
     /// The service: `time`.
     pub service: String,
-    /// The name of its transport: `udp`, `tcp`, `coap`.
+    /// The name of its transport: `udp`, `tcp`, `coap`, `quic`.
     pub transport: &'static str,
     /// Its port.
     pub port: u16,
@@ -214,6 +214,7 @@ fn endpoints(locals: &[Local]) -> BTreeMap<Endpoint, Places> {
     let addresses = locals.iter().filter_map(|local| {
         let transport = match local.uri.transport() {
             Transport::Udp if local.service == COAP => COAP,
+            Transport::Udp if local.uri.is_quic() => "quic",
             transport @ (Transport::Udp | Transport::Tcp) => transport.name(),
             _ => return None,
         };
@@ -275,6 +276,8 @@ impl<'a> Run<'a> {
         let (kind, mut instance) = match *transport {
             COAP => ("_coap._udp.local.", self.name.to_owned()),
             "tcp" => ("_squall._tcp.local.", format!("{} {service}", self.name)),
+            // Beside the same service over datagrams.
+            "quic" => ("_squall._udp.local.", format!("{} {service} quic", self.name)),
             _ => ("_squall._udp.local.", format!("{} {service}", self.name)),
         };
         let twin = |other: &Endpoint| {

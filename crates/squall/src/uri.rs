@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
-use squall_proto::{Transport, coap};
+use squall_proto::{Transport, coap, secure};
 use squall_socket::names::{self, Lookup, NameError};
 use squall_socket::{Address, Kind, UnixAddress, interface_index, interface_name};
 
@@ -26,14 +26,44 @@ use squall_socket::{Address, Kind, UnixAddress, interface_index, interface_name}
 /// | `host`, `host:port` | the same, where a transport is usual; an IPv6 address without a port needs no brackets |
 /// | `udp://:port` | every interface, IPv4 and IPv6 |
 /// | `coap://host`, `coap://host:port` | the same as `udp://`, for a service that speaks CoAP; port 5683 |
+/// | `quic://host`, `quic://host:port` | the same, for a service of the secure tier; port 4433 |
 /// | `unix:/path`, `unixgram:/path` | a Unix socket of streams or datagrams |
 /// | `unix:@name`, `unixgram:@name` | the same in Linux's abstract namespace |
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Uri {
     transport: Transport,
-    /// Whether it is written `coap://`, which is UDP underneath.
-    coap: bool,
+    /// How it is written, where that is not the transport's own name.
+    over: Option<Over>,
     place: Place,
+}
+
+/// A protocol with a scheme of its own, which is UDP underneath.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Over {
+    Coap,
+    Quic,
+}
+
+impl Over {
+    fn of(text: &str) -> Option<Self> {
+        [Self::Coap, Self::Quic]
+            .into_iter()
+            .find(|over| text.strip_prefix(over.name()).is_some_and(|rest| rest.starts_with("://")))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Coap => "coap",
+            Self::Quic => "quic",
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Coap => coap::PORT,
+            Self::Quic => secure::PORT,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +83,7 @@ pub enum UriError {
     #[error("{0:?} names no transport: write udp://, tcp://, unix: or unixgram: before it")]
     NoTransport(String),
     /// The transport is none of Squall's.
-    #[error("{text:?}: {scheme:?} is no transport; there are udp, tcp, coap, unix and unixgram")]
+    #[error("{text:?}: {scheme:?} is no transport; there are udp, tcp, coap, quic, unix and unixgram")]
     UnknownTransport {
         /// What was written.
         text: String,
@@ -162,7 +192,7 @@ impl Uri {
             }
             other => Place::Ip { host: other.to_string(), port: "0".into() },
         };
-        Self { transport, coap: false, place }
+        Self { transport, over: None, place }
     }
 
     /// The transport.
@@ -172,12 +202,26 @@ impl Uri {
 
     /// Whether it is a `coap://` address, for a service that speaks CoAP.
     pub fn is_coap(&self) -> bool {
-        self.coap
+        self.over == Some(Over::Coap)
+    }
+
+    /// Whether it is a `quic://` address, for a service of the secure tier.
+    pub fn is_quic(&self) -> bool {
+        self.over == Some(Over::Quic)
     }
 
     /// The same address as `coap://`; as it is where the transport is not UDP.
     pub fn as_coap(self) -> Self {
-        Self { coap: self.transport == Transport::Udp, ..self }
+        self.over(Over::Coap)
+    }
+
+    /// The same address as `quic://`; as it is where the transport is not UDP.
+    pub fn as_quic(self) -> Self {
+        self.over(Over::Quic)
+    }
+
+    fn over(self, over: Over) -> Self {
+        Self { over: (self.transport == Transport::Udp).then_some(over), ..self }
     }
 
     /// The path or abstract name, of a Unix socket.
@@ -253,18 +297,18 @@ impl Uri {
     }
 
     fn read(text: &str, usual: Option<Transport>, usual_port: Option<u16>) -> Result<Self, UriError> {
-        let is_coap = text.starts_with("coap://");
-        let usual_port = if is_coap { Some(coap::PORT) } else { usual_port };
+        let over = Over::of(text);
+        let usual_port = over.map(Over::port).or(usual_port);
         let (transport, rest) = match text.split_once(':') {
             // The root of a server's resources is the server.
-            Some(("coap", rest)) if is_coap => match rest[2..].trim_end_matches('/') {
+            Some((_, rest)) if over.is_some() => match rest[2..].trim_end_matches('/') {
                 rest if rest.contains('/') => return Err(UriError::Form(text.to_owned())),
                 rest => (Some(Transport::Udp), rest),
             },
             Some((scheme, rest)) if rest.starts_with("//") => (Some(ip_transport(text, scheme)?), &rest[2..]),
             Some(("unix", path)) => return Self::read_unix(text, Transport::Unix, path),
             Some(("unixgram", path)) => return Self::read_unix(text, Transport::Unixgram, path),
-            Some(("udp" | "tcp" | "coap", _)) => return Err(UriError::Form(text.to_owned())),
+            Some(("udp" | "tcp" | "coap" | "quic", _)) => return Err(UriError::Form(text.to_owned())),
             _ => (usual, text),
         };
         let transport = transport.ok_or_else(|| UriError::NoTransport(text.to_owned()))?;
@@ -295,8 +339,7 @@ impl Uri {
             Some(port) if !port.is_empty() => port.to_owned(),
             _ => usual_port.ok_or_else(|| UriError::NoPort(text.to_owned()))?.to_string(),
         };
-        let uri =
-            Self { transport, coap: is_coap, place: Place::Ip { host: host.to_owned(), port: port.clone() } };
+        let uri = Self { transport, over, place: Place::Ip { host: host.to_owned(), port: port.clone() } };
         // A port that is wrong is told before anything is looked up.
         uri.port_number(&port)?;
         Ok(uri)
@@ -308,7 +351,7 @@ impl Uri {
             None => UnixAddress::from_path(path),
         };
         match address {
-            Ok(address) => Ok(Self { transport, coap: false, place: Place::Unix(address) }),
+            Ok(address) => Ok(Self { transport, over: None, place: Place::Unix(address) }),
             Err(reason) => Err(UriError::BadPath { text: text.to_owned(), reason }),
         }
     }
@@ -326,7 +369,7 @@ impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Ip { host, port } => {
-                let scheme = if self.coap { "coap" } else { self.transport.name() };
+                let scheme = self.over.map_or(self.transport.name(), Over::name);
                 let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
                 write!(f, "{scheme}://{open}{host}{close}:{port}")
             }
@@ -370,6 +413,7 @@ mod tests {
             "udp://[fe80::1%lo]:9",
             "udp://:9000",
             "coap://[::1]:5683",
+            "quic://localhost:4433",
             "unix:/tmp/a b.sock",
             "unixgram:@name",
         ] {
@@ -394,6 +438,11 @@ mod tests {
         assert!("coap:localhost".parse::<Uri>().is_err());
         assert!("coap://localhost/time".parse::<Uri>().is_err(), "a resource is no address");
         assert!(!"udp://:5683".parse::<Uri>().unwrap().is_coap());
+        let quic: Uri = "quic://localhost".parse().unwrap();
+        assert_eq!(
+            (quic.to_string().as_str(), quic.is_quic(), quic.is_coap()),
+            ("quic://localhost:4433", true, false)
+        );
     }
 
     #[test]
@@ -426,7 +475,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (text, says) in [
             ("localhost:1", "no transport"),
-            ("quic://localhost:1", "\"quic\" is no transport"),
+            ("http://localhost:1", "\"http\" is no transport"),
             ("udp://localhost", "names no port"),
             ("udp://localhost:70000", "\"70000\" is neither a port"),
             ("udp://localhost:no-such-service", "neither a port"),

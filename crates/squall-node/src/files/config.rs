@@ -25,6 +25,10 @@ pub struct FilesConfig {
     pub size: Option<u64>,
     /// Bytes of all files in the folder together, beyond which nothing is taken; 10 GiB.
     pub space: Option<u64>,
+    /// The file with the token of the secure tier; `token` beside the node's key.
+    pub token_file: Option<PathBuf>,
+    /// Whether everybody may send over the secure tier, without a token; not.
+    pub open: bool,
 }
 
 impl FilesConfig {
@@ -38,6 +42,8 @@ impl FilesConfig {
             prefix_uploads: self.prefix_uploads.or(other.prefix_uploads),
             size: self.size.or(other.size),
             space: self.space.or(other.space),
+            token_file: self.token_file.or(other.token_file),
+            open: self.open || other.open,
         }
     }
 }
@@ -53,6 +59,9 @@ pub(crate) struct FileFiles {
     prefix_uploads: Option<u32>,
     size: Option<u64>,
     space: Option<u64>,
+    token_file: Option<PathBuf>,
+    #[serde(default)]
+    open: bool,
 }
 
 impl FileFiles {
@@ -74,6 +83,8 @@ impl FileFiles {
             prefix_uploads: self.prefix_uploads,
             size: self.size,
             space: self.space,
+            token_file: self.token_file,
+            open: self.open,
         })
     }
 }

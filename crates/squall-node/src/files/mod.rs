@@ -4,19 +4,24 @@
 //! - [`Sender`]: sends files and directories over a session.
 //! - [`FileServer`], [`Upload`]: both with all that is around them, as the commands use them.
 //! - [`plain`]: uploads over the plain wire of [`squall::files::plain`], and sending over it.
-//! - [`FilesConfig`]: what can be set of the service `files`.
+//! - [`FilesConfig`]: what can be set of the service `files`; [`Files`]: it, in a node that runs.
 
 mod config;
 mod disk;
 pub mod plain;
+mod plan;
 mod receive;
+mod secure;
 mod send;
 mod server;
 mod upload;
 
 pub(crate) use config::FileFiles;
 pub use config::FilesConfig;
+pub use plan::Files;
+pub(crate) use plan::{FilePlace, FilesPlan};
 pub use receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver, SessionCounts};
+pub use secure::SecureFiles;
 pub use send::{Item, SendConfig, SendCounts, SendEvent, SendFailure, Sender, Tally, sender_mark};
 pub use server::{FileServer, FileServerError};
 pub use upload::{Upload, UploadEnd, UploadEvent, Uploaded};

@@ -112,6 +112,9 @@ pub(crate) fn addresses(config: &ServiceConfig) -> Result<Addresses, NodeError> 
         if uri.is_coap() && !is_resource(name) {
             return Err(incomplete("is not to be had by CoAP: write udp://, tcp://, unix: or unixgram:"));
         }
+        if uri.is_quic() && name != "files" {
+            return Err(incomplete("is not to be had over QUIC; files is"));
+        }
         if uri.is_coap() && name != "coap" {
             return Err(incomplete("is a resource of the service coap: squall serve coap --on coap://host"));
         }
@@ -161,11 +164,9 @@ fn default_addresses(service: &str) -> Vec<Uri> {
         let uri = Uri::parse(&format!("{transport}://{host}:{port}"), *transport, None).ok()?;
         Some(if service == "coap" { uri.as_coap() } else { uri })
     };
-    transports
-        .iter()
-        .flat_map(|transport| ["127.0.0.1", "[::1]"].map(|host| uri(transport, host)))
-        .flatten()
-        .collect()
+    let plain = transports.iter().flat_map(|transport| HOSTS.map(|host| uri(transport, host))).flatten();
+    let secure = HOSTS.iter().filter(|_| service == "files");
+    plain.chain(secure.filter_map(|host| format!("quic://{host}").parse().ok())).collect()
 }
 
 fn default_port(service: &str) -> Option<u16> {
@@ -182,6 +183,8 @@ fn default_port(service: &str) -> Option<u16> {
     }
 }
 
+/// Loopback.
+const HOSTS: [&str; 2] = ["127.0.0.1", "[::1]"];
 /// The services that there are.
 pub(super) const NAMES: [&str; 9] =
     ["time", "length", "stamp", "reply", "echo", "exec", "coap", "chat", "files"];

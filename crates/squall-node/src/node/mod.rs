@@ -17,7 +17,7 @@ pub use summary::NodeReport;
 use crate::chat::ChatPlan;
 use crate::chat::control::ControlError;
 use crate::config::{Config, ControlPlace, ServiceConfig};
-use crate::files::plain::PlainPlan;
+use crate::files::FilesPlan;
 use crate::lossy::Loss;
 
 /// A node before it is started: services, and what else a program wants of them.
@@ -26,7 +26,7 @@ pub struct Node {
     /// All but those that this process has once.
     services: Vec<Service>,
     chat: Option<ChatPlan>,
-    files: Option<PlainPlan>,
+    files: Option<FilesPlan>,
     data: Option<PathBuf>,
     settings: Settings,
     control: ControlPlace,
@@ -142,7 +142,7 @@ impl Node {
         for service in services {
             let is_there = match service.name.as_str() {
                 "chat" => chat.replace(ChatPlan::new(service, config)?).is_some(),
-                "files" => files.replace(PlainPlan::new(service, config)?).is_some(),
+                "files" => files.replace(FilesPlan::new(service, config)?).is_some(),
                 _ => {
                     plain.push(catalogue::service(service, config, loss.as_ref(), &coap_counts)?);
                     false
@@ -229,9 +229,10 @@ impl Node {
                     return Some(format!("squall chat {hub}"));
                 }
                 if service == "files" {
-                    // A datagram each, which nc makes of what it reads at once.
-                    let send = format!("nc -u -w1 {host} {}", address.port());
-                    return Some(format!("(echo hello; sleep 0.2; printf bye) | {send}"));
+                    return Some(format!(
+                        "squall send --plain FILE {}",
+                        std::net::SocketAddr::new(host.parse().ok()?, address.port())
+                    ));
                 }
                 Some(
                     format!("echo {text} | nc {udp}-w1 {host} {}", address.port())

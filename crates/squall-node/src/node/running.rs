@@ -13,6 +13,7 @@ use crate::chat::control::{ControlServer, Listener, NodeView};
 use crate::chat::{Chat, Operator};
 use crate::config::ControlPlace;
 use crate::data::SharedData;
+use crate::files::Files;
 use crate::files::plain::PlainFiles;
 
 /// A node that runs. Dropping it stops the node without waiting.
@@ -22,7 +23,7 @@ pub struct RunningNode {
     servers: Vec<Running>,
     locals: Vec<Local>,
     chat: Option<Chat>,
-    files: Option<PlainFiles>,
+    files: Files,
     operator: Arc<Operator>,
     control: Option<ControlServer>,
 }
@@ -53,7 +54,10 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
     let listener = listener(&control, chat.is_some())?;
     let mut data = SharedData::new(data);
     let (chat_service, chat) = chat.map(|plan| plan.open(&mut data)).transpose()?.unzip();
-    let (files_service, files) = files.map(|plan| plan.open(&mut data)).transpose()?.flatten().unzip();
+    let (files_service, files) = match files {
+        Some(plan) => plan.open(&mut data)?,
+        None => (None, Files::default()),
+    };
     let once: Vec<Service> = chat_service.into_iter().chain(files_service).collect();
     let alone = processes && services.is_empty();
     let mut servers = Vec::new();
@@ -68,7 +72,8 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
         let services = services.into_iter().chain(once).collect();
         servers.push(with(settings.server(model), services).start()?);
     }
-    let locals: Vec<Local> = servers.iter().flat_map(|server| server.locals().iter().cloned()).collect();
+    let mut locals: Vec<Local> = servers.iter().flat_map(|server| server.locals().iter().cloned()).collect();
+    locals.extend(files.secure.iter().flat_map(|files| files.locals().iter().cloned()));
     let stopper = NodeStopper(servers.iter().map(Running::stopper).collect());
     let view = NodeView {
         pid: std::process::id(),
@@ -77,11 +82,11 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
         history: chat.as_ref().map(|chat| chat.place().to_string()),
     };
     let gauges: Vec<Gauge> = servers.iter().map(Running::gauge).collect();
-    if let Some(files) = &files {
+    if let Some(files) = &files.plain {
         files.watch(gauges.clone());
     }
     let chat_remote = chat.as_ref().map(Chat::remote);
-    let files_remote = files.as_ref().map(PlainFiles::remote);
+    let files_remote = files.plain.as_ref().map(PlainFiles::remote);
     let operator = Arc::new(Operator::new(view, Instant::now(), gauges, stopper, chat_remote, files_remote));
     let control = listener.and_then(|listener| {
         let started = ControlServer::start(listener, Arc::clone(&operator) as Arc<_>);
@@ -113,7 +118,8 @@ impl RunningNode {
 
     /// Optional addresses that this machine does not have.
     pub fn left_out(&self) -> impl Iterator<Item = &BindError> {
-        self.servers.iter().flat_map(|server| server.left_out())
+        let secure = self.files.secure.iter().flat_map(|files| files.left_out());
+        self.servers.iter().flat_map(|server| server.left_out()).chain(secure)
     }
 
     /// For how long each shard has been inside its handlers; see [`Running::busy`].
@@ -141,9 +147,9 @@ impl RunningNode {
         self.chat.as_ref()
     }
 
-    /// Its uploads, if it takes any.
-    pub fn files(&self) -> Option<&PlainFiles> {
-        self.files.as_ref()
+    /// The files that it takes.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// Waits until the node is told to stop, `time` at most; true when it was.
@@ -165,11 +171,14 @@ impl RunningNode {
                 None => report,
             });
         }
+        if let Some(secure) = self.files.secure.take() {
+            secure.finish();
+        }
         let report = total.expect("a node has a server");
         NodeReport {
             report,
             chat: self.chat.take().map(Chat::finish),
-            files: self.files.take().map(PlainFiles::finish),
+            files: self.files.plain.take().map(PlainFiles::finish),
         }
     }
 }

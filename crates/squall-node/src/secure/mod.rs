@@ -60,11 +60,8 @@ pub use private_file::PrivateFileError;
 pub use server::{SecureConfig, SecureCounts, SecureError, SecureServer};
 pub use session::{Alpn, Session};
 pub use socket::Buffers;
-pub use squall::secure::Parting;
+pub use squall::secure::{PORT, Parting};
 pub use target::{Target, TargetError};
 pub use token::{Token, TokenError};
 pub use transport::Transport;
 pub use trust::{Introduced, Trust};
-
-/// The UDP port of the secure tier.
-pub const PORT: u16 = 4433;

@@ -84,7 +84,7 @@ impl Opened {
             // to be cut, finds no room in quinn's buffer of 88 bytes. Where it cannot be taken back it was not asked for.
             let _ = socket.set_receive_packet_info(false);
             let buffers = Buffers::ask(&socket, buffers);
-            all.push(Self { socket: socket.into(), uri: open.uri, local, buffers });
+            all.push(Self { socket: socket.into(), uri: open.uri.as_quic(), local, buffers });
         }
         Ok(all)
     }

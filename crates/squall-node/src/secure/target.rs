@@ -22,12 +22,12 @@ pub enum TargetError {
     #[error(transparent)]
     Uri(#[from] UriError),
     /// It is an address that QUIC does not have, or every address.
-    #[error("{0:?} names no host of the secure tier: write HOST, HOST:PORT or udp://HOST:PORT")]
+    #[error("{0:?} names no host of the secure tier: write HOST, HOST:PORT or quic://HOST:PORT")]
     NoHost(String),
 }
 
 impl Target {
-    /// Reads `HOST`, `HOST:PORT` or `udp://HOST:PORT`; without a port it is 4433.
+    /// Reads `HOST`, `HOST:PORT` or `quic://HOST:PORT`; without a port it is 4433.
     ///
     /// # Errors
     /// [`TargetError`].

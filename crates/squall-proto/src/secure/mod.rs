@@ -8,3 +8,6 @@ mod parting;
 
 pub use greeting::{Greeting, GreetingError, PROOF};
 pub use parting::Parting;
+
+/// The UDP port of the secure tier.
+pub const PORT: u16 = 4433;

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(default_value = ".")]
     dir: PathBuf,
 
-    /// Listen here instead of on every interface, port 4433: HOST, HOST:PORT or udp://HOST:PORT; repeatable
+    /// Listen here instead of on every interface, port 4433: HOST, HOST:PORT or quic://HOST:PORT; repeatable
     #[arg(long, value_name = "URI")]
     on: Vec<String>,
 

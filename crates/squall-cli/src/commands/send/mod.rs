@@ -1,6 +1,7 @@
 //! `squall send`: files to another machine.
 
 mod patterns;
+mod plain;
 mod show;
 mod source;
 
@@ -29,7 +30,7 @@ use crate::interrupt::end_on_interrupt;
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// The files and directories, and then the host: HOST, HOST:PORT or udp://HOST:PORT; - is standard input
+    /// The files and directories, and then the host: HOST, HOST:PORT or quic://HOST:PORT; - is standard input
     #[arg(value_name = "PATH… HOST", num_args = 2.., required = true)]
     arguments: Vec<OsString>,
 
@@ -84,6 +85,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = squall_node::parse_duration)]
     retry: Duration,
 
+    /// Send one file's content to a program that takes bare datagrams, port 7776: without encryption, names or
+    /// acknowledgement
+    ///
+    /// For what older programs speak: datagrams of at most 1024 bytes, then one that says bye, at 16 Mbit/s unless
+    /// --limit says otherwise. What is lost on the way is lost, and nobody notices.
+    #[arg(long, conflicts_with_all = ["token", "token_file", "pin", "name", "force", "checksum", "dry_run", "exclude", "include", "verbose"])]
+    plain: bool,
+
     #[command(flatten)]
     family: Family,
 
@@ -112,6 +121,7 @@ Examples:
   squall send report.pdf 192.168.1.5 --token …      a file
   squall send photos music host.example --pin …     two directories
   tar c . | squall send - host.example --name all.tar
+  squall send --plain notes.txt 127.0.0.1
   squall send -n --exclude '*.o' --exclude target/ project host.example
 
 Exit codes: 0 everything is on the other disk; 1 some of it is not, or a key or token is wrong; 2 wrong usage; 69 the \
@@ -120,6 +130,9 @@ resumes it.";
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     let (host, items) = split(&arguments)?;
+    if arguments.plain {
+        return plain::run(&arguments, &host, &items);
+    }
     let target =
         Target::parse(&host).map_err(|error| Exit::Usage.with(error))?.family(arguments.family.get());
     let given = Token::given(arguments.token.as_deref(), arguments.token_file.as_deref());
@@ -178,12 +191,15 @@ fn split(arguments: &Arguments) -> Result<(String, Vec<Item>), Exit> {
     let inputs = paths.iter().filter(|path| *path == "-").count();
     match (inputs, &arguments.name) {
         (0, Some(_)) => return Err(Exit::Usage.with("--name is for what comes from standard input, -")),
-        (1, None) => return Err(Exit::Usage.with("standard input needs a name: --name NAME")),
+        (1, None) if !arguments.plain => {
+            return Err(Exit::Usage.with("standard input needs a name: --name NAME"));
+        }
         (2.., _) => return Err(Exit::Usage.with("standard input can be sent once")),
         _ => {}
     }
     let items = paths.iter().map(|path| match &arguments.name {
         Some(name) if path == "-" => Item::Input(name.clone()),
+        None if path == "-" => Item::Input("-".into()),
         _ => Item::Path(path.into()),
     });
     Ok((host.into(), items.collect()))

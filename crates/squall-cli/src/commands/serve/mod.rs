@@ -15,6 +15,8 @@ use squall::{Model, Offload};
 use squall_node::chat::ChatConfig;
 use squall_node::chat::history::Place;
 use squall_node::files::FilesConfig;
+use squall_node::files::SecureFiles;
+use squall_node::files::plain::PlainFiles;
 use squall_node::{
     AnnounceNews, Announcer, Config, ControlPlace, Node, NodeError, RunningNode, ServiceConfig,
 };
@@ -192,8 +194,17 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     if let Some(chat) = running.chat() {
         info!("chat: what is said is kept {}", chat.place());
     }
-    if let Some(files) = running.files() {
-        info!("files: uploads are kept in {}", files.path().display());
+    let files = running.files();
+    let folder = files.secure.as_ref().map(SecureFiles::path);
+    if let Some(folder) = folder.or(files.plain.as_ref().map(PlainFiles::path)) {
+        info!("files: uploads are kept in {}", folder.display());
+    }
+    if let Some(secure) = &files.secure {
+        let token = secure.token_file().map_or_else(
+            || "no token is asked for".into(),
+            |path| format!("the token that senders need is in {}", path.display()),
+        );
+        info!("files: this node's key is {}; {token}", secure.key());
     }
     if let Some(path) = running.control() {
         info!("squall ctl reaches this node at {}", path.display());
@@ -306,7 +317,11 @@ fn print_table(running: &RunningNode) -> Result<(), Exit> {
         .locals()
         .iter()
         .map(|local| {
-            let line = Node::try_line(&local.service, &local.uri).unwrap_or_default();
+            let line = match &running.files().secure {
+                Some(files) if local.uri.is_quic() => files.try_line(&local.uri),
+                _ => Node::try_line(&local.service, &local.uri),
+            };
+            let line = line.unwrap_or_default();
             (local.service.clone(), local.uri.to_string(), line)
         })
         .collect();

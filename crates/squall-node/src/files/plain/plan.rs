@@ -2,18 +2,16 @@
 
 use std::error::Error;
 
+use squall::Service;
 use squall::files::plain::{Receiver, ReceiverConfig};
-use squall::{Service, Transport};
 use tracing::error;
 
 use super::folder::FolderError;
 use super::running::PlainFiles;
 use super::service::GuardedReceiver;
 use super::store::{Store, StoreConfig};
-use crate::config::{Config, ServiceConfig};
-use crate::data::SharedData;
-use crate::files::FilesConfig;
-use crate::node::{Addresses, NodeError, addresses, refuse_exposed};
+use crate::files::{FilePlace, FilesConfig};
+use crate::node::{Addresses, NodeError};
 
 /// Uploads that are to be taken.
 #[derive(Debug)]
@@ -25,40 +23,19 @@ pub(crate) struct PlainPlan {
 }
 
 impl PlainPlan {
-    pub(crate) fn new(service: &ServiceConfig, node: &Config) -> Result<Self, NodeError> {
-        let incomplete = |needs| NodeError::Incomplete { service: service.name.clone(), needs };
-        if service.command.is_some() || service.pool.is_some() {
-            return Err(incomplete("runs no command; only exec does"));
-        }
-        if service.text.is_some() {
-            return Err(incomplete("has no text to set; only reply and coap have"));
-        }
-        if service.framing.is_some() {
-            return Err(incomplete("takes datagrams, which need no --framing"));
-        }
-        let listen = addresses(service)?;
-        if listen.uris().iter().any(|uri| uri.transport() != Transport::Udp) {
-            return Err(incomplete("takes datagrams of UDP alone: write udp://"));
-        }
-        refuse_exposed(service, &listen, node)?;
-        Ok(Self { config: service.files.clone(), listen, is_default: node.services.is_empty() })
+    /// Uploads at these addresses.
+    pub(crate) fn new(config: FilesConfig, listen: Addresses, is_default: bool) -> Self {
+        Self { config, listen, is_default }
     }
 
     /// Opens the folder and makes the service; none where nobody has asked for it and there is no folder to be had, which
     /// the log says.
-    pub(crate) fn open(self, data: &mut SharedData) -> Result<Option<(Service, PlainFiles)>, NodeError> {
-        let (path, directory) = match &self.config.dir {
-            Some(path) => (path.clone(), None),
-            None => match data.open() {
-                Ok(directory) => (directory.path().join("files"), Some(directory)),
-                Err(problem) => return self.without(&problem, problem.is_in_use()),
-            },
-        };
+    pub(crate) fn open(self, place: &FilePlace) -> Result<Option<(Service, PlainFiles)>, NodeError> {
         let config = StoreConfig {
             pattern: self.config.pattern.clone().unwrap_or_default(),
             space: self.config.space.unwrap_or(SPACE),
         };
-        let (front, store, earlier) = match Store::open(&path, config) {
+        let (front, store, earlier) = match Store::open(&place.path, config) {
             Ok(opened) => opened,
             Err(problem) => return self.without(&problem, matches!(problem, FolderError::InUse { .. })),
         };
@@ -68,7 +45,7 @@ impl PlainPlan {
         // Nothing is answered, so that nobody can be led to answer it; and a sender that waits for nothing passes any
         // rate of requests.
         let service = service.answers_anything(false).rate_limited(false);
-        Ok(Some((self.listen.add_to(service), PlainFiles::new(remote, store, last, directory))))
+        Ok(Some((self.listen.add_to(service), PlainFiles::new(remote, store, last, place.data.clone()))))
     }
 
     /// The node goes on without uploads, if nobody has asked for them.
