@@ -23,6 +23,3 @@ pub const BYE: &[u8] = b"bye";
 pub const LONGEST_PIECE: usize = 1024;
 /// The port of receivers.
 pub const PORT: u16 = 7776;
-
-/// The UDP port of the plain wire.
-pub const PORT: u16 = 7776;
