@@ -15,6 +15,7 @@ mod lossy;
 mod node;
 mod record_file;
 pub mod relay;
+mod secure;
 pub mod services;
 pub mod under;
 mod units;

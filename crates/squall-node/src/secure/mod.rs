@@ -1,0 +1,3 @@
+//! The secure tier: QUIC.
+
+pub(crate) mod congestion;
