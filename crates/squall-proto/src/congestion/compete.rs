@@ -1,68 +1,20 @@
 //! Sharing with someone who fills the queue.
 //!
-//! A sender that keeps a short queue gives way to one that fills it, until it has next to nothing. So it has to
-//! notice. While the queue is its own, giving way shortens the queue and costs no rate; where its rate falls
-//! with its window, others take what it leaves. Then it grows and gives way as
-//! [CUBIC](https://www.rfc-editor.org/rfc/rfc9438) does, which shares with CUBIC, until the queue is short again or it is
-//! time to try anew.
+//! A sender that keeps a short queue gives way to one that fills it, until it has next to nothing. It notices when it
+//! drains: those who keep the queue short drain together, so that a queue that stays is someone else's. Then it
+//! grows and gives way as [CUBIC](https://www.rfc-editor.org/rfc/rfc9438) does, which shares with CUBIC, and
+//! drains further, deeper, until one of these drains empties the queue.
+//!
+//! CUBIC itself takes a minute to share a fast path alike. But a drain tells what the path carries in all: as much
+//! as was given way, by how much shorter the queue got. So a share that is too small is raised at once.
 
 use core::time::Duration;
 
-use super::round::Ended;
 use crate::Time;
 
-/// Whether giving way helps.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Yielding {
-    episode: Option<Episode>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Episode {
-    /// The window at its beginning.
-    window: u64,
-    rounds: u32,
-    /// Window and rate after the first rounds, which are those of a change.
-    first: Option<(f64, f64)>,
-}
-
-impl Yielding {
-    /// A round ended with a queue that is `long` or not. If others take what is left to them: the window
-    /// from before giving way.
-    pub(super) fn round(&mut self, long: bool, window: u64, ended: &Ended) -> Option<u64> {
-        if !long {
-            self.episode = None;
-            return None;
-        }
-        let episode = self.episode.get_or_insert(Episode { window, rounds: 0, first: None });
-        episode.rounds += 1;
-        if episode.rounds < SETTLED {
-            return None;
-        }
-        let (first, rate) = *episode.first.get_or_insert((window as f64, ended.rate));
-        let (given, lost) = (libm::log(first / window.max(1) as f64), libm::log(rate / ended.rate.max(1.0)));
-        if given < GIVEN {
-            return None;
-        }
-        let before = episode.window;
-        if lost > given * TAKEN {
-            self.episode = None;
-            return Some(before);
-        }
-        // The queue is its own; it looks again from here.
-        episode.first = Some((window as f64, ended.rate));
-        None
-    }
-
-    pub(super) fn forget(&mut self) {
-        self.episode = None;
-    }
-}
-
 /// CUBIC's window, in packets.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Competition {
-    pub(super) began: Time,
     epoch: Time,
     most: f64,
     /// Seconds until the window is `most` again.
@@ -71,7 +23,7 @@ pub(super) struct Competition {
 
 impl Competition {
     pub(super) fn new(now: Time, packets: f64) -> Self {
-        Self { began: now, epoch: now, most: packets, until: 0.0 }
+        Self { epoch: now, most: packets, until: 0.0 }
     }
 
     /// The window now.
@@ -85,63 +37,34 @@ impl Competition {
         (self.epoch, self.most) = (now, packets);
         self.until = libm::cbrt(packets * (1.0 - BETA) / C);
     }
+}
 
-    /// Whether it is time to see if the others are still there.
-    pub(super) fn is_over(&self, now: Time) -> bool {
-        now - self.began >= LONGEST
+/// The window to go on with after a drain that did not empty the queue: `before` it the window was so large and the
+/// round trip so long, `within` it what they became. So far a share is not known better than to a half, it is
+/// only corrected below two fifths and above two thirds.
+pub(super) fn share(before: (u64, Duration), within: (u64, Duration)) -> f64 {
+    let window = before.0 as f64;
+    let given = before.0.saturating_sub(within.0) as f64;
+    let shorter = before.1.saturating_sub(within.1).as_secs_f64();
+    // What all who share the path have in flight.
+    let all = given / shorter.max(1e-6) * before.1.as_secs_f64();
+    if window > all * MOST {
+        window * LESS
+    } else {
+        window.max((all * LEAST).min(window * STEP))
     }
 }
 
-/// Rounds after which a change of the path shows in both window and rate.
-const SETTLED: u32 = 2;
-/// How much of the window is given way before that is judged, as a logarithm: a fifth.
-const GIVEN: f64 = 0.22;
-/// The part of it by which the rate fell where others take it. With others who have two thirds it is two thirds.
-const TAKEN: f64 = 0.3;
 const C: f64 = 0.4;
 const BETA: f64 = 0.7;
-const LONGEST: Duration = Duration::from_secs(8);
+const LEAST: f64 = 0.4;
+const MOST: f64 = 2.0 / 3.0;
+const LESS: f64 = 0.85;
+const STEP: f64 = 2.0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ended(rate: f64) -> Ended {
-        Ended {
-            acked: 1,
-            lost: 0,
-            round_trip: Duration::from_millis(90),
-            shortest: Duration::from_millis(90),
-            rate,
-            limited: false,
-        }
-    }
-
-    /// What comes of giving way by a tenth each round, where the rate falls with the window to the power of
-    /// `slope`.
-    fn give_way(slope: f64) -> Option<u64> {
-        let mut yielding = Yielding::default();
-        (0..9).find_map(|round| {
-            let given = libm::pow(0.9, f64::from(round));
-            yielding.round(true, (1e6 * given) as u64, &ended(1e8 * libm::pow(given, slope)))
-        })
-    }
-
-    #[test]
-    fn a_queue_of_its_own_is_told_from_one_that_others_fill() {
-        assert_eq!(give_way(0.0), None, "alone");
-        assert_eq!(give_way(0.5), Some(1_000_000), "beside one other");
-        assert_eq!(give_way(1.0), Some(1_000_000), "beside many");
-    }
-
-    #[test]
-    fn a_queue_that_gets_short_ends_the_matter() {
-        let mut yielding = Yielding::default();
-        for round in 0..20 {
-            let window = 1_000_000 - round * 40_000;
-            assert_eq!(yielding.round(round % 4 != 3, window, &ended(window as f64)), None);
-        }
-    }
 
     #[test]
     fn the_window_is_cubics() {
@@ -152,5 +75,21 @@ mod tests {
         competition.back_off(at(10), 1400.0);
         assert!((competition.window(at(10)) - 980.0).abs() < 1e-6);
         assert!(competition.window(at(20)) < 1400.1);
+    }
+
+    #[test]
+    fn a_small_share_is_raised_to_two_fifths_and_a_large_one_lowered() {
+        // Over 100 ms with a queue of 50, all have 1,000,000 bytes in flight.
+        let after = |window: u64| {
+            let given = window / 2;
+            let shorter = Duration::from_millis(100) * given as u32 / 1_000_000;
+            share((window, Duration::from_millis(100)), (window - given, Duration::from_millis(100) - shorter))
+        };
+        assert_eq!(after(100_000), 200_000.0);
+        assert!((after(250_000) - 400_000.0).abs() < 1.0);
+        assert_eq!(after(500_000), 500_000.0);
+        assert_eq!(after(800_000), 680_000.0);
+        let millis = Duration::from_millis;
+        assert_eq!(share((100, millis(90)), (50, millis(91))), 200.0, "a share too small to be seen");
     }
 }

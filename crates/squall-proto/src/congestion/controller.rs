@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::belief::{Belief, Phase};
-use super::compete::{Competition, Yielding};
+use super::compete::{self, Competition};
 use super::config::CongestionConfig;
 use super::delivery::{Deliveries, Sample};
 use super::drain::{self, Drains};
@@ -47,10 +47,14 @@ pub struct Controller {
     /// Single round trips.
     shortest: Least,
     queue: Duration,
+    /// How much longer a round's mean round trip is than its shortest, in seconds. A queue that is kept is the same
+    /// for all of a round; what makes them differ is none.
+    jitter: f64,
     losses: Losses,
     law: Law,
     drains: Drains,
-    yielding: Yielding,
+    /// The window when the queue was last no longer than it should be.
+    trusted: u64,
     state: State,
     /// Whether the window kept anything back in this round.
     filled: bool,
@@ -65,12 +69,19 @@ enum State {
         rounds: u32,
     },
     Steady,
-    Drain {
-        rounds: u32,
-        /// The window before and after.
-        window: u64,
-    },
+    Drain(Drain),
     Compete(Competition),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Drain {
+    rounds: u32,
+    /// Window and round trip before it.
+    before: (u64, Duration),
+    /// The same at the first depth, if that did not empty the queue.
+    within: Option<(u64, Duration)>,
+    /// With whom the queue is shared.
+    competition: Option<Competition>,
 }
 
 impl Controller {
@@ -93,10 +104,11 @@ impl Controller {
             without: Least::default(),
             shortest: Least::default(),
             queue: Duration::ZERO,
+            jitter: 0.0,
             losses: Losses::default(),
             law: Law::default(),
             drains: Drains::default(),
-            yielding: Yielding::default(),
+            trusted: 0,
             state: State::Startup(Startup::default()),
             filled: false,
             marked: false,
@@ -126,7 +138,7 @@ impl Controller {
             phase: match self.state {
                 State::Startup(_) => Phase::Startup,
                 State::Settle { .. } | State::Steady => Phase::Steady,
-                State::Drain { .. } => Phase::Drain,
+                State::Drain(_) => Phase::Drain,
                 State::Compete(_) => Phase::Competing,
             },
         }
@@ -207,7 +219,7 @@ impl Controller {
                 }
             }
             State::Settle { .. } => self.settle(),
-            State::Steady | State::Drain { .. } | State::Compete(_) => {}
+            State::Steady | State::Drain(_) | State::Compete(_) => {}
         }
     }
 
@@ -215,26 +227,24 @@ impl Controller {
         self.without.add(now, ended.round_trip);
         let without = self.without.get().unwrap_or_default();
         self.queue = ended.queue(without);
-        self.drains.round(now, ended.round_trip, without);
+        self.jitter += (ended.jitter().as_secs_f64() - self.jitter) / JITTER_ROUNDS;
         let (filled, _) = (core::mem::take(&mut self.filled), core::mem::take(&mut self.marked));
         match self.state {
             State::Startup(ref mut startup) => {
                 let grew = startup.grew(self.bandwidth.get(), ended);
                 let full = startup.is_full();
-                let excess = self.losses.early(ended, grew, self.packet);
+                let excess = self.losses.early(ended, self.packet);
                 if full || excess && !grew {
                     self.enter(State::Settle { rounds: 0 });
                 }
             }
-            State::Settle { rounds } if rounds + 1 >= SETTLE_ROUNDS => self.enter(State::Steady),
+            State::Settle { rounds } if rounds + 1 >= SETTLE_ROUNDS => {
+                self.drains.soon(now);
+                self.enter(State::Steady);
+            }
             State::Settle { ref mut rounds } => *rounds += 1,
             State::Steady => self.steady(now, ended, without, filled),
-            State::Drain { rounds, window } if rounds + 1 >= drain::ROUNDS => {
-                self.drains.done(now);
-                self.enter(State::Steady);
-                self.set_window(self.holds(without + self.target(without)).min(window as f64));
-            }
-            State::Drain { ref mut rounds, .. } => *rounds += 1,
+            State::Drain(drain) => self.draining(now, ended, without, drain),
             State::Compete(competition) => self.compete(now, ended, without, competition),
         }
         if !ended.limited {
@@ -243,7 +253,9 @@ impl Controller {
     }
 
     fn steady(&mut self, now: Time, ended: &Ended, without: Duration, filled: bool) {
-        let verdict = self.losses.round(now, ended, self.window, self.packet);
+        // Without what is added for losses, which may be what is tried out.
+        let holds = (self.bandwidth.get() * without.as_secs_f64()) as u64;
+        let verdict = self.losses.round(now, ended, self.window, holds, self.packet);
         if let Verdict::TooMuch(window) | Verdict::Innocent(window) = verdict {
             self.law.pause();
             return self.set_window(window as f64);
@@ -252,28 +264,79 @@ impl Controller {
         if !filled {
             return self.law.pause();
         }
-        let long = ended.shortest.saturating_sub(without) > target + target / 2;
-        if let Some(window) = self.yielding.round(long, self.window, ended) {
-            self.enter(State::Compete(Competition::new(now, self.packets(window))));
-            return self.set_window(window as f64);
-        }
+        self.drains.round(now, self.queue, target, self.losses.usual() > LOSSY);
         if self.drains.is_due(now, self.queue > target * 2) {
-            let window = self.window;
-            self.enter(State::Drain { rounds: 0, window });
-            return self.set_window(self.holds(without) * drain::DEPTH);
+            self.drain(ended, None);
+            // By what arrives now: the path may have become slower since the bandwidth was measured.
+            return self.set_window(ended.rate * without.as_secs_f64() * drain::DEPTH);
+        }
+        if self.queue <= target + target / 2 {
+            self.trusted = self.window;
         }
         let factor = self.law.factor(without, self.queue, target);
         // What was measured bounds what noise in the round trips can do.
-        let least = self.holds(without) * LEAST_HELD;
+        let least = (self.holds(without) * LEAST_HELD).max(self.trusted as f64 * LEAST_TRUSTED);
         let most = self.holds(without + target) * MOST_HELD;
         self.set_window((self.window as f64 * factor).min(most).max(least));
     }
 
+    fn drain(&mut self, ended: &Ended, competition: Option<Competition>) {
+        let before = (self.window, ended.round_trip);
+        self.enter(State::Drain(Drain { rounds: 0, before, within: None, competition }));
+    }
+
+    fn draining(&mut self, now: Time, ended: &Ended, without: Duration, mut drain: Drain) {
+        drain.rounds += 1;
+        let target = self.target(without);
+        let within = (self.window, ended.round_trip);
+        let empty = drain::is_empty(self.queue, target);
+        match (drain.rounds, drain.within) {
+            (..drain::ROUNDS, _) => self.state = State::Drain(drain),
+            // Further down, to see if that is the bottom.
+            (drain::ROUNDS, _) if !empty => {
+                drain.within = Some(within);
+                self.set_window(self.window as f64 * drain::FURTHER);
+                self.state = State::Drain(drain);
+            }
+            (..drain::MOST_ROUNDS, Some(_)) if !empty => self.state = State::Drain(drain),
+            (_, Some(first)) if !empty && drain::is_bottom(drain.before, first, within) => {
+                self.without = Least::default();
+                self.without.add(now, ended.round_trip);
+                self.drained(now, ended, drain.before.0);
+            }
+            (_, Some(first)) if !empty => {
+                self.drains.done(now);
+                let window = compete::share(drain.before, first);
+                self.set_window(window);
+                // CUBIC goes on where it was, unless its share was wrong.
+                let packets = self.packets(self.window);
+                let same = drain.competition.filter(|_| window == drain.before.0 as f64);
+                self.enter(State::Compete(same.unwrap_or(Competition::new(now, packets))));
+            }
+            _ => self.drained(now, ended, drain.before.0),
+        }
+    }
+
+    /// A drain emptied the queue, before which the window was `before`.
+    fn drained(&mut self, now: Time, ended: &Ended, before: u64) {
+        self.drains.done(now);
+        self.losses.drained(ended, self.packet);
+        self.enter(State::Steady);
+        let without = self.without.get().unwrap_or_default();
+        // A queue that stood for the path's own is gone.
+        self.set_window(self.holds(without + self.target(without)).min(before as f64));
+        self.trusted = self.window;
+    }
+
     fn compete(&mut self, now: Time, ended: &Ended, without: Duration, mut competition: Competition) {
         let target = self.target(without);
-        if self.queue <= target + target / 2 || competition.is_over(now) {
-            self.drains.done(now);
+        if drain::is_empty(self.queue, target) {
+            self.trusted = self.window;
             return self.enter(State::Steady);
+        }
+        if self.drains.is_due(now, false) {
+            self.drain(ended, Some(competition));
+            return self.set_window(self.window as f64 * drain::DEPTH_COMPETING);
         }
         let packets = (ended.acked + ended.lost) as f64 / self.packet as f64;
         let usual = self.losses.usual();
@@ -294,7 +357,6 @@ impl Controller {
 
     fn enter(&mut self, state: State) {
         self.law.pause();
-        self.yielding.forget();
         self.state = state;
     }
 
@@ -308,13 +370,14 @@ impl Controller {
     }
 
     fn target(&self, without: Duration) -> Duration {
-        queue::target(without, self.packets(self.window), self.config.floor())
+        let jitter = Duration::from_secs_f64(self.jitter / 2.0).min(without / 8);
+        queue::target(without, self.packets(self.window), self.config.floor()) + jitter
     }
 
     /// What is in flight while the path is full and the round trip is `round_trip`; what is lost counts until that
     /// is known, about as long as what arrives.
     fn holds(&self, round_trip: Duration) -> f64 {
-        self.bandwidth.get() * round_trip.as_secs_f64() / (1.0 - self.losses.usual()).max(0.5)
+        self.bandwidth.get() * round_trip.as_secs_f64() / (1.0 - self.losses.usual())
     }
 
     fn packets(&self, bytes: u64) -> f64 {
@@ -324,8 +387,14 @@ impl Controller {
 
 /// With fewer a loss is found by timeout only.
 const LEAST_PACKETS: u64 = 4;
+/// What the jitter is smoothed over.
+const JITTER_ROUNDS: f64 = 8.0;
+/// From here on drains are also for seeing what is lost within them.
+const LOSSY: f64 = 0.02;
 const SETTLE_ROUNDS: u32 = 2;
 /// The window is at least and at most this many times what the path was measured to hold, without the queue
 /// and with it.
 const LEAST_HELD: f64 = 0.75;
-const MOST_HELD: f64 = 2.0;
+const MOST_HELD: f64 = 1.25;
+/// Until a drain has shown whose queue it is, it makes the controller give way by no more than this.
+const LEAST_TRUSTED: f64 = 0.5;

@@ -27,7 +27,7 @@ impl Largest {
     }
 }
 
-/// The least duration of the last ten seconds.
+/// The least duration of the last 12 to 15 seconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Least {
     spans: [Option<Duration>; SPANS],
@@ -60,7 +60,8 @@ impl Least {
 /// As BBR: long enough to span its probes, short enough to follow a path that got slower.
 const ROUNDS: usize = 10;
 const SPANS: usize = 5;
-const SPAN: Duration = Duration::from_secs(2);
+/// In all somewhat longer than BBR's ten seconds: CUBIC keeps a queue full for longer than that.
+const SPAN: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
@@ -80,15 +81,15 @@ mod tests {
     }
 
     #[test]
-    fn the_least_is_forgotten_within_ten_seconds() {
+    fn the_least_is_forgotten_within_15_seconds() {
         let at = |seconds| Time::from_epoch(Duration::from_secs(seconds));
         let mut least = Least::default();
         least.add(at(1), Duration::from_millis(5));
-        for second in 2..=8 {
+        for second in 2..=12 {
             least.add(at(second), Duration::from_millis(9));
             assert_eq!(least.get(), Some(Duration::from_millis(5)));
         }
-        least.add(at(11), Duration::from_millis(8));
+        least.add(at(16), Duration::from_millis(8));
         assert_eq!(least.get(), Some(Duration::from_millis(8)));
         least.add(at(1000), Duration::from_millis(20));
         assert_eq!(least.get(), Some(Duration::from_millis(20)));

@@ -15,8 +15,6 @@ use crate::Time;
 pub(super) struct Losses {
     /// The part that is lost in a usual round.
     usual: f64,
-    /// How much that differs between rounds, as a mean deviation.
-    spread: f64,
     /// How many packets that is known from.
     seen: f64,
     trial: Option<Trial>,
@@ -55,8 +53,9 @@ pub(super) enum Verdict {
 }
 
 impl Losses {
-    /// Judges a round in which the window was `window` and packets had about `packet` bytes.
-    pub(super) fn round(&mut self, now: Time, ended: &Ended, window: u64, packet: u64) -> Verdict {
+    /// Judges a round in which the window was `window` and packets had about `packet` bytes. `holds` is what the path
+    /// was measured to hold without a queue: with less a gust of loss would cost more than it lost.
+    pub(super) fn round(&mut self, now: Time, ended: &Ended, window: u64, holds: u64, packet: u64) -> Verdict {
         self.relax(now);
         if let Some(trial) = &mut self.trial {
             trial.rounds += 1;
@@ -68,44 +67,51 @@ impl Losses {
             return if trial.rounds > 1 && enough { self.judge(packet) } else { Verdict::Usual };
         }
         let (loss, packets) = (part(ended.lost, ended.acked), packets(ended, packet));
-        let excess = self.is_excess(loss, packets);
-        self.learn(loss, packets, excess);
-        if !excess {
+        if !self.is_excess(loss, packets) {
+            self.learn(loss, packets);
             return Verdict::Usual;
         }
         // What arrived fits; a little less than that, lest the next round lose as much again.
         let kept = (1.0 - (loss - self.usual)) * SLACK;
-        let less = (window as f64 * kept.max(0.5)) as u64;
+        let less = ((window as f64 * kept.max(LEAST_KEPT)) as u64).max(holds).min(window);
         self.trial = Some(Trial { window, loss, rounds: 0, acked: 0, lost: 0 });
         self.cap = Some(Cap { window: less as f64, since: now, end: window as f64 * 2.0 });
         Verdict::TooMuch(less)
     }
 
-    /// Whether a round of the start-up, whose window is no one's cause for a trial, lost more than is usual.
-    /// What is lost while the rate `grew` is usual.
-    pub(super) fn early(&mut self, ended: &Ended, grew: bool, packet: u64) -> bool {
+    /// Whether a round of the start-up lost more than is usual, which is no cause for a trial there.
+    pub(super) fn early(&mut self, ended: &Ended, packet: u64) -> bool {
         let (loss, packets) = (part(ended.lost, ended.acked), packets(ended, packet));
         let excess = self.is_excess(loss, packets);
-        if grew || !excess {
-            self.learn(loss, packets, false);
+        if !excess {
+            self.learn(loss, packets);
         }
         excess
     }
 
     /// Whether a round of `packets` packets lost more than chance and habit explain.
     fn is_excess(&self, loss: f64, packets: f64) -> bool {
-        let usual = self.usual.max(1.0 / packets.max(1.0)).min(0.5);
-        let chance = 3.0 * libm::sqrt(usual * (1.0 - usual) / packets.max(1.0));
-        loss > self.usual + (4.0 * self.spread).max(NOTICED) + chance
+        loss > self.usual + self.margin(packets)
     }
 
-    fn learn(&mut self, loss: f64, packets: f64, excess: bool) {
+    fn margin(&self, packets: f64) -> f64 {
+        let usual = self.usual.max(1.0 / packets.max(1.0)).min(0.5);
+        NOTICED + 3.0 * libm::sqrt(usual * (1.0 - usual) / packets.max(1.0))
+    }
+
+    fn learn(&mut self, loss: f64, packets: f64) {
         let gain = packets / (self.seen + packets).max(1.0);
         let off = loss - self.usual;
-        self.spread += (if off < 0.0 { -off } else { off } - self.spread) * gain.min(1.0 / 8.0);
-        if !excess {
-            self.usual += off * gain;
-            self.seen = (self.seen + packets).min(MEMORY * packets);
+        // Slower up than down: a window that grows a little loses a little more, which is not the path's doing.
+        self.usual += off * if off > 0.0 { gain / 4.0 } else { gain };
+        self.seen = (self.seen + packets).min(MEMORY * packets);
+    }
+
+    /// A round of a drain lost so much. A window that is larger for what is lost may be why it is lost.
+    pub(super) fn drained(&mut self, ended: &Ended, packet: u64) {
+        let loss = part(ended.lost, ended.acked);
+        if loss < self.usual / 2.0 && packets(ended, packet) >= JUDGED_DRAIN {
+            self.usual = loss;
         }
     }
 
@@ -115,7 +121,7 @@ impl Losses {
         if loss <= self.usual + (trial.loss - self.usual) / 2.0 {
             return Verdict::Usual;
         }
-        self.usual = loss;
+        self.usual = loss.min(MOST_USUAL);
         self.seen = (trial.acked + trial.lost) as f64 / packet as f64;
         self.cap = None;
         Verdict::Innocent(trial.window)
@@ -151,11 +157,15 @@ fn part(lost: u64, acked: u64) -> f64 {
     lost as f64 / (lost + acked).max(1) as f64
 }
 
+/// More is not taken for the path's own: so much can be made up for by sending more, twice as much at most.
+const MOST_USUAL: f64 = 0.5;
 /// A loss less than this above the usual one is not acted on.
-const NOTICED: f64 = 0.02;
+const NOTICED: f64 = 0.01;
 const SLACK: f64 = 0.95;
+const LEAST_KEPT: f64 = 0.25;
 /// How many packets a trial is judged by, and how many rounds it takes at most.
 const JUDGED: u64 = 100;
+const JUDGED_DRAIN: f64 = 30.0;
 const LONGEST_TRIAL: u32 = 8;
 /// How many rounds the usual loss is a mean of.
 const MEMORY: f64 = 16.0;
@@ -180,7 +190,7 @@ mod tests {
             rate: 1e6,
             limited: false,
         };
-        losses.round(Time::from_epoch(Duration::from_millis(millis)), &ended, WINDOW, PACKET)
+        losses.round(Time::from_epoch(Duration::from_millis(millis)), &ended, WINDOW, WINDOW / 2, PACKET)
     }
 
     #[test]

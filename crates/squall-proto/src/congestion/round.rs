@@ -79,6 +79,11 @@ impl Ended {
     pub(super) fn queue(&self, without: Duration) -> Duration {
         self.round_trip.saturating_sub(without)
     }
+
+    /// How much longer the mean was than the shortest.
+    pub(super) fn jitter(&self) -> Duration {
+        self.round_trip.saturating_sub(self.shortest)
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +105,7 @@ mod tests {
         assert_eq!((ended.round_trip, ended.shortest), (Duration::from_millis(15), Duration::from_millis(10)));
         assert_eq!(ended.rate, 400_000.0);
         assert_eq!(ended.queue(Duration::from_millis(12)), Duration::from_millis(3));
+        assert_eq!(ended.jitter(), Duration::from_millis(5));
         assert_eq!(round.add(now(20), &sample(1000, 10, 8999), 10_000), None);
     }
 }
