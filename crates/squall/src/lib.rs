@@ -62,8 +62,7 @@ pub use server::{
 };
 pub use squall_proto::{
     Effect, Handler, Input, MAX_DATAGRAM, Method, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request,
-    Stateless, Status, Target, Transport, chat, congestion, framing, guard, random,
-    retry, text,
+    Stateless, Status, Target, Transport, chat, congestion, framing, guard, random, retry, text,
 };
 pub use squall_socket as socket;
 pub use squall_time::Time;

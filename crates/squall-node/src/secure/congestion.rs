@@ -28,7 +28,8 @@ impl ModelFactory {
 
 impl ControllerFactory for ModelFactory {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
-        let model = Model::new(&self.config, current_mtu.into(), Time::ZERO).expect("validated at the beginning");
+        let model =
+            Model::new(&self.config, current_mtu.into(), Time::ZERO).expect("validated at the beginning");
         Box::new(ModelController { model, epoch: now })
     }
 }
@@ -67,7 +68,13 @@ impl Controller for ModelController {
         self.model.handle_acks_end(self.time(now), in_flight, app_limited);
     }
 
-    fn on_congestion_event(&mut self, _: Instant, _: Instant, is_persistent_congestion: bool, lost_bytes: u64) {
+    fn on_congestion_event(
+        &mut self,
+        _: Instant,
+        _: Instant,
+        is_persistent_congestion: bool,
+        lost_bytes: u64,
+    ) {
         if lost_bytes == 0 {
             self.model.handle_marked();
         } else {

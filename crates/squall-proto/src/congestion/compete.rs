@@ -48,11 +48,7 @@ pub(super) fn share(before: (u64, Duration), within: (u64, Duration)) -> f64 {
     let shorter = before.1.saturating_sub(within.1).as_secs_f64();
     // What all who share the path have in flight.
     let all = given / shorter.max(1e-6) * before.1.as_secs_f64();
-    if window > all * MOST {
-        window * LESS
-    } else {
-        window.max((all * LEAST).min(window * STEP))
-    }
+    if window > all * MOST { window * LESS } else { window.max((all * LEAST).min(window * STEP)) }
 }
 
 const C: f64 = 0.4;
@@ -83,7 +79,10 @@ mod tests {
         let after = |window: u64| {
             let given = window / 2;
             let shorter = Duration::from_millis(100) * given as u32 / 1_000_000;
-            share((window, Duration::from_millis(100)), (window - given, Duration::from_millis(100) - shorter))
+            share(
+                (window, Duration::from_millis(100)),
+                (window - given, Duration::from_millis(100) - shorter),
+            )
         };
         assert_eq!(after(100_000), 200_000.0);
         assert!((after(250_000) - 400_000.0).abs() < 1.0);

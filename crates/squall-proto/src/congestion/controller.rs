@@ -163,8 +163,7 @@ impl Controller {
         self.filled |= before >= self.window - self.window / 4;
         let Some(sample) = self.deliveries.finish(now, in_flight, limited) else { return };
         self.shortest.add(now, sample.round_trip);
-        let plausible = sample.round_trip >= self.shortest.get().unwrap_or_default();
-        if let Some(rate) = sample.rate.filter(|_| plausible)
+        if let Some(rate) = sample.rate
             && (!sample.limited || rate > self.bandwidth.get())
         {
             self.bandwidth.add(rate);
@@ -233,8 +232,8 @@ impl Controller {
             State::Startup(ref mut startup) => {
                 let grew = startup.grew(self.bandwidth.get(), ended);
                 let full = startup.is_full();
-                let excess = self.losses.early(ended, self.packet);
-                if full || excess && !grew {
+                let excess = self.losses.early(ended, grew, self.packet);
+                if full || excess {
                     self.enter(State::Settle { rounds: 0 });
                 }
             }

@@ -34,7 +34,11 @@ impl Drains {
         let kept = before.max(last);
         self.joins = kept <= target + target / 2 && queue + target / 4 < kept;
         self.queues = [last, queue];
-        if is_empty(queue, target) && !needed && !self.joins && self.due.is_none_or(|due| due + SOON < now + EVERY) {
+        if is_empty(queue, target)
+            && !needed
+            && !self.joins
+            && self.due.is_none_or(|due| due + SOON < now + EVERY)
+        {
             self.due = Some(now + EVERY);
         }
     }

@@ -27,7 +27,7 @@ impl Largest {
     }
 }
 
-/// The least duration of the last 12 to 15 seconds.
+/// The least duration of the last 80 to 100 seconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Least {
     spans: [Option<Duration>; SPANS],
@@ -60,8 +60,9 @@ impl Least {
 /// As BBR: long enough to span its probes, short enough to follow a path that got slower.
 const ROUNDS: usize = 10;
 const SPANS: usize = 5;
-/// In all somewhat longer than BBR's ten seconds: CUBIC keeps a queue full for longer than that.
-const SPAN: Duration = Duration::from_secs(3);
+/// In all much longer than BBR's ten seconds: CUBIC keeps a queue for longer than that, and a drain that reaches the
+/// bottom shows sooner that a path has become longer.
+const SPAN: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
@@ -81,15 +82,15 @@ mod tests {
     }
 
     #[test]
-    fn the_least_is_forgotten_within_15_seconds() {
+    fn the_least_is_forgotten_within_100_seconds() {
         let at = |seconds| Time::from_epoch(Duration::from_secs(seconds));
         let mut least = Least::default();
         least.add(at(1), Duration::from_millis(5));
-        for second in 2..=12 {
+        for second in 2..=80 {
             least.add(at(second), Duration::from_millis(9));
             assert_eq!(least.get(), Some(Duration::from_millis(5)));
         }
-        least.add(at(16), Duration::from_millis(8));
+        least.add(at(101), Duration::from_millis(8));
         assert_eq!(least.get(), Some(Duration::from_millis(8)));
         least.add(at(1000), Duration::from_millis(20));
         assert_eq!(least.get(), Some(Duration::from_millis(20)));

@@ -55,7 +55,14 @@ pub(super) enum Verdict {
 impl Losses {
     /// Judges a round in which the window was `window` and packets had about `packet` bytes. `holds` is what the path
     /// was measured to hold without a queue: with less a gust of loss would cost more than it lost.
-    pub(super) fn round(&mut self, now: Time, ended: &Ended, window: u64, holds: u64, packet: u64) -> Verdict {
+    pub(super) fn round(
+        &mut self,
+        now: Time,
+        ended: &Ended,
+        window: u64,
+        holds: u64,
+        packet: u64,
+    ) -> Verdict {
         self.relax(now);
         if let Some(trial) = &mut self.trial {
             trial.rounds += 1;
@@ -79,14 +86,15 @@ impl Losses {
         Verdict::TooMuch(less)
     }
 
-    /// Whether a round of the start-up lost more than is usual, which is no cause for a trial there.
-    pub(super) fn early(&mut self, ended: &Ended, packet: u64) -> bool {
+    /// Whether a round of the start-up lost so much more than is usual that the path must be full, unless the rate `grew`.
+    /// It is no cause for a trial: what is lost while the rate grows is mostly the path's own.
+    pub(super) fn early(&mut self, ended: &Ended, grew: bool, packet: u64) -> bool {
         let (loss, packets) = (part(ended.lost, ended.acked), packets(ended, packet));
         let excess = self.is_excess(loss, packets);
-        if !excess {
+        if !excess || grew && loss < MOST_USUAL_EARLY {
             self.learn(loss, packets);
         }
-        excess
+        excess && !grew && loss > self.usual + EXCESSIVE
     }
 
     /// Whether a round of `packets` packets lost more than chance and habit explain.
@@ -161,6 +169,9 @@ fn part(lost: u64, acked: u64) -> f64 {
 const MOST_USUAL: f64 = 0.5;
 /// A loss less than this above the usual one is not acted on.
 const NOTICED: f64 = 0.01;
+const MOST_USUAL_EARLY: f64 = 0.3;
+/// What a start-up that went beyond a shallow buffer loses at least.
+const EXCESSIVE: f64 = 0.15;
 const SLACK: f64 = 0.95;
 const LEAST_KEPT: f64 = 0.25;
 /// How many packets a trial is judged by, and how many rounds it takes at most.

@@ -6,7 +6,7 @@
 //!
 //! A queue that fills slows it down, a lost datagram does not. Loss tells of congestion only if there is less of it
 //! when less is sent, and that is tried out ([`losses`]); what was there anyway is the weather. The queue
-//! is seen in the round trip: the mean of a round over the least such mean of the last 12 seconds. The
+//! is seen in the round trip: the mean of a round over the least such mean. The
 //! controller keeps its own queue at a part of the round trip that is smaller the faster it is, so that
 //! several share alike ([`queue`]), and regularly lets it run empty, so that all of them know how long the
 //! round trip is without one ([`drain`]). Where a queue stays although the controller gives way, someone

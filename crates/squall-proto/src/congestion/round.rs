@@ -102,7 +102,10 @@ mod tests {
         assert_eq!(round.add(now(5), &sample(3000, 10, 4000), 8000), None);
         let ended = round.add(now(10), &sample(1000, 30, 5000), 9000).unwrap();
         assert_eq!((ended.acked, ended.lost), (4000, 500));
-        assert_eq!((ended.round_trip, ended.shortest), (Duration::from_millis(15), Duration::from_millis(10)));
+        assert_eq!(
+            (ended.round_trip, ended.shortest),
+            (Duration::from_millis(15), Duration::from_millis(10))
+        );
         assert_eq!(ended.rate, 400_000.0);
         assert_eq!(ended.queue(Duration::from_millis(12)), Duration::from_millis(3));
         assert_eq!(ended.jitter(), Duration::from_millis(5));

@@ -9,16 +9,16 @@ use squall_sim::{Decision, Link, Packet, Queue, Time, Weather};
 use super::window::Window;
 
 /// Bytes of a packet that count as in flight, and on the wire.
-pub const PACKET: u64 = 1452;
+pub(crate) const PACKET: u64 = 1452;
 const WIRE: usize = 1480;
 
 /// A path and who sends over it.
-pub struct Path {
-    pub now: Time,
+pub(crate) struct Path {
+    pub(crate) now: Time,
     up: Link,
     down: Link,
     events: Queue<Event>,
-    pub senders: Vec<Sender>,
+    pub(crate) senders: Vec<Sender>,
     delay: Duration,
 }
 
@@ -30,11 +30,12 @@ enum Event {
 }
 
 /// One of those who send.
-pub struct Sender {
-    pub window: Box<dyn Window>,
+pub(crate) struct Sender {
+    pub(crate) window: Box<dyn Window>,
     start: Time,
     /// What it has to send a second, if that is less than it may.
     supply: Option<u64>,
+    supplied: u64,
     next: u64,
     largest: Option<u64>,
     sent: BTreeMap<u64, Time>,
@@ -45,27 +46,25 @@ pub struct Sender {
     wake: Option<Time>,
     heard: Time,
     unacknowledged: Vec<u64>,
-    pub acked: u64,
-    pub lost: u64,
+    pub(crate) acked: u64,
+    pub(crate) lost: u64,
     /// The sum of what its packets waited in the queue, and how many did.
     waited: (Duration, u64),
-    longest: Duration,
 }
 
 /// What a sender did in a span of time.
 #[derive(Clone, Copy, Debug)]
-pub struct Did {
+pub(crate) struct Did {
     /// In bits a second, of packets that arrived.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// The mean time that its packets waited before the bottleneck.
-    pub waited: Duration,
-    pub longest: Duration,
+    pub(crate) waited: Duration,
     /// The part of its packets that was lost.
-    pub lost: f64,
+    pub(crate) lost: f64,
 }
 
 impl Path {
-    pub fn new(weather: &str, seed: u64) -> Self {
+    pub(crate) fn new(weather: &str, seed: u64) -> Self {
         let weather: Weather = weather.parse().unwrap();
         let (up, down) = weather.links(seed);
         Self {
@@ -79,40 +78,37 @@ impl Path {
     }
 
     /// What is not the queue's part of a packet's way.
-    pub fn delay(mut self, delay: Duration) -> Self {
+    pub(crate) fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    pub fn change(&mut self, weather: &str) {
+    pub(crate) fn change(&mut self, weather: &str) {
         let weather: Weather = weather.parse().unwrap();
         self.up.change(self.now, weather.conditions(squall_sim::Direction::Up));
         self.down.change(self.now, weather.conditions(squall_sim::Direction::Down));
     }
 
     /// Someone begins to send.
-    pub fn sender(&mut self, window: Box<dyn Window>) -> usize {
+    pub(crate) fn sender(&mut self, window: Box<dyn Window>) -> usize {
         self.senders.push(Sender::new(window, self.now));
         let place = self.senders.len() - 1;
         self.wake(place, self.now);
         place
     }
 
-    pub fn supply(&mut self, place: usize, bytes_per_second: Option<u64>) {
-        self.senders[place].supply = bytes_per_second;
+    pub(crate) fn supply(&mut self, place: usize, bytes_per_second: Option<u64>) {
+        let sender = &mut self.senders[place];
+        (sender.supply, sender.start) = (bytes_per_second, self.now);
+        sender.supplied = sender.acked + sender.in_flight();
         self.wake(place, self.now);
     }
 
-    /// Someone stops sending.
-    pub fn stop(&mut self, place: usize) {
-        self.supply(place, Some(0));
-    }
-
-    pub fn run(&mut self, span: Duration) -> Vec<Did> {
+    pub(crate) fn run(&mut self, span: Duration) -> Vec<Did> {
         let end = self.now + span;
         let before: Vec<(u64, u64)> = self.senders.iter().map(|sender| (sender.acked, sender.lost)).collect();
         for sender in &mut self.senders {
-            (sender.waited, sender.longest) = ((Duration::ZERO, 0), Duration::ZERO);
+            sender.waited = (Duration::ZERO, 0);
         }
         while let Some(at) = self.events.poll_timeout().filter(|at| *at <= end) {
             self.now = at;
@@ -137,7 +133,6 @@ impl Path {
             Did {
                 rate: acked as f64 * 8.0 / span.as_secs_f64(),
                 waited: sender.waited.0 / sender.waited.1.max(1) as u32,
-                longest: sender.longest,
                 lost: lost as f64 / (acked + lost).max(1) as f64,
             }
         };
@@ -163,7 +158,6 @@ impl Path {
                 let waited = (copies.first().at - now).saturating_sub(self.delay);
                 let sender = &mut self.senders[place];
                 sender.waited = (sender.waited.0 + waited, sender.waited.1 + 1);
-                sender.longest = sender.longest.max(waited);
                 let pushed = self.events.push(copies.first().at, 0, Event::Arrival(place, number));
                 assert!(pushed.is_ok());
             }
@@ -196,6 +190,7 @@ impl Sender {
             window,
             start: now,
             supply: None,
+            supplied: 0,
             next: 0,
             largest: None,
             sent: BTreeMap::new(),
@@ -209,7 +204,6 @@ impl Sender {
             acked: 0,
             lost: 0,
             waited: (Duration::ZERO, 0),
-            longest: Duration::ZERO,
         }
     }
 
@@ -228,7 +222,7 @@ impl Sender {
     fn has_data(&self, now: Time) -> bool {
         self.supply.is_none_or(|rate| {
             let supplied = rate as f64 * (now - self.start).as_secs_f64();
-            (self.acked + self.in_flight()) as f64 + PACKET as f64 <= supplied
+            (self.acked + self.in_flight() + PACKET).saturating_sub(self.supplied) as f64 <= supplied
         })
     }
 

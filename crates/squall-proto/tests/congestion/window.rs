@@ -8,7 +8,7 @@ use squall_sim::Time;
 use super::path::PACKET;
 
 /// Who says how much may be in flight.
-pub trait Window {
+pub(crate) trait Window {
     fn window(&self) -> u64;
     fn sent(&mut self, now: Time, bytes: u64);
     fn acked(&mut self, now: Time, sent: Time, bytes: u64);
@@ -20,7 +20,7 @@ pub trait Window {
 }
 
 /// The controller under test.
-pub fn squall() -> Box<dyn Window> {
+pub(crate) fn squall() -> Box<dyn Window> {
     Box::new(Controller::new(&CongestionConfig::default(), PACKET, Time::ZERO).unwrap())
 }
 
@@ -50,26 +50,28 @@ impl Window for Controller {
     }
 }
 
-/// What most TCP senders do ([RFC 9438](https://www.rfc-editor.org/rfc/rfc9438)), with HyStart's way out of slow start.
-pub struct Cubic {
+/// What most TCP senders do ([RFC 9438](https://www.rfc-editor.org/rfc/rfc9438)).
+struct Cubic {
+    /// In packets, as all of its windows.
     window: f64,
-    slow: bool,
+    slow_start: bool,
     most: f64,
-    epoch: Option<Time>,
-    recovery: Option<Time>,
+    /// The time of its last loss, or of the end of its slow start.
+    epoch: Time,
+    /// Seconds until the window is `most` again.
+    until: f64,
     shortest: Duration,
-    reno: f64,
 }
 
-pub fn cubic() -> Box<dyn Window> {
+/// A sender with CUBIC, which leaves slow start when the round trip is an eighth longer, as HyStart does.
+pub(crate) fn cubic() -> Box<dyn Window> {
     Box::new(Cubic {
         window: 10.0,
-        slow: true,
+        slow_start: true,
         most: 0.0,
-        epoch: None,
-        recovery: None,
+        epoch: Time::ZERO,
+        until: 0.0,
         shortest: Duration::MAX,
-        reno: 0.0,
     })
 }
 
@@ -81,51 +83,32 @@ impl Window for Cubic {
     fn sent(&mut self, _: Time, _: u64) {}
 
     fn acked(&mut self, now: Time, sent: Time, bytes: u64) {
-        if self.recovery.is_some_and(|recovery| sent <= recovery) {
-            return;
-        }
         let round_trip = now - sent;
         self.shortest = self.shortest.min(round_trip);
         let packets = bytes as f64 / PACKET as f64;
-        if self.slow {
+        if self.slow_start {
             self.window += packets;
-            self.slow = round_trip < self.shortest + self.shortest / 8;
-            (self.most, self.reno) = (self.window, self.window);
+            if round_trip > self.shortest + self.shortest / 8 && self.window > 100.0 {
+                (self.slow_start, self.most, self.epoch) = (false, self.window, now);
+            }
             return;
         }
-        let epoch = *self.epoch.get_or_insert(now);
-        let until = ((self.most - self.window.min(self.most)) / 0.4).cbrt();
-        let past = (now - epoch).as_secs_f64();
-        if past == 0.0 {
-            self.recovery = None;
-        }
-        let _ = until;
-        let k = (self.most * 0.3 / 0.4).cbrt() * f64::from(u8::from(self.most > self.reno_start()));
-        let goal = self.most + 0.4 * (past + round_trip.as_secs_f64() - k).powi(3);
-        self.reno += 0.53 * packets / self.window;
-        let goal = goal.max(self.reno);
+        let past = (now - self.epoch + round_trip).as_secs_f64() - self.until;
+        let goal = self.most + 0.4 * past.powi(3);
         if goal > self.window {
-            self.window += (goal - self.window).min(self.window * 0.5) / self.window * packets;
+            self.window += (goal - self.window).min(self.window / 2.0) / self.window * packets;
         }
     }
 
     fn acks_end(&mut self, _: Time, _: u64, _: bool) {}
 
-    fn lost(&mut self, now: Time, sent: Time, _: u64, persistent: bool) {
-        if self.recovery.is_some_and(|recovery| sent <= recovery) {
+    fn lost(&mut self, now: Time, sent: Time, _: u64, _: bool) {
+        if !self.slow_start && sent <= self.epoch {
             return;
         }
-        self.recovery = Some(now);
-        self.epoch = Some(now);
-        self.slow = false;
-        self.most = self.window;
-        self.window = if persistent { 2.0 } else { self.window * 0.7 };
-        self.reno = self.window;
-    }
-}
-
-impl Cubic {
-    fn reno_start(&self) -> f64 {
-        0.0
+        self.slow_start = false;
+        (self.most, self.epoch) = (self.window, now);
+        self.until = (self.most * 0.3 / 0.4).cbrt();
+        self.window *= 0.7;
     }
 }
