@@ -394,6 +394,6 @@ const SETTLE_ROUNDS: u32 = 2;
 /// The window is at least and at most this many times what the path was measured to hold, without the queue
 /// and with it.
 const LEAST_HELD: f64 = 0.75;
-const MOST_HELD: f64 = 1.25;
+const MOST_HELD: f64 = 1.35;
 /// Until a drain has shown whose queue it is, it makes the controller give way by no more than this.
 const LEAST_TRUSTED: f64 = 0.5;

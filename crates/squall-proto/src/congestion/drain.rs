@@ -70,7 +70,7 @@ pub(super) fn is_bottom(before: (u64, Duration), first: (u64, Duration), now: (u
         (from.1.as_secs_f64() - to.1.as_secs_f64()) / before.1.as_secs_f64() / given
     };
     let (above, below) = (share(before, first), share(first, now));
-    above > 0.3 && below.max(-below) < above / 4.0
+    above > 0.2 && below.max(-below) < above / 4.0
 }
 
 /// How much is in flight meanwhile, as a part of what the path holds without a queue.

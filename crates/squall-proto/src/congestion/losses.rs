@@ -94,7 +94,8 @@ impl Losses {
         if !excess || grew && loss < MOST_USUAL_EARLY {
             self.learn(loss, packets);
         }
-        excess && !grew && loss > self.usual + EXCESSIVE
+        // With fewer it may have been a handshake that was lost and all that could not be read without it.
+        excess && !grew && loss > self.usual + EXCESSIVE && packets >= JUDGED as f64
     }
 
     /// Whether a round of `packets` packets lost more than chance and habit explain.

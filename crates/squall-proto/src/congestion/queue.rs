@@ -49,8 +49,8 @@ const HALF: f64 = 1500.0;
 const STEEP: f64 = 0.75;
 /// The queue answers a round late, so that a gain of one would swing.
 const GAIN: f64 = 0.5;
-const PATIENCE: u32 = 3;
-const MOST_UP: f64 = 0.25;
+const PATIENCE: u32 = 2;
+const MOST_UP: f64 = 0.35;
 const MOST_DOWN: f64 = 0.15;
 
 #[cfg(test)]
