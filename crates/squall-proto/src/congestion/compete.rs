@@ -56,7 +56,7 @@ const BETA: f64 = 0.7;
 const LEAST: f64 = 0.4;
 const MOST: f64 = 2.0 / 3.0;
 const LESS: f64 = 0.85;
-const STEP: f64 = 2.0;
+const STEP: f64 = 3.0;
 
 #[cfg(test)]
 mod tests {
@@ -84,11 +84,11 @@ mod tests {
                 (window - given, Duration::from_millis(100) - shorter),
             )
         };
-        assert_eq!(after(100_000), 200_000.0);
+        assert_eq!(after(100_000), 300_000.0);
         assert!((after(250_000) - 400_000.0).abs() < 1.0);
         assert_eq!(after(500_000), 500_000.0);
         assert_eq!(after(800_000), 680_000.0);
         let millis = Duration::from_millis;
-        assert_eq!(share((100, millis(90)), (50, millis(91))), 200.0, "a share too small to be seen");
+        assert_eq!(share((100, millis(90)), (50, millis(91))), 300.0, "a share too small to be seen");
     }
 }

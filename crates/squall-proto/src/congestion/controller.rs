@@ -310,6 +310,9 @@ impl Controller {
                 // CUBIC goes on where it was, unless its share was wrong.
                 let packets = self.packets(self.window);
                 let same = drain.competition.filter(|_| window == drain.before.0 as f64);
+                if window > drain.before.0 as f64 {
+                    self.drains.soon(now);
+                }
                 self.enter(State::Compete(same.unwrap_or(Competition::new(now, packets))));
             }
             _ => self.drained(now, ended, drain.before.0),
