@@ -5,12 +5,12 @@
 //! it a little faster than one window a round trip, as QUIC's usual libraries do.
 //!
 //! A queue that fills slows it down, a lost datagram does not. Loss tells of congestion only if there is less of it
-//! when less is sent, and that is tried out ([`losses`]); what was there anyway is the weather. The queue
+//! when less is sent, and that is tried out; what was there anyway is the weather. The queue
 //! is seen in the round trip: the mean of a round over the least such mean. The
 //! controller keeps its own queue at a part of the round trip that is smaller the faster it is, so that
-//! several share alike ([`queue`]), and regularly lets it run empty, so that all of them know how long the
-//! round trip is without one ([`drain`]). Where a queue stays although the controller gives way, someone
-//! fills it who does not look at delay. Then it takes its share as CUBIC would ([`compete`]).
+//! several share alike, and regularly lets it run empty, so that all of them know how long the
+//! round trip is without one. Where a queue stays although the controller gives way, someone
+//! fills it who does not look at delay. Then it takes its share as CUBIC would.
 //!
 //! The measurements follow [delivery rate estimation](https://datatracker.ietf.org/doc/html/draft-cheng-iccrg-delivery-rate-estimation)
 //! and [BBR](https://datatracker.ietf.org/doc/html/draft-ietf-ccwg-bbr), the law for the queue
