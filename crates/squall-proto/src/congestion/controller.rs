@@ -396,7 +396,7 @@ const LOSSY: f64 = 0.02;
 const SETTLE_ROUNDS: u32 = 2;
 /// The window is at least and at most this many times what the path was measured to hold, without the queue
 /// and with it.
-const LEAST_HELD: f64 = 0.75;
+const LEAST_HELD: f64 = 0.9;
 const MOST_HELD: f64 = 1.35;
 /// Until a drain has shown whose queue it is, it makes the controller give way by no more than this.
 const LEAST_TRUSTED: f64 = 0.5;
