@@ -9,6 +9,7 @@
 //! - [`Protocol`]: a machine with time and state. [`Stateless`] makes one of a handler.
 //! - [`chat`]: a hub that many talk through, and who is still there.
 //! - [`coap`]: requests that are answered once, or known to have failed.
+//! - [`congestion`]: how much a connection may have under way.
 //! - [`files`]: moving files.
 //! - [`framing`]: how requests are cut out of a stream.
 //! - [`guard`]: what a server checks before it answers a datagram.
@@ -26,6 +27,7 @@ extern crate alloc;
 
 pub mod chat;
 pub mod coap;
+pub mod congestion;
 pub mod files;
 pub mod framing;
 pub mod guard;

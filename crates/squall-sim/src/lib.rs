@@ -63,5 +63,7 @@ pub use host::{Host, HostId};
 pub use mailbox::{Mailbox, Received};
 pub use sim::Sim;
 pub use squall_time::Time;
-pub use squall_weather::{Cause, Conditions, Counts, Direction, PRESETS, Preset, Weather};
+pub use squall_weather::{
+    Cause, Conditions, Counts, Decision, Direction, Link, PRESETS, Packet, Preset, Queue, Weather,
+};
 pub use trace::{Entry, Outcome, Trace};

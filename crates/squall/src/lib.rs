@@ -62,7 +62,8 @@ pub use server::{
 };
 pub use squall_proto::{
     Effect, Handler, Input, MAX_DATAGRAM, Method, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request,
-    Stateless, Status, Target, Transport, chat, files, framing, guard, random, retry, secure, text,
+    Stateless, Status, Target, Transport, chat, congestion, files, framing, guard, random, retry, secure,
+    text,
 };
 pub use squall_socket as socket;
 pub use squall_time::Time;

@@ -8,13 +8,12 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use std::sync::Arc;
 //! use squall_node::secure::*;
 //!
 //! let identity = Identity::load_or_make(&Identity::default_path())?;
 //! println!("{}", identity.fingerprint());
 //! let token = Token::generate()?;
-//! let transport = Transport::new(Arc::new(quinn::congestion::BbrConfig::default()));
+//! let transport = Transport::default();
 //! let config = SecureConfig::new(identity, Admission::Token(token.clone()), transport.clone())
 //!     .serve(Alpn::FILES)
 //!     .on("udp://:4433".parse()?);
@@ -31,6 +30,7 @@
 mod admission;
 mod base64;
 mod client;
+mod congestion;
 mod connect_error;
 mod fingerprint;
 mod identity;

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use squall::congestion::Belief;
 use squall::secure::Parting;
+
+use super::congestion::ModelController;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A protocol and its version, as ALPN names it ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
@@ -53,6 +56,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// What this side's congestion control believes of the path; `None` if it is not Squall's.
+    pub fn belief(connection: &quinn::Connection) -> Option<Belief> {
+        ModelController::belief(connection)
+    }
+
     /// Closes the connection; what is not acknowledged yet is lost.
     pub fn close(&self, why: Parting) {
         close(&self.connection, why);

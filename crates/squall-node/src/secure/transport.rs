@@ -6,6 +6,8 @@ use std::time::Duration;
 use quinn::congestion::ControllerFactory;
 use quinn::{Connection, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
+use super::congestion::ModelFactory;
+
 /// Settings of connections. Both sides begin with little and allow more after the greeting.
 #[derive(Clone)]
 pub struct Transport {
@@ -44,7 +46,7 @@ const RECEIVED_BY_DEFAULT: u16 = 1472;
 impl Default for Transport {
     /// Settings with Squall's congestion control.
     fn default() -> Self {
-        Self::new(Arc::new(quinn::congestion::BbrConfig::default()))
+        Self::new(ModelFactory::usual())
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
+use squall::congestion::Belief;
 use squall::text::sanitize;
 use squall_node::files::{SendEvent, Tally, UploadEnd, UploadEvent, Uploaded};
 use squall_node::secure::Introduced;
@@ -30,6 +31,7 @@ pub(super) struct Display {
     bytes: AtomicU64,
     total: Mutex<Option<Tally>>,
     last: Mutex<Instant>,
+    path: Mutex<Option<Belief>>,
     is_over: AtomicBool,
 }
 
@@ -53,6 +55,7 @@ impl Display {
             bytes: AtomicU64::new(0),
             total: Mutex::default(),
             last: Mutex::new(Instant::now()),
+            path: Mutex::default(),
             is_over: AtomicBool::new(false),
         }
     }
@@ -127,6 +130,7 @@ impl Display {
 
     fn file(&self, event: &SendEvent) {
         match event {
+            SendEvent::Path(belief) => *lock(&self.path) = Some(*belief),
             SendEvent::Begun { path, size } => lock(&self.begun).push((Arc::clone(path), *size, 0)),
             SendEvent::Progress { path, bytes } => {
                 self.bytes.fetch_add(*bytes, Ordering::Relaxed);
@@ -203,8 +207,14 @@ impl Display {
                 *last = Instant::now();
                 drop(last);
                 let total = *lock(&self.total);
+                let path = *lock(&self.path);
+                let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
                 self.tell(|| {
                     json!({
+                        "bandwidth": path.map(|path| path.bandwidth * 8),
+                        "round_trip_ms": path.and_then(|path| path.round_trip).map(milliseconds),
+                        "queue_ms": path.map(|path| milliseconds(path.queue)),
+                        "loss": path.map(|path| path.loss),
                         "event": "progress",
                         "files": self.files.load(Ordering::Relaxed),
                         "bytes": self.bytes.load(Ordering::Relaxed),

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use squall::congestion::Belief;
 use squall::files::wire::Reason;
 
 /// What happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SendEvent {
+    /// What the path is like, told once a second.
+    Path(Belief),
     /// A file's content begins to be sent.
     Begun {
         /// The file.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quinn::RecvStream;
 use squall::files::CHUNK;
@@ -131,6 +132,7 @@ impl Sender {
             let shared = Arc::clone(&shared);
             tasks.spawn(async move { feed(&shared, wanted).await });
         }
+        tasks.spawn(watch(Arc::clone(&shared)));
         let mut reading = {
             let shared = Arc::clone(&shared);
             tokio::spawn(async move { verdicts::read(&shared, receive, jobs).await })
@@ -154,6 +156,16 @@ impl Sender {
             Err(failure) => connection.close(Closing::Broken.code().into(), failure.to_string().as_bytes()),
         }
         (shared.counting.counts(), result)
+    }
+}
+
+/// Tells what the path is like, until it is ended.
+async fn watch(shared: Arc<Shared>) -> Result<(), SendFailure> {
+    loop {
+        tokio::time::sleep(TICK).await;
+        if let Some(belief) = Session::belief(&shared.connection) {
+            shared.report(&SendEvent::Path(belief));
+        }
     }
 }
 
@@ -295,6 +307,8 @@ async fn send_pack(
     Ok(())
 }
 
+/// How often it is told what the path is like.
+const TICK: Duration = Duration::from_secs(1);
 /// Packs that are read at a time.
 const READERS: usize = 4;
 /// Files of a pack.
