@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -146,6 +146,10 @@ impl LockFile {
                 return Err(DataError::InUse { path: path.into(), pid: text.trim().parse().ok() });
             }
             Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+        }
+        // Who had it before may have taken the file away in between: then it is nobody's.
+        if file.metadata().is_ok_and(|metadata| metadata.nlink() == 0) {
+            return Self::take(path);
         }
         // A full disk leaves the number out, and the lock holds.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));

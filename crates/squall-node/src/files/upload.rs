@@ -123,7 +123,9 @@ impl Upload {
             let (done, result) = self
                 .sender
                 .run(connected.session, move |event| {
-                    *moved.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                    if matches!(event, SendEvent::Progress { .. } | SendEvent::Stored { .. }) {
+                        *moved.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                    }
                     telling(&UploadEvent::Files(event));
                 })
                 .await;

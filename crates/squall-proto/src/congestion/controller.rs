@@ -276,6 +276,9 @@ impl Controller {
         // What was measured bounds what noise in the round trips can do.
         let least = (self.holds(without) * LEAST_HELD).max(self.trusted as f64 * LEAST_TRUSTED);
         let most = self.holds(without + target) * MOST_HELD;
+        // A floor in time is much on a fast path with a short round trip: sockets do not hold that.
+        let of_round_trip = queue::target(without, self.packets(self.window), Duration::ZERO);
+        let most = most.min(self.holds(without + of_round_trip) * MOST_HELD + SOCKET);
         self.set_window((self.window as f64 * factor).min(most).max(least));
     }
 
@@ -398,5 +401,8 @@ const SETTLE_ROUNDS: u32 = 2;
 /// and with it.
 const LEAST_HELD: f64 = 0.9;
 const MOST_HELD: f64 = 1.35;
+/// What the floor of the queue adds at most, in bytes: sockets hold 208 KiB unless somebody raised that, and Linux
+/// counts nearly twice what is in them.
+const SOCKET: f64 = 256.0 * 1024.0;
 /// Until a drain has shown whose queue it is, it makes the controller give way by no more than this.
 const LEAST_TRUSTED: f64 = 0.5;

@@ -1,21 +1,16 @@
-//! A file that arrives in chunks: which are there, and when that is all.
-
-use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+//! A file that arrives in chunks: where each belongs, and when that is all.
 
 use super::wire::Modified;
 use super::{CHUNK, Chunks, Hash};
 
-/// Which chunks of a file are there.
+/// A file whose chunks arrive in any order, and about which something may be said before some of them have come.
 ///
-/// They arrive in any order, and what the sender says of the whole may arrive before some of them. Memory is a bit for
-/// each chunk near those that are there: whoever claims a size and sends nothing costs none.
+/// Which chunks are there, the receiver's journal knows; here is how many came, so that a file of any size costs the
+/// same.
 #[derive(Debug, Default)]
 pub struct Assembly {
     /// `None` for what comes out of a pipe.
     size: Option<u64>,
-    pages: BTreeMap<u64, Box<[u64; WORDS]>>,
-    present: u64,
     arrived: u64,
     said: Option<Said>,
 }
@@ -136,47 +131,14 @@ impl Assembly {
     ///
     /// # Errors
     /// [`AssemblyError::Extra`].
-    pub fn arrive(&mut self, index: u64) -> Result<(), AssemblyError> {
+    pub fn arrive(&mut self) -> Result<(), AssemblyError> {
         self.arrived += 1;
         if let Some(said) = &self.said
             && self.arrived > said.chunks()
         {
             return Err(AssemblyError::Extra(said.chunks()));
         }
-        self.have(index);
         Ok(())
-    }
-
-    /// A chunk is there, from an earlier run or a file that is there.
-    pub fn have(&mut self, index: u64) {
-        let (page, word, bit) = spot(index);
-        let words = self.pages.entry(page).or_insert_with(|| Box::new([0; WORDS]));
-        if words[word] & bit == 0 {
-            words[word] |= bit;
-            self.present += 1;
-        }
-    }
-
-    /// A chunk is not there, whatever was said before.
-    pub fn lose(&mut self, index: u64) {
-        let (page, word, bit) = spot(index);
-        if let Some(words) = self.pages.get_mut(&page)
-            && words[word] & bit != 0
-        {
-            words[word] &= !bit;
-            self.present -= 1;
-        }
-    }
-
-    /// Whether a chunk is there.
-    pub fn has(&self, index: u64) -> bool {
-        let (page, word, bit) = spot(index);
-        self.pages.get(&page).is_some_and(|words| words[word] & bit != 0)
-    }
-
-    /// How many chunks are there.
-    pub fn present(&self) -> u64 {
-        self.present
     }
 
     /// What the sender says of the file.
@@ -207,14 +169,6 @@ impl Assembly {
     }
 }
 
-/// Chunks of a page of bits: 4096, half a gigabyte of a file.
-const WORDS: usize = 64;
-
-fn spot(index: u64) -> (u64, usize, u64) {
-    let per_page = WORDS as u64 * 64;
-    (index / per_page, (index % per_page / 64) as usize, 1 << (index % 64))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,14 +181,12 @@ mod tests {
     fn a_file_is_complete_when_all_that_was_sent_has_come_in_any_order() {
         let size = 2 * CHUNK + 5;
         let mut file = Assembly::new(Some(size));
-        file.have(0);
-        file.arrive(2).unwrap();
+        file.arrive().unwrap();
         file.conclude(whole(2, size)).unwrap();
         assert_eq!(file.poll(), None);
-        file.arrive(1).unwrap();
+        file.arrive().unwrap();
         assert_eq!(file.poll(), Some(whole(2, size)));
         assert_eq!(file.poll(), None, "it is told once");
-        assert_eq!(file.present(), 3);
     }
 
     #[test]
@@ -248,8 +200,8 @@ mod tests {
         let wrong = AssemblyError::Size { size: CHUNK, offered: CHUNK + 5 };
         assert_eq!(file.conclude(whole(0, CHUNK)), Err(wrong));
         file.conclude(whole(1, CHUNK + 5)).unwrap();
-        file.arrive(0).unwrap();
-        assert_eq!(file.arrive(1), Err(AssemblyError::Extra(1)));
+        file.arrive().unwrap();
+        assert_eq!(file.arrive(), Err(AssemblyError::Extra(1)));
         assert_eq!(file.conclude(whole(1, CHUNK + 5)), Err(AssemblyError::Extra(1)));
         let pipe = Assembly::new(None);
         assert_eq!(pipe.place(3, 1), Ok(3 * CHUNK));
@@ -259,33 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn whoever_claims_much_and_sends_nothing_costs_nothing() {
-        let mut file = Assembly::new(Some(i64::MAX as u64));
-        assert!(!file.has(1 << 40));
-        assert_eq!(file.pages.len(), 0);
-        for index in [0, 1, 4095, 4096, 1 << 40] {
-            file.have(index);
-            file.have(index);
-        }
-        assert_eq!((file.pages.len(), file.present()), (3, 5));
-        file.lose(1);
-        file.lose(1);
-        file.lose(2);
-        assert_eq!((file.has(0), file.has(1), file.present()), (true, false, 4));
-    }
-
-    #[test]
     fn a_file_that_changed_is_told_again_after_what_was_sent_of_it_has_come() {
         let mut file = Assembly::new(Some(CHUNK));
         let again = Said::Again { chunks: 1, size: 2 * CHUNK, modified: Modified::default() };
         file.conclude(again).unwrap();
         assert_eq!(file.poll(), None);
         assert_eq!(file.room(1), None);
-        file.arrive(0).unwrap();
+        file.arrive().unwrap();
         assert_eq!(file.poll(), Some(again));
-        assert_eq!((file.room(1), file.present()), (Some(CHUNK as usize), 1));
+        assert_eq!(file.room(1), Some(CHUNK as usize));
         file.conclude(whole(2, 2 * CHUNK)).unwrap();
-        file.arrive(1).unwrap();
+        file.arrive().unwrap();
         assert_eq!(file.poll(), Some(whole(2, 2 * CHUNK)));
     }
 }

@@ -35,6 +35,8 @@ pub(in crate::files) struct Stat {
     pub(in crate::files) mode: u32,
     pub(in crate::files) size: u64,
     pub(in crate::files) modified: Modified,
+    /// When anything of it was last changed, as the system has it (seconds, nanoseconds): nobody can set that back.
+    pub(in crate::files) changed: (i64, i64),
     /// Which it is on this machine: device and inode.
     pub(in crate::files) node: (u64, u64),
 }
@@ -46,7 +48,8 @@ impl Stat {
 
     /// Whether what was read in between is what was there at both times.
     pub(in crate::files) fn is_same_content(&self, other: &Stat) -> bool {
-        (self.size, self.modified, self.node) == (other.size, other.modified, other.node)
+        (self.size, self.modified, self.changed, self.node)
+            == (other.size, other.modified, other.changed, other.node)
     }
 }
 
@@ -67,6 +70,7 @@ impl From<rustix::fs::Stat> for Stat {
                 seconds: stat.st_mtime,
                 nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
             },
+            changed: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
             node: (stat.st_dev, stat.st_ino),
         }
     }
@@ -108,7 +112,34 @@ impl Folder {
         if truncate {
             flags |= OFlags::TRUNC;
         }
-        rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o600))
+        let open = |flags| rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o600));
+        let fd = open(flags)?;
+        if rustix::fs::fstat(&fd)?.st_nlink == 1 {
+            return Ok(fd);
+        }
+        // It has its own name already, and this one was about to go; or somebody else links it.
+        self.remove(name)?;
+        open(flags | OFlags::EXCL)
+    }
+
+    /// Closes it to everybody else.
+    ///
+    /// # Errors
+    /// [`Errno::PERM`] if it is somebody else's.
+    pub(in crate::files) fn keep_private(&self) -> Result<()> {
+        if rustix::fs::fstat(&self.fd)?.st_uid != rustix::process::geteuid().as_raw() {
+            return Err(Errno::PERM);
+        }
+        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(0o700))
+    }
+
+    /// Lets its owner write in it, if it is the owner who is asking.
+    pub(in crate::files) fn open_up(&self) -> Result<()> {
+        let stat = Stat::of(&self.fd)?;
+        if stat.mode & 0o300 == 0o300 {
+            return Ok(());
+        }
+        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(stat.mode | 0o700))
     }
 
     /// What `name` is; `None` if it is not there.
@@ -165,10 +196,20 @@ impl Folder {
         rustix::fs::utimensat(&self.fd, name, &timestamps(modified), AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    /// Sets the permissions and times of the directory itself.
-    pub(in crate::files) fn set(&self, mode: u32, modified: Modified) -> Result<()> {
-        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode & 0o777))?;
+    /// Sets the permissions of the directory itself, if that is wanted, and its time.
+    pub(in crate::files) fn set(&self, mode: Option<u32>, modified: Modified) -> Result<()> {
+        if let Some(mode) = mode {
+            // What makes files of a group's directory the group's stays.
+            let kept = Stat::of(&self.fd)?.mode & 0o7000;
+            rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode & 0o777 | kept))?;
+        }
         set_file_times(&self.fd, modified)
+    }
+
+    /// The same directory, opened anew.
+    pub(in crate::files) fn again(&self) -> Result<Self> {
+        let fd = rustix::fs::openat(&self.fd, ".", DIRECTORY, Mode::empty())?;
+        Ok(Self { fd, path: self.path.clone() })
     }
 
     /// Waits until its entries are on disk.

@@ -34,7 +34,9 @@ impl Journal {
             file.write_all_at(HEAD, 0)?;
             file.write_all_at(&present, HEAD.len() as u64)?;
         }
-        Ok(Self { file, is_of_this_boot: !is_journal || boot == present })
+        // Where the system does not say which run it is, every one is another.
+        let is_known = present != [0; BOOT];
+        Ok(Self { file, is_of_this_boot: !is_journal || is_known && boot == present })
     }
 
     /// Whether what it says was written since the machine was started.
@@ -47,6 +49,11 @@ impl Journal {
         self.file.write_all_at(&boot_id(), HEAD.len() as u64)?;
         self.is_of_this_boot = true;
         Ok(())
+    }
+
+    /// What it says may not be on disk: it counts as that of another run of the machine.
+    pub(in crate::files) fn doubt(&self) -> io::Result<()> {
+        self.file.write_all_at(&[b'?'; BOOT], HEAD.len() as u64)
     }
 
     /// A chunk is there.
@@ -103,8 +110,7 @@ fn place(index: u64) -> u64 {
     START + index * HASH as u64
 }
 
-/// Which run of the machine this is (random(4)); zeros where the system does not say, which then never changes: what
-/// is behind a restart is believed there.
+/// Which run of the machine this is (random(4)); zeros where the system does not say.
 fn boot_id() -> [u8; BOOT] {
     let mut id = [0; BOOT];
     if let Ok(text) = fs::read("/proc/sys/kernel/random/boot_id") {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::FallocateFlags;
-use squall::files::{CHUNK, Chunks, Hash};
+use squall::files::{CHUNK, Chunks, Hash, Name};
 
 use super::{Folder, Journal, Root, chunk_hash, file_hash};
 
@@ -35,34 +35,31 @@ impl Staged {
     /// Takes out of the journal what the disk does not have.
     fn look_again(&mut self) -> io::Result<()> {
         let mut bytes = vec![0; CHUNK as usize];
-        let (mut lost, mut trouble) = (vec![], None);
+        let mut looked = Ok(());
         self.journal.each(|index, hash| {
-            match read_chunk(&self.data, index, &mut bytes) {
-                Ok(0) => lost.push(index),
-                Ok(length) if chunk_hash(index, &bytes[..length]) == hash => {}
+            looked = read_chunk(&self.data, index, &mut bytes).and_then(|length| {
                 // The last chunk may be shorter than what follows it in a file that was longer once; then it is sent
                 // again.
-                Ok(_) => lost.push(index),
-                Err(error) => trouble = Some(error),
-            }
-            trouble.is_none()
+                let is_there = length > 0 && chunk_hash(index, &bytes[..length]) == hash;
+                if is_there { Ok(()) } else { self.journal.take(index) }
+            });
+            looked.is_ok()
         })?;
-        if let Some(error) = trouble {
-            return Err(error);
-        }
-        for index in lost {
-            self.journal.take(index)?;
-        }
+        looked?;
         self.journal.confirm()
     }
 
     /// Writes a chunk at `start`; none of its bytes means that they are all zero.
     pub(in crate::files) fn put(&self, index: u64, start: u64, bytes: &[u8], room: usize) -> io::Result<()> {
-        if !self.is_fresh {
+        // A chunk that came before may be other bytes; of one that came to no end nobody knows.
+        let is_written = !self.is_fresh || self.journal.get(index)?.is_some();
+        if is_written {
             self.journal.take(index)?;
         }
         let hash = if bytes.is_empty() {
-            self.clear(start, room)?;
+            if is_written {
+                self.clear(start, room)?;
+            }
             chunk_hash(index, &ZEROS[..room])
         } else {
             self.data.write_all_at(bytes, start)?;
@@ -73,9 +70,6 @@ impl Staged {
 
     /// Makes a place read as zeros, without using the disk where that is possible.
     fn clear(&self, start: u64, room: usize) -> io::Result<()> {
-        if self.is_fresh {
-            return Ok(());
-        }
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         match rustix::fs::fallocate(&self.data, flags, start, room as u64) {
             Ok(()) => Ok(()),
@@ -84,14 +78,19 @@ impl Staged {
         }
     }
 
-    /// The file is there whole, without a journal, as small files are; says so in the journal.
-    pub(in crate::files) fn adopt(&self, size: u64) -> io::Result<()> {
-        if self.is_fresh || Chunks::of(size).count() != 1 || self.data.metadata()?.len() != size {
+    /// Takes over a small file that was there whole before it had its name.
+    pub(in crate::files) fn adopt(&self, staging: &Folder, key: &str, size: u64) -> io::Result<()> {
+        let name = small_name(key);
+        let Ok(name) = Name::new(name.as_bytes()) else { return Ok(()) };
+        if Chunks::of(size).count() != 1 || self.journal.get(0)?.is_some() {
             return Ok(());
         }
+        let Ok(small) = staging.read(name) else { return Ok(()) };
         let mut bytes = vec![0; size as usize];
-        let length = read_fully(&self.data, &mut bytes, 0)?;
-        self.journal.put(0, &chunk_hash(0, &bytes[..length]))
+        if read_fully(&File::from(small), &mut bytes, 0)? == bytes.len() {
+            self.put(0, 0, &bytes, bytes.len())?;
+        }
+        Ok(())
     }
 
     /// The hash of a chunk, if it is there.
@@ -131,6 +130,11 @@ impl Staged {
         }
     }
 
+    /// What is in the file may not be on disk: it is looked at again before it is believed.
+    pub(in crate::files) fn doubt(&self) {
+        let _ = self.journal.doubt();
+    }
+
     /// Gives the file the size that it is to have.
     pub(in crate::files) fn resize(&self, size: u64) -> io::Result<()> {
         self.data.set_len(size)
@@ -162,6 +166,12 @@ fn read_fully(file: &File, bytes: &mut [u8], start: u64) -> io::Result<usize> {
 /// What a file is called while it arrives.
 pub(in crate::files) fn data_name(key: &str) -> String {
     format!("{key}.part")
+}
+
+/// What a small file is called until it has its name: it has no journal, and is not to be taken for the rest of a file
+/// that had one.
+pub(in crate::files) fn small_name(key: &str) -> String {
+    format!("{key}.file")
 }
 
 /// What its journal is called.
@@ -204,6 +214,11 @@ mod tests {
         // Zeros over what was something else.
         staged.put(0, 0, &[], C).unwrap();
         bytes[..C].fill(0);
+        assert_eq!(fs::read(root.path().join("k.part")).unwrap(), bytes);
+        let fresh = Staged::open(&staging, "fresh").unwrap();
+        fresh.put(0, 0, &[1; C], C).unwrap();
+        fresh.put(0, 0, &[], C).unwrap();
+        assert_eq!(fs::read(root.path().join("fresh.part")).unwrap(), [0; C], "also in a file of this run");
         assert_eq!(staged.root(bytes.len() as u64).unwrap(), Ok(file_hash(&bytes)));
         assert_eq!(fs::read(root.path().join("k.part")).unwrap(), bytes);
     }

@@ -19,13 +19,13 @@ pub(super) async fn run(
     mut waiting: mpsc::UnboundedReceiver<(u64, Arc<Incoming>)>,
 ) -> Result<(), String> {
     while let Some((entry, incoming)) = waiting.recv().await {
-        let _ = shared.say.send(Say::Compare(entry));
+        shared.say.send(Say::Compare(entry));
         // A connection that broke is told by the connection.
         let Ok(mut stream) = shared.connection.open_uni().await else { return Ok(()) };
         let (blocks, mut told) = mpsc::channel(4);
         let reading = {
-            let incoming = Arc::clone(&incoming);
-            tokio::task::spawn_blocking(move || tell(entry, &incoming, &blocks))
+            let (incoming, over) = (Arc::clone(&incoming), Arc::clone(shared));
+            shared.spawn(move || tell(entry, &incoming, &blocks, || over.is_over()))
         };
         while let Some(block) = told.recv().await {
             let written: Result<(), quinn::WriteError> = stream.write_all(&block).await;
@@ -35,10 +35,13 @@ pub(super) async fn run(
             }
         }
         drop(told);
-        let _ = stream.finish();
         match reading.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => {
+                let _ = stream.finish();
+            }
             Ok(Err(error)) => {
+                // Nothing more is told, and then that it is not taken.
+                let _ = stream.reset(0_u32.into());
                 let trouble = Trouble::io("what is there of it cannot be read", &error);
                 shared.act(entry, &incoming, Next::Refuse(trouble));
             }
@@ -49,12 +52,17 @@ pub(super) async fn run(
 }
 
 /// Reads what is there, of earlier runs first and of the file that has the name otherwise.
-fn tell(entry: u64, incoming: &Incoming, blocks: &mpsc::Sender<Vec<u8>>) -> io::Result<()> {
+fn tell(
+    entry: u64,
+    incoming: &Incoming,
+    blocks: &mpsc::Sender<Vec<u8>>,
+    is_over: impl Fn() -> bool,
+) -> io::Result<()> {
     let mut out = Vec::new();
     encode_comparison(entry, &mut out);
     let begun = incoming.begun()?;
     if let (Some(staged), Some(size)) = (begun, incoming.size()) {
-        staged.adopt(size)?;
+        incoming.adopt(staged, size)?;
     }
     let existing = incoming.existing.as_ref();
     let mut end = existing.map_or(0, |existing| Chunks::of(existing.stat.size).count());
@@ -65,6 +73,9 @@ fn tell(entry: u64, incoming: &Incoming, blocks: &mpsc::Sender<Vec<u8>>) -> io::
     let (mut first, mut run) = (0, Vec::<Hash>::with_capacity(MAX_RUN));
     let mut bytes = vec![0; CHUNK as usize];
     for index in 0..end {
+        if incoming.is_settled() || is_over() {
+            return Ok(());
+        }
         let mut hash = begun.map_or(Ok(None), |staged| staged.hash(index))?;
         if let Some(existing) = existing {
             let room = incoming

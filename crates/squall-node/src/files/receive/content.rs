@@ -32,13 +32,14 @@ pub(super) async fn accept(shared: &Arc<Shared>) -> Result<(), String> {
 
 /// Reads a stream to its end and puts it where it belongs.
 async fn take(shared: Arc<Shared>, stream: RecvStream) -> Result<(), String> {
+    // A stream that was read to its end makes room for another: what waits for the disk is bounded here.
+    let Ok(_room) = shared.room.acquire().await else { return Ok(()) };
     let Some(bytes) = read_all(stream).await? else { return Ok(()) };
-    let Ok(permit) = shared.workers.acquire().await else { return Ok(()) };
-    // The thread goes on when this task is ended: who ends the session waits for its permit.
-    permit.forget();
-    let worked = tokio::task::spawn_blocking(move || {
-        let result = sort(&shared, &bytes);
-        shared.workers.add_permits(1);
+    let Ok(worker) = Arc::clone(&shared.workers).acquire_owned().await else { return Ok(()) };
+    let working = Arc::clone(&shared);
+    let worked = shared.spawn(move || {
+        let result = sort(&working, &bytes);
+        drop(worker);
         result
     });
     worked.await.map_err(|_| "what came was not taken to its end".to_string())?
@@ -109,8 +110,7 @@ async fn read_all(mut stream: RecvStream) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-/// Bytes of a stream: a chunk with its header, or a pack, the last file of which goes over the end of what a pack
-/// should have.
-const MAX_STREAM: usize = 2 * CHUNK as usize + 4096;
+/// Bytes of a stream: a chunk, or as many small files, with what precedes them.
+const MAX_STREAM: usize = CHUNK as usize + 4096;
 /// What is set aside for a stream at first: a chunk with its header.
 const FIRST: usize = CHUNK as usize + 32;

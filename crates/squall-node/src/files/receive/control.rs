@@ -22,6 +22,8 @@ pub(super) async fn read(
     let mut bytes = Vec::with_capacity(BUFFER);
     let mut has_started = false;
     loop {
+        // Whoever does not listen is not heard either.
+        shared.say.has_room().await;
         let start = bytes.len();
         bytes.resize(BUFFER, 0);
         // A connection that broke is told by the connection.
@@ -38,7 +40,7 @@ pub(super) async fn read(
             *source.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
             planner.options = options;
             shared.is_dry.store(options.dry_run, Ordering::Relaxed);
-            let _ = shared.say.send(Say::Ready);
+            shared.say.send(Say::Ready);
             has_started = true;
             bytes.drain(..used);
         }
@@ -48,7 +50,7 @@ pub(super) async fn read(
         }
         let rest = bytes.split_off(whole);
         let messages = std::mem::replace(&mut bytes, rest);
-        let worked = tokio::task::spawn_blocking(move || {
+        let worked = shared.spawn(move || {
             let result = planner.take(&messages);
             (planner, result)
         });

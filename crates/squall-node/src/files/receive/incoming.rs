@@ -12,7 +12,8 @@ use squall::files::{Assembly, AssemblyError, CHUNK, Chunks, Hash, Name, Said, To
 
 use super::claims::Claim;
 use crate::files::disk::{
-    Folder, Staged, Stat, Trouble, chunk_hash, data_name, file_hash, journal_name, read_chunk, set_file_times,
+    Folder, Staged, Stat, Trouble, chunk_hash, data_name, file_hash, journal_name, read_chunk,
+    set_file_times, small_name,
 };
 
 /// A file that was asked for: where it goes, and what of it is there.
@@ -30,6 +31,7 @@ pub(super) struct Incoming {
     /// Something of it came in an earlier run.
     is_begun: bool,
     staged: OnceLock<Staged>,
+    opening: Mutex<()>,
     assembly: Mutex<Assembly>,
     attempts: AtomicU8,
     is_settled: AtomicBool,
@@ -63,6 +65,8 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) file: OwnedFd,
+    /// The temporary name.
+    pub(super) name: String,
     pub(super) size: u64,
 }
 
@@ -89,6 +93,7 @@ impl Incoming {
             staging,
             is_begun,
             staged: OnceLock::new(),
+            opening: Mutex::new(()),
             assembly: Mutex::new(Assembly::new(size)),
             attempts: AtomicU8::new(0),
             is_settled: AtomicBool::new(false),
@@ -111,9 +116,9 @@ impl Incoming {
         self.assembly().size()
     }
 
-    /// Whether what has the name when it is whole is replaced.
-    pub(super) fn replaces_now(&self) -> bool {
-        self.replaces
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Relaxed)
     }
 
     /// Nothing more is written; what still comes is dropped.
@@ -123,10 +128,11 @@ impl Incoming {
 
     /// What has come of it, in this run or an earlier one.
     pub(super) fn staged(&self) -> io::Result<&Staged> {
+        // One opens it: it may be begun anew by that.
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(staged) = self.staged.get() {
             return Ok(staged);
         }
-        // Opened twice at the same time is no harm: both say the same.
         let staged = Staged::open(&self.staging, self.key())?;
         Ok(self.staged.get_or_init(|| staged))
     }
@@ -137,11 +143,26 @@ impl Incoming {
         if is_begun { self.staged().map(Some) } else { Ok(None) }
     }
 
-    /// Takes the journal away, when the file has its name.
-    pub(super) fn forget_journal(&self) {
+    /// Takes away what was beside the file, when that has its name.
+    pub(super) fn forget(&self) {
         if self.staged.get().is_some() {
             let _ = self.staging.remove(&journal_name(self.key()));
+            let _ = self.staging.remove(&data_name(self.key()));
+            let _ = self.staging.remove(&small_name(self.key()));
         }
+    }
+
+    /// The disk did not take what was written: it is not to be believed later.
+    pub(super) fn doubt(&self) {
+        if let Some(staged) = self.staged.get() {
+            staged.doubt();
+        }
+        let _ = self.staging.remove(&small_name(self.key()));
+    }
+
+    /// Takes over what an earlier run left of a small file.
+    pub(super) fn adopt(&self, staged: &Staged, size: u64) -> io::Result<()> {
+        staged.adopt(&self.staging, self.key(), size)
     }
 
     /// How long a chunk is, where that is known.
@@ -151,7 +172,7 @@ impl Incoming {
 
     /// A small file, whole.
     pub(super) fn take_whole(&self, modified: Modified, hash: &Hash, bytes: &[u8]) -> Next {
-        if self.is_settled.load(Ordering::Relaxed) {
+        if self.is_settled() {
             return Next::Wait;
         }
         if file_hash(bytes) != *hash {
@@ -161,14 +182,14 @@ impl Incoming {
             return refusal;
         }
         let write = || -> io::Result<OwnedFd> {
-            let fd = self.staging.write(&data_name(self.key()), true)?;
+            let fd = self.staging.write(&small_name(self.key()), true)?;
             let mut file = File::from(fd);
             io::Write::write_all(&mut file, bytes)?;
             self.dress(&file, modified)?;
             Ok(file.into())
         };
         match write() {
-            Ok(file) => Next::Commit(Ready { file, size: bytes.len() as u64 }),
+            Ok(file) => Next::Commit(Ready { file, name: small_name(self.key()), size: bytes.len() as u64 }),
             Err(error) => Next::Refuse(Trouble::io("cannot be written", &error)),
         }
     }
@@ -178,7 +199,7 @@ impl Incoming {
     /// # Errors
     /// What no honest sender does.
     pub(super) fn take_chunk(&self, index: u64, bytes: &[u8]) -> Result<Next, AssemblyError> {
-        if self.is_settled.load(Ordering::Relaxed) {
+        if self.is_settled() {
             return Ok(Next::Wait);
         }
         let (start, room) = {
@@ -196,7 +217,7 @@ impl Incoming {
         }
         let said = {
             let mut assembly = self.assembly();
-            assembly.arrive(index)?;
+            assembly.arrive()?;
             assembly.poll()
         };
         Ok(said.map_or(Next::Wait, |said| self.act_on(said)))
@@ -207,7 +228,7 @@ impl Incoming {
     /// # Errors
     /// What no honest sender does.
     pub(super) fn take_word(&self, said: Said) -> Result<Next, AssemblyError> {
-        if self.is_settled.load(Ordering::Relaxed) {
+        if self.is_settled() {
             return Ok(Next::Wait);
         }
         let said = {
@@ -246,7 +267,8 @@ impl Incoming {
         }
         staged.resize(total.size)?;
         self.dress(staged.data(), total.modified)?;
-        Ok(Next::Commit(Ready { file: staged.data().as_fd().try_clone_to_owned()?, size: total.size }))
+        let file = staged.data().as_fd().try_clone_to_owned()?;
+        Ok(Next::Commit(Ready { file, name: data_name(self.key()), size: total.size }))
     }
 
     /// Takes the chunks that the sender did not send from the file that is there.
@@ -255,6 +277,9 @@ impl Incoming {
         let chunks = Chunks::of(size);
         let mut bytes = vec![0; CHUNK as usize];
         for index in 0..chunks.count() {
+            if self.is_settled() {
+                break;
+            }
             let Some((start, room)) = chunks.place(index) else { break };
             if staged.hash(index)?.is_none() && read_chunk(file, index, &mut bytes[..room])? == room {
                 let is_zero = bytes[..room].iter().all(|byte| *byte == 0);

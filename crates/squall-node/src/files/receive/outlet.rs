@@ -3,12 +3,14 @@
 use std::io;
 
 use quinn::SendStream;
+use squall::files::WINDOW;
 use squall::files::wire::Verdict;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::files::disk::Trouble;
 
-/// Something to say. There is at most one for each open entry and state, so the window of entries bounds them.
+/// Something to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Say {
     Ready,
@@ -21,20 +23,46 @@ pub(super) enum Say {
 }
 
 /// Where things are said.
-pub(super) type Outlet = UnboundedSender<Say>;
+#[derive(Clone)]
+pub(super) struct Outlet {
+    queue: UnboundedSender<Say>,
+    /// How much waits to be written.
+    waiting: watch::Sender<usize>,
+}
+
+impl Outlet {
+    /// Says something as soon as the stream takes it.
+    pub(super) fn send(&self, say: Say) {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let _ = self.queue.send(say);
+    }
+
+    /// Waits until so little waits that more may be done of which something is to be said.
+    pub(super) async fn has_room(&self) {
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting <= WINDOW).await;
+    }
+}
 
 pub(super) fn outlet() -> (Outlet, UnboundedReceiver<Say>) {
-    unbounded_channel()
+    let (queue, said) = unbounded_channel();
+    (Outlet { queue, waiting: watch::Sender::new(0) }, said)
 }
 
 /// Writes what is said until nobody can say anything more, and then ends the stream.
-pub(super) async fn write(mut said: UnboundedReceiver<Say>, mut stream: SendStream) -> io::Result<()> {
-    let (mut waiting, mut bytes) = (Vec::new(), Vec::new());
-    while said.recv_many(&mut waiting, 1024).await > 0 {
-        encode(&waiting, &mut bytes);
+pub(super) async fn write(
+    outlet: Outlet,
+    mut said: UnboundedReceiver<Say>,
+    mut stream: SendStream,
+) -> io::Result<()> {
+    let waiting = outlet.waiting;
+    drop(outlet.queue);
+    let (mut taken, mut bytes) = (Vec::new(), Vec::new());
+    while said.recv_many(&mut taken, 1024).await > 0 {
+        encode(&taken, &mut bytes);
         stream.write_all(&bytes).await?;
+        waiting.send_modify(|waiting| *waiting -= taken.len());
         bytes.clear();
-        waiting.clear();
+        taken.clear();
     }
     let _ = stream.finish();
     Ok(())

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 use squall::files::wire::{Modified, Offer, Options, Reason, split_message};
-use squall::files::{CHUNK, Name, Said, Total};
+use squall::files::{Name, Said, Total};
 
 use super::commit::Commit;
 use super::control::fault;
@@ -15,7 +15,7 @@ use super::incoming::{Existing, Incoming};
 use super::outlet::Say;
 use super::receiver::Receiver;
 use super::session::{Entry, Shared};
-use crate::files::disk::{Folder, Kind, Stat, Trouble, data_name};
+use crate::files::disk::{Folder, Kind, Stat, Trouble, data_name, small_name};
 
 /// Decides about entries as they are offered, where the sender is in its tree.
 pub(super) struct Planner {
@@ -36,8 +36,8 @@ struct Level {
 /// Where a directory of the sender's is here.
 #[derive(Clone)]
 enum Place {
-    /// It is open.
-    Open(Arc<Folder>),
+    /// It is open, and was there before or not.
+    Open(Arc<Folder>, bool),
     /// It is not there, and nothing is to be written.
     Absent,
     /// It was refused, and everything in it is.
@@ -47,7 +47,10 @@ enum Place {
 /// A directory that was left.
 pub(super) struct Left {
     pub(super) folder: Arc<Folder>,
-    pub(super) mode: u32,
+    /// The one that it is in.
+    pub(super) parent: Option<Arc<Folder>>,
+    /// Its permissions, where they are to be set.
+    pub(super) mode: Option<u32>,
     pub(super) modified: Modified,
 }
 
@@ -72,6 +75,9 @@ impl Planner {
     pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         while let Some((body, used)) = split_message(bytes).map_err(fault)? {
             let offer = Offer::decode(body).map_err(fault)?;
+            if self.shared.is_over() {
+                return Ok(());
+            }
             if self.shared.is_ended()
                 && !matches!(offer, Offer::Whole { .. } | Offer::Again { .. } | Offer::Withdraw { .. })
             {
@@ -123,16 +129,21 @@ impl Planner {
     }
 
     fn enter(&mut self, name: Name<'_>, mode: u32, modified: Modified) -> Result<(), String> {
-        if self.way.len() >= MAX_DEPTH {
-            return Err(format!("more than {MAX_DEPTH} directories lie within each other"));
-        }
         let entered = self.place().and_then(|parent| {
             self.check_name(name)?;
+            if self.way.len() >= MAX_DEPTH {
+                let text = format!("it lies within more than {MAX_DEPTH} others");
+                return Err(Trouble::new(Reason::Name, text));
+            }
             match parent {
                 None => Ok(Place::Absent),
                 Some(parent) if self.options.dry_run => pretend(&parent, name),
                 Some(parent) => match parent.make(name, mode) {
-                    Ok((folder, _)) => Ok(Place::Open(Arc::new(folder))),
+                    Ok((folder, was_there)) => {
+                        // One that only its owner may read is written into all the same, as cp does not.
+                        let _ = folder.open_up();
+                        Ok(Place::Open(Arc::new(folder), was_there))
+                    }
                     Err(Errno::EXIST | Errno::NOTDIR | Errno::LOOP) => Err(other_kind("no directory")),
                     Err(errno) => Err(Trouble::of("cannot be made", errno)),
                 },
@@ -150,8 +161,11 @@ impl Planner {
     fn leave(&mut self) -> Result<(), String> {
         let level = self.way.pop().ok_or("a directory was left that was not entered")?;
         match level.place {
-            Place::Open(folder) if !self.options.dry_run => {
-                let left = Left { folder, mode: level.mode, modified: level.modified };
+            Place::Open(folder, was_there) if !self.options.dry_run => {
+                // What somebody has closed to others is not opened by sending something into it.
+                let mode = (!was_there || self.replaces()).then_some(level.mode);
+                let parent = self.place().ok().flatten();
+                let left = Left { folder, parent, mode, modified: level.modified };
                 self.shared.offer(Entry::Left(Some(left))).map_err(fault)?;
             }
             _ => {
@@ -180,14 +194,14 @@ impl Planner {
             Ok(_) if self.options.dry_run => {
                 // That it would be sent is all there is to know.
                 let entry = self.shared.offer(Entry::Queued).map_err(fault)?;
-                let _ = self.shared.say.send(Say::Wanted(entry));
+                self.shared.say.send(Say::Wanted(entry));
                 self.shared.settle(entry, Say::Unchanged(entry));
             }
             // Nothing is absent but in a dry run.
             Ok(Plan::Absent) => {}
             Ok(Plan::Wanted(incoming)) => {
                 let entry = offer(Arc::new(incoming))?;
-                let _ = self.shared.say.send(Say::Wanted(entry));
+                self.shared.say.send(Say::Wanted(entry));
             }
             Ok(Plan::Compare(incoming)) => {
                 let incoming = Arc::new(incoming);
@@ -224,7 +238,7 @@ impl Planner {
             && size == Some(stat.size)
             && modified == stat.modified
         {
-            if stat.mode & 0o777 != mode & 0o777 && !self.options.dry_run {
+            if stat.mode & 0o777 != mode & 0o777 && self.replaces() && !self.options.dry_run {
                 let set = folder
                     .read(name)
                     .and_then(|file| rustix::fs::fchmod(file, rustix::fs::Mode::from_raw_mode(mode & 0o777)));
@@ -253,11 +267,11 @@ impl Planner {
         let claim = self.shared.receiver.claims.take(&key);
         let claim = claim.ok_or_else(|| Trouble::new(Reason::Busy, "another transfer is writing it"))?;
         let staging = Arc::clone(&self.shared.receiver.staging);
-        let is_begun = Name::new(data_name(&key).as_bytes())
-            .ok()
-            .and_then(|name| staging.stat(name).ok().flatten())
+        let begun =
+            |name: String| Name::new(name.as_bytes()).ok().and_then(|name| staging.stat(name).ok().flatten());
+        let is_begun = begun(data_name(&key)).is_some()
             // A small file is there whole or not at all.
-            .is_some_and(|begun| size.is_none_or(|size| size > CHUNK || begun.size == size));
+            || begun(small_name(&key)).is_some_and(|begun| size == Some(begun.size) && begun.size > 0);
         let compares = existing.is_some() || is_begun;
         let incoming = Incoming::new(folder, name, mode, size, existing, replaces, claim, staging, is_begun);
         Ok(if compares { Plan::Compare(incoming) } else { Plan::Wanted(incoming) })
@@ -320,7 +334,7 @@ impl Planner {
     fn place(&self) -> Result<Option<Arc<Folder>>, Trouble> {
         match self.way.last().map(|level| &level.place) {
             None => Ok(Some(Arc::clone(&self.shared.receiver.root))),
-            Some(Place::Open(folder)) => Ok(Some(Arc::clone(folder))),
+            Some(Place::Open(folder, _)) => Ok(Some(Arc::clone(folder))),
             Some(Place::Absent) => Ok(None),
             Some(Place::Refused) => {
                 Err(Trouble::new(Reason::OtherKind, "the directory it is in was not taken"))
@@ -329,7 +343,7 @@ impl Planner {
     }
 
     fn check_name(&self, name: Name<'_>) -> Result<(), Trouble> {
-        if self.way.is_empty() && name.as_bytes() == Receiver::STAGING.as_bytes() {
+        if name.as_bytes() == Receiver::STAGING.as_bytes() {
             return Err(Trouble::new(Reason::Name, "the name is the receiver's own"));
         }
         if name.is_deceptive() && !self.shared.receiver.config.takes_any_name {
@@ -364,7 +378,7 @@ impl Planner {
 /// Enters a directory without making it; what is not there is empty.
 fn pretend(parent: &Folder, name: Name<'_>) -> Result<Place, Trouble> {
     match parent.enter(name) {
-        Ok(folder) => Ok(Place::Open(Arc::new(folder))),
+        Ok(folder) => Ok(Place::Open(Arc::new(folder), true)),
         Err(Errno::NOENT) => Ok(Place::Absent),
         Err(_) => Err(other_kind("no directory")),
     }

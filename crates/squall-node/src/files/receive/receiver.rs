@@ -15,7 +15,7 @@ use super::claims::Claims;
 use super::event::{ReceiveEvent, SessionCounts};
 use super::session;
 use crate::data::{DataError, LockFile};
-use crate::files::disk::Folder;
+use crate::files::disk::{Folder, STAGING};
 use crate::secure::Session;
 
 /// What may be taken, and where it goes.
@@ -88,7 +88,7 @@ pub struct Receiver {
 impl Receiver {
     /// The directory in it where files are while they arrive. What is in it belongs to transfers that stopped half-way
     /// and may be removed when nobody means to resume them.
-    pub const STAGING: &'static str = ".squall-partial";
+    pub const STAGING: &'static str = STAGING;
 
     /// Opens the directory.
     ///
@@ -105,6 +105,7 @@ impl Receiver {
         let name = Name::new(Self::STAGING.as_bytes()).unwrap_or_else(|_| unreachable!("it is a name"));
         let (staging, _) =
             root.make(name, 0o700).map_err(|errno| trouble(&path.join(Self::STAGING), errno.into()))?;
+        staging.keep_private().map_err(|errno| trouble(&path.join(Self::STAGING), errno.into()))?;
         let lock = LockFile::take(&path.join(Self::STAGING).join(LOCK))?;
         Ok(Self {
             config,

@@ -10,7 +10,7 @@ use squall::files::{Ledger, LedgerError};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::commit::{Commit, Committer};
+use super::commit::{Commit, Committed, Committer};
 use super::event::{Counting, ReceiveEvent, SessionCounts, add};
 use super::incoming::{Incoming, Next};
 use super::outlet::{self, Outlet, Say};
@@ -40,8 +40,13 @@ pub(super) struct Shared {
     pub(super) compare: mpsc::UnboundedSender<(u64, Arc<Incoming>)>,
     committer: Committer,
     ledger: Mutex<Open>,
+    /// Bounds the streams whose content is in memory.
+    pub(super) room: Semaphore,
     /// Bounds how many threads hash and write.
-    pub(super) workers: Semaphore,
+    pub(super) workers: Arc<Semaphore>,
+    /// Each thread that does something for this session has a permit: a session is over when none is left.
+    threads: Arc<Semaphore>,
+    is_over: AtomicBool,
     pub(super) is_dry: AtomicBool,
     fault: Mutex<Option<String>>,
     ended: Notify,
@@ -81,6 +86,10 @@ pub(super) async fn run(
     let (over, is_over) = watch::channel(false);
     let connection = session.connection.clone();
     let (done, commits) = mpsc::unbounded_channel();
+    let committer = match Committer::start(Arc::clone(&receiver.staging), done) {
+        Ok(committer) => committer,
+        Err(error) => return (SessionCounts::default(), Err(format!("cannot start a thread: {error}"))),
+    };
     let shared = Arc::new(Shared {
         receiver: Arc::clone(receiver),
         number,
@@ -88,9 +97,12 @@ pub(super) async fn run(
         counting: Counting::default(),
         say,
         compare,
-        committer: Committer::start(Arc::clone(&receiver.staging), done),
+        committer,
         ledger: Mutex::default(),
-        workers: Semaphore::new(WORKERS),
+        room: Semaphore::new(ROOM),
+        workers: Arc::new(Semaphore::new(WORKERS)),
+        threads: Arc::new(Semaphore::new(THREADS)),
+        is_over: AtomicBool::new(false),
         is_dry: AtomicBool::new(false),
         fault: Mutex::default(),
         ended: Notify::new(),
@@ -120,7 +132,7 @@ pub(super) async fn run(
             shared.end_on(result);
         });
     }
-    let writer = tokio::spawn(outlet::write(said, session.send));
+    let writer = tokio::spawn(outlet::write(shared.say.clone(), said, session.send));
     // The sender closes when it has read that all is done; or the connection breaks, or somebody breaks the rules.
     let closed = tokio::select! {
         error = connection.closed() => error,
@@ -128,8 +140,8 @@ pub(super) async fn run(
     };
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
-    // Threads that write hold a permit each.
-    let _ = shared.workers.acquire_many(WORKERS as u32).await;
+    shared.is_over.store(true, Ordering::Relaxed);
+    let _ = shared.threads.acquire_many(THREADS as u32).await;
     // What is whole goes under its name, whether anybody hears of it or not.
     shared.committer.stop().await;
     let _ = settling.await;
@@ -145,10 +157,7 @@ pub(super) async fn run(
 }
 
 /// Tells the sender what is on disk.
-async fn settle_commits(
-    shared: Arc<Shared>,
-    mut commits: mpsc::UnboundedReceiver<(u64, Result<Commit, Trouble>)>,
-) {
+async fn settle_commits(shared: Arc<Shared>, mut commits: mpsc::UnboundedReceiver<Committed>) {
     while let Some((entry, result)) = commits.recv().await {
         match result {
             Ok(commit) => {
@@ -160,7 +169,15 @@ async fn settle_commits(
                 }
                 shared.settle(entry, Say::Stored(entry));
             }
-            Err(trouble) => shared.settle(entry, Say::Refused(entry, trouble)),
+            Err((commit, trouble)) => {
+                if let Commit::File { incoming, .. } = &commit {
+                    incoming.doubt();
+                }
+                if let Some(path) = commit.path() {
+                    shared.refused(&path, &trouble);
+                }
+                shared.settle(entry, Say::Refused(entry, trouble));
+            }
         }
     }
 }
@@ -191,36 +208,53 @@ impl Shared {
 
     /// An entry is settled: says so.
     pub(super) fn settle(&self, entry: u64, say: Say) {
-        let is_complete = {
+        {
             let mut open = self.open();
             let Ok(settled) = open.entries.settle(entry) else { return };
             if let Entry::File(incoming) = settled {
                 incoming.settle();
             }
-            open.is_end && open.entries.is_empty()
-        };
-        match &say {
-            Say::Unchanged(_) => add(&self.counting.unchanged, 1),
-            Say::Refused(..) => add(&self.counting.refused, 1),
-            _ => {}
+            match &say {
+                Say::Unchanged(_) => add(&self.counting.unchanged, 1),
+                Say::Refused(..) => add(&self.counting.refused, 1),
+                _ => {}
+            }
+            // Within the lock: that all is done is said last.
+            self.say.send(say);
+            self.complete(&open);
         }
-        let _ = self.say.send(say);
         self.queue_left();
-        if is_complete {
-            let _ = self.say.send(Say::Complete);
-        }
     }
 
     /// Nothing more is offered.
     pub(super) fn end(&self) {
-        let is_complete = {
-            let mut open = self.open();
-            open.is_end = true;
-            open.entries.is_empty()
-        };
-        if is_complete {
-            let _ = self.say.send(Say::Complete);
+        let mut open = self.open();
+        open.is_end = true;
+        self.complete(&open);
+    }
+
+    fn complete(&self, open: &Open) {
+        if open.is_end && open.entries.is_empty() {
+            self.say.send(Say::Complete);
         }
+    }
+
+    /// Runs something that waits for disks, in a thread that the end of the session waits for.
+    pub(super) fn spawn<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> tokio::task::JoinHandle<R> {
+        // There are always enough: one task plans, one compares, and workers have a bound of their own.
+        let permit = Arc::clone(&self.threads).try_acquire_owned();
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        })
+    }
+
+    /// Whether nobody waits for anything any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -249,10 +283,9 @@ impl Shared {
                 let _ = self.compare.send((entry, Arc::clone(incoming)));
             }
             Next::Commit(ready) => {
-                self.commit(
-                    entry,
-                    Commit::File { incoming: Arc::clone(incoming), file: ready.file, size: ready.size },
-                );
+                let incoming = Arc::clone(incoming);
+                let (file, temporary, size) = (ready.file, ready.name, ready.size);
+                self.commit(entry, Commit::File { incoming, file, temporary, size });
             }
             Next::Unchanged => self.settle(entry, Say::Unchanged(entry)),
             Next::Refuse(trouble) => {
@@ -326,7 +359,7 @@ impl Shared {
             }
             quinn::ConnectionError::LocallyClosed => "it was ended here".into(),
             quinn::ConnectionError::Reset => "the sender does not know the connection any more".into(),
-            other => other.to_string(),
+            other => crate::files::disk::show(other.to_string().as_bytes()),
         })
     }
 
@@ -335,6 +368,10 @@ impl Shared {
     }
 }
 
+/// Streams of a sender whose content is in memory: 16 MiB.
+const ROOM: usize = 128;
+/// Threads that do anything for a sender.
+const THREADS: usize = 64;
 /// Threads that hash and write for a sender.
 const WORKERS: usize = 2;
 /// As the transport has it.

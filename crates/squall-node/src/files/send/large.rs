@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use super::deliver::deliver;
 use super::event::{SendEvent, SendFailure, add};
 use super::shared::{Offered, Shared, What};
-use super::small::open;
-use crate::files::disk::{Root, Stat, Trouble, chunk_hash, file_hash, read_chunk};
+use super::small::{open, settle};
+use crate::files::disk::{Root, Stat, Trouble, chunk_hash, file_hash, read_chunk, show};
 
 /// A chunk that was read.
 enum Chunk {
@@ -56,6 +56,12 @@ pub(super) async fn send(
     };
     let size = match file.what {
         What::File(stat) => Some(stat.size),
+        // It was read once, and cannot be read again.
+        _ if file.chunks > 0 => {
+            shared
+                .say(&Offer::Withdraw { entry, reason: "what came of standard input does not fit together" });
+            return Ok(());
+        }
         _ => None,
     };
     shared.report(&SendEvent::Begun { path: Arc::clone(&file.path), size });
@@ -101,14 +107,10 @@ pub(super) async fn send(
     match end {
         End::Whole { size, stat, hash } => {
             let modified = stat.map(|stat| stat.modified).unwrap_or_else(now);
+            shared.answered(entry);
             shared.say(&Offer::Whole { entry, chunks, size, modified, hash });
         }
-        End::Again(stat) => {
-            if let Ok(open) = shared.entries().get_mut(entry) {
-                open.what = What::File(stat);
-            }
-            shared.say(&Offer::Again { entry, chunks, size: stat.size, modified: stat.modified });
-        }
+        End::Again(stat) => shared.again(entry, stat),
         End::Trouble(trouble) => shared.say(&Offer::Withdraw { entry, reason: &trouble.text }),
         End::Stopped => {}
     }
@@ -116,7 +118,7 @@ pub(super) async fn send(
 }
 
 pub(super) fn lost(error: quinn::ConnectionError) -> SendFailure {
-    SendFailure::Lost(error.to_string())
+    SendFailure::Lost(show(error.to_string().as_bytes()))
 }
 
 /// Reads what the receiver tells of a file, and passes it on in order.
@@ -168,8 +170,8 @@ async fn tell(
         start = 0;
         match stream.read_chunk(usize::MAX, true).await {
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk.bytes),
-            Ok(None) if bytes.is_empty() && is_begun => return Ok(()),
-            Ok(None) => return fault("what it tells of a file is cut off".into()),
+            // It tells no more: the whole file, if not even this was told.
+            Ok(None) | Err(quinn::ReadError::Reset(_)) => return Ok(()),
             Err(quinn::ReadError::ConnectionLost(error)) => return Err(lost(error)),
             Err(error) => return fault(error.to_string()),
         }
@@ -199,13 +201,6 @@ impl Known {
         }
         self.next == Some((index, *hash))
     }
-
-    /// Takes the rest, so that whoever tells does not wait.
-    fn finish(self) {
-        if let Some(mut told) = self.told {
-            while told.blocking_recv().is_some() {}
-        }
-    }
 }
 
 fn read_file(
@@ -214,10 +209,8 @@ fn read_file(
     told: Option<mpsc::Receiver<(u64, Hash)>>,
     chunks: &mpsc::Sender<Chunk>,
 ) -> End {
-    let mut known = Known::new(told);
-    let end = read_file_against(path, offered, &mut known, chunks);
-    known.finish();
-    end.unwrap_or_else(End::Trouble)
+    // Where it ends before all was told, nothing more is wanted of that.
+    read_file_against(path, offered, &mut Known::new(told), chunks).unwrap_or_else(End::Trouble)
 }
 
 fn read_file_against(
@@ -229,6 +222,7 @@ fn read_file_against(
     let failed = |errno| Trouble::of("cannot be read", errno);
     let file = File::from(open(path)?);
     let before = Stat::of(&file).map_err(failed)?;
+    settle(&before);
     if (before.size, before.modified) != (offered.size, offered.modified) {
         return Ok(End::Again(before));
     }
@@ -267,10 +261,7 @@ fn read_file_against(
 }
 
 fn read_pipe(told: Option<mpsc::Receiver<(u64, Hash)>>, chunks: &mpsc::Sender<Chunk>) -> End {
-    let mut known = Known::new(told);
-    let end = read_pipe_against(&mut io::stdin().lock(), &mut known, chunks);
-    known.finish();
-    end
+    read_pipe_against(&mut io::stdin().lock(), &mut Known::new(told), chunks)
 }
 
 fn read_pipe_against(input: &mut impl io::Read, known: &mut Known, chunks: &mpsc::Sender<Chunk>) -> End {

@@ -35,7 +35,7 @@ pub(super) async fn offer_all(
 }
 
 async fn offer(shared: &Arc<Shared>, step: Step) {
-    let offered = |path: &Arc<_>, what| Offered { path: Arc::clone(path), what, chunks: 0 };
+    let offered = |path: &Arc<_>, what| Offered { path: Arc::clone(path), what, chunks: 0, is_asked: false };
     let result = match &step {
         Step::Enter { name, path, stat } => match Name::new(name) {
             Ok(name) => {

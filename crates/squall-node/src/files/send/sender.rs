@@ -297,8 +297,7 @@ async fn send_pack(
             let shared = Arc::clone(&shared);
             tokio::task::spawn_blocking(move || small::pack(&shared, &files))
         };
-        let pack = reading.await.map_err(|_| came_to_an_end())?;
-        if let Some(pack) = pack {
+        for pack in reading.await.map_err(|_| came_to_an_end())? {
             deliver(&shared, vec![pack.bytes], pack.parts).await.map_err(lost)?;
         }
         drop(permit);

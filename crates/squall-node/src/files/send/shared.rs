@@ -19,6 +19,8 @@ pub(super) struct Offered {
     pub(super) what: What,
     /// The chunks that were sent for it until now.
     pub(super) chunks: u64,
+    /// Whether something was asked of it to which nothing was said yet.
+    pub(super) is_asked: bool,
 }
 
 /// What an entry is.
@@ -102,6 +104,39 @@ impl Shared {
     /// An open entry. `None` if it was settled meanwhile.
     pub(super) fn open(&self, entry: u64) -> Option<Offered> {
         self.entries().get_mut(entry).ok().cloned()
+    }
+
+    /// A file is not as it was offered: says so.
+    pub(super) fn again(&self, entry: u64, stat: Stat) {
+        let chunks = {
+            let mut entries = self.entries();
+            let Ok(open) = entries.get_mut(entry) else { return };
+            open.what = What::File(stat);
+            open.is_asked = false;
+            open.chunks
+        };
+        self.say(&Offer::Again { entry, chunks, size: stat.size, modified: stat.modified });
+    }
+
+    /// What is asked of an entry, which is something else only when this was answered.
+    ///
+    /// # Errors
+    /// It is asked for already, or has no content.
+    pub(super) fn ask(&self, entry: u64) -> Result<(), String> {
+        let mut entries = self.entries();
+        let open = entries.get_mut(entry).map_err(|error| error.to_string())?;
+        if !open.has_content() || open.is_asked {
+            return Err(format!("it wants entry {entry}, which has nothing more to give"));
+        }
+        open.is_asked = true;
+        Ok(())
+    }
+
+    /// All of a file was sent: it may be asked for again.
+    pub(super) fn answered(&self, entry: u64) {
+        if let Ok(open) = self.entries().get_mut(entry) {
+            open.is_asked = false;
+        }
     }
 
     /// Says something on the control stream.

@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
@@ -23,35 +26,37 @@ pub(super) struct Pack {
     pub(super) parts: Vec<Part>,
 }
 
-/// Reads files into a pack. What cannot be sent is said.
-pub(super) fn pack(shared: &Shared, files: &[(u64, Offered)]) -> Option<Pack> {
-    let mut bytes = vec![Content::Pack.kind()];
-    let mut parts = Vec::with_capacity(files.len());
+/// Reads files into packs of no more than a chunk, or of one file. What cannot be sent is said.
+pub(super) fn pack(shared: &Shared, files: &[(u64, Offered)]) -> Vec<Pack> {
+    let mut packs = Vec::new();
+    let (mut bytes, mut parts) = (Vec::new(), Vec::new());
     let mut content = Vec::new();
     for (entry, file) in files {
         match read(&file.path, &mut content) {
             Ok(Read::Whole(stat)) => {
                 let length = content.len();
                 shared.report(&SendEvent::Begun { path: Arc::clone(&file.path), size: Some(length as u64) });
-                let packed =
-                    PackedFile { entry: *entry, modified: stat.modified, hash: file_hash(&content), length };
-                packed.encode(&mut bytes);
+                if bytes.len() + HEADER + length > CHUNK as usize && !parts.is_empty() {
+                    let bytes = mem::take(&mut bytes).into();
+                    packs.push(Pack { bytes, parts: mem::take(&mut parts) });
+                }
+                if bytes.is_empty() {
+                    bytes.push(Content::Pack.kind());
+                }
+                let hash = file_hash(&content);
+                PackedFile { entry: *entry, modified: stat.modified, hash, length }.encode(&mut bytes);
                 bytes.extend_from_slice(&content);
                 parts.push((Arc::clone(&file.path), length as u64));
             }
             // It goes in chunks now.
-            Ok(Read::Grown(stat)) => {
-                shared.say(&Offer::Again {
-                    entry: *entry,
-                    chunks: 0,
-                    size: stat.size,
-                    modified: stat.modified,
-                });
-            }
+            Ok(Read::Grown(stat)) => shared.again(*entry, stat),
             Err(trouble) => shared.say(&Offer::Withdraw { entry: *entry, reason: &trouble.text }),
         }
     }
-    (!parts.is_empty()).then(|| Pack { bytes: bytes.into(), parts })
+    if !parts.is_empty() {
+        packs.push(Pack { bytes: bytes.into(), parts });
+    }
+    packs
 }
 
 enum Read {
@@ -66,6 +71,7 @@ fn read(path: &Path, content: &mut Vec<u8>) -> Result<Read, Trouble> {
     for _ in 0..ATTEMPTS {
         let file = open(path)?;
         let before = Stat::of(&file).map_err(|errno| Trouble::of("cannot be read", errno))?;
+        settle(&before);
         if before.size > CHUNK {
             return Ok(Read::Grown(before));
         }
@@ -84,9 +90,11 @@ fn read(path: &Path, content: &mut Vec<u8>) -> Result<Read, Trouble> {
 
 /// Opens a file that was one when it was offered. A pipe or a device that took its place does not make this wait.
 pub(super) fn open(path: &Path) -> Result<OwnedFd, Trouble> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    // A link that took its place since is not followed; one that was named itself was followed before.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
         Errno::NOENT => Trouble::of("it is gone", errno),
+        Errno::LOOP => Trouble::of("it is no file any more", errno),
         errno => Trouble::of("cannot be read", errno),
     })?;
     let stat = Stat::of(&file).map_err(|errno| Trouble::of("cannot be read", errno))?;
@@ -96,6 +104,22 @@ pub(super) fn open(path: &Path) -> Result<OwnedFd, Trouble> {
     }
 }
 
+/// Waits until a change of a file that has just been changed would give it another time: file systems go by a clock
+/// that moves every few milliseconds, and a change within the same one would not be seen.
+pub(super) fn settle(stat: &Stat) {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::new(stat.changed.0.max(0) as u64, 0));
+    let at = at.and_then(|at| at.checked_add(Duration::from_nanos(stat.changed.1.max(0) as u64)));
+    if let Some(age) = at.and_then(|at| SystemTime::now().duration_since(at).ok())
+        && age < CLOCK
+    {
+        thread::sleep(CLOCK - age);
+    }
+}
+
+/// Bytes that precede a file in a pack, at most.
+const HEADER: usize = 64;
+/// More than what the clock of file systems moves by (CONFIG_HZ of 100 is the slowest).
+const CLOCK: Duration = Duration::from_millis(20);
 /// How often a file is read that changes meanwhile.
 const ATTEMPTS: usize = 3;
 /// What is said of it then.

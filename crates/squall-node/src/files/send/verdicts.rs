@@ -75,18 +75,17 @@ fn act(shared: &Shared, verdict: Verdict<'_>, jobs: &mpsc::UnboundedSender<Job>)
                     add(&shared.counting.differing, 1);
                     let size = wanted.size();
                     shared.report(&SendEvent::Differs { path: wanted.path, size });
-                } else if wanted.has_content() {
-                    let _ = jobs.send(Job::All(entry));
                 } else {
-                    return Err(SendFailure::Fault(format!("it wants entry {entry}, which has no content")));
+                    shared.ask(entry).map_err(fault)?;
+                    let _ = jobs.send(Job::All(entry));
                 }
             }
         }
         Verdict::Compare { entry } => {
-            let wanted = shared.entries().get_mut(entry).cloned().map_err(fault)?;
-            if !wanted.has_content() || shared.is_dry {
-                return Err(SendFailure::Fault(format!("it compares entry {entry}, which has no content")));
+            if shared.is_dry {
+                return Err(fault("it compares in a dry run"));
             }
+            shared.ask(entry).map_err(fault)?;
             let _ = jobs.send(Job::Difference(entry));
         }
         Verdict::Refused { entry, reason, text } => {
@@ -102,7 +101,7 @@ fn act(shared: &Shared, verdict: Verdict<'_>, jobs: &mpsc::UnboundedSender<Job>)
 }
 
 impl Offered {
-    fn has_content(&self) -> bool {
+    pub(super) fn has_content(&self) -> bool {
         matches!(self.what, What::File(_) | What::Pipe)
     }
 

@@ -9,9 +9,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use squall::files::Name;
 use squall::files::wire::{Modified, Reason};
 
-use crate::files::disk::{Kind, Stat, Trouble};
+use crate::files::disk::{Kind, STAGING, Stat, Trouble};
 
 /// What is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,23 +107,20 @@ impl<'a> Walk<'a> {
             Item::Input(name) => return Step::Pipe { name: name.into_vec() },
             Item::Path(path) => path,
         };
-        let found = fs::metadata(&path).and_then(|metadata| {
-            // `.` and `..` have names too.
-            let name = match path.file_name() {
-                Some(name) => Some(name.to_owned()),
-                None => fs::canonicalize(&path)?.file_name().map(OsStr::to_owned),
-            };
-            Ok((metadata, name))
-        });
-        match found {
-            Ok((metadata, Some(name))) => {
+        // From here on no link is followed.
+        let found = fs::canonicalize(&path).and_then(|real| Ok((fs::symlink_metadata(&real)?, real)));
+        let (metadata, real) = match found {
+            Ok(found) => found,
+            Err(error) => return trouble(path, Trouble::io("cannot be sent", &error)),
+        };
+        match name_of(&path, &real) {
+            Some(name) => {
                 let relative = PathBuf::from(&name);
-                self.step(name, path, relative, &metadata, None)
+                self.step(name, real, relative, &metadata, None)
             }
-            Ok((_, None)) => {
+            None => {
                 trouble(path, Trouble::new(Reason::Name, "the root of all files has no name to be sent by"))
             }
-            Err(error) => trouble(path, Trouble::io("cannot be sent", &error)),
         }
     }
 
@@ -135,6 +133,9 @@ impl<'a> Walk<'a> {
         target: Option<PathBuf>,
     ) -> Step {
         let (name, stat) = (name.into_vec(), stat(metadata));
+        if let Err(error) = Name::new(&name) {
+            return trouble(path, Trouble::new(Reason::Name, error.to_string()));
+        }
         match (stat.kind, target) {
             (Kind::Directory, _) => match fs::read_dir(&path) {
                 Ok(entries) => {
@@ -169,6 +170,8 @@ impl<'a> Walk<'a> {
             Ok((metadata, target))
         });
         match found {
+            // What is on its way into this directory is nobody else's.
+            Ok((metadata, _)) if metadata.is_dir() && name == STAGING => None,
             Ok((metadata, target)) => (self.filter)(&relative, metadata.is_dir())
                 .then(|| self.step(name, path, relative, &metadata, target)),
             // It went away between two looks.
@@ -202,6 +205,11 @@ impl Iterator for Walk<'_> {
     }
 }
 
+/// What an item is called at the receiver: as it was named, and `.` and `..` have names too.
+pub(super) fn name_of(path: &Path, real: &Path) -> Option<OsString> {
+    path.file_name().or_else(|| real.file_name()).map(OsStr::to_owned)
+}
+
 fn trouble(path: PathBuf, trouble: Trouble) -> Step {
     Step::Trouble { path: Arc::new(path), trouble }
 }
@@ -225,6 +233,7 @@ fn stat(metadata: &fs::Metadata) -> Stat {
             seconds: metadata.mtime(),
             nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
         },
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
         node: (metadata.dev(), metadata.ino()),
     }
 }

@@ -78,7 +78,7 @@ impl Racer {
         let set_up = |source| ConnectError::System { what: "set up QUIC", source: io::Error::other(source) };
         let crypto = tls::of_client(self.protocol, self.expected.clone(), shown.clone()).map_err(set_up)?;
         let mut config = quinn::ClientConfig::new(crypto);
-        config.transport_config(self.transport.of_client());
+        config.transport_config(self.transport.of_client(address.ip()));
         // The name is not sent: whom one talks to is the key.
         let connecting = endpoint.connect_with(config, address, "squall");
         let unreachable = |error| ConnectError::System { what: "connect", source: io::Error::other(error) };
