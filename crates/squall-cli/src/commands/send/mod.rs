@@ -30,7 +30,7 @@ use crate::interrupt::end_on_interrupt;
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// The files and directories, and then the host: HOST, HOST:PORT or udp://HOST:PORT; - is standard input
-    #[arg(value_name = "PATH… HOST", num_args = 2.., required = true)]
+    #[arg(value_name = "PATH… HOST", num_args = 1.., required = true)]
     arguments: Vec<OsString>,
 
     /// The token that the receiver shows
@@ -171,8 +171,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
 
 /// The host, and what goes there.
 fn split(arguments: &Arguments) -> Result<(String, Vec<Item>), Exit> {
-    let Some((host, paths)) = arguments.arguments.split_last() else {
-        return Err(Exit::Usage.with("name what is sent, and the host that it goes to"));
+    let (host, paths) = match arguments.arguments.split_last() {
+        Some((host, paths)) if !paths.is_empty() => (host, paths),
+        _ => return Err(Exit::Usage.with("name what is sent, and behind it the host that it goes to")),
     };
     let host = host.to_str().ok_or_else(|| Exit::Usage.with("the host, which comes last, is no text"))?;
     let inputs = paths.iter().filter(|path| *path == "-").count();
