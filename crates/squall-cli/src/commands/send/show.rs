@@ -25,12 +25,21 @@ pub(super) struct Display {
     host: String,
     bar: Option<ProgressBar>,
     /// Files of which some has been sent, the one that was begun first in front.
-    begun: Mutex<Vec<(Arc<PathBuf>, Option<u64>, u64)>>,
+    begun: Mutex<Vec<Begun>>,
     files: AtomicU64,
     bytes: AtomicU64,
     total: Mutex<Option<Tally>>,
     last: Mutex<Instant>,
     is_over: AtomicBool,
+}
+
+/// A file of which some has been sent.
+struct Begun {
+    path: Arc<PathBuf>,
+    /// Its bytes, where that is known.
+    size: Option<u64>,
+    /// Those of them that are there.
+    done: u64,
 }
 
 impl Display {
@@ -127,12 +136,14 @@ impl Display {
 
     fn file(&self, event: &SendEvent) {
         match event {
-            SendEvent::Begun { path, size } => lock(&self.begun).push((Arc::clone(path), *size, 0)),
+            SendEvent::Begun { path, size } => {
+                lock(&self.begun).push(Begun { path: Arc::clone(path), size: *size, done: 0 });
+            }
             SendEvent::Progress { path, bytes } => {
                 self.bytes.fetch_add(*bytes, Ordering::Relaxed);
-                for (begun, _, done) in lock(&self.begun).iter_mut() {
-                    if Arc::ptr_eq(begun, path) {
-                        *done += bytes;
+                for begun in lock(&self.begun).iter_mut() {
+                    if Arc::ptr_eq(&begun.path, path) {
+                        begun.done += bytes;
                     }
                 }
             }
@@ -175,7 +186,7 @@ impl Display {
     /// Takes a file from those that are being sent.
     fn ended(&self, path: &Arc<PathBuf>) -> bool {
         let mut begun = lock(&self.begun);
-        let place = begun.iter().position(|(other, _, _)| Arc::ptr_eq(other, path));
+        let place = begun.iter().position(|other| Arc::ptr_eq(&other.path, path));
         place.map(|place| begun.remove(place)).is_some()
     }
 
@@ -184,10 +195,10 @@ impl Display {
             bar.set_position(self.bytes.load(Ordering::Relaxed));
             let begun = lock(&self.begun);
             // Large ones alone can be read.
-            let large = begun.iter().filter(|(_, size, _)| size.is_none_or(|size| size > 1 << 20));
+            let large = begun.iter().filter(|file| file.size.is_none_or(|size| size > 1 << 20));
             let files: Vec<_> = large
                 .take(2)
-                .map(|(path, size, done)| match size {
+                .map(|Begun { path, size, done }| match size {
                     Some(size) => format!("{} {} %", name(path), done * 100 / (*size).max(1)),
                     None => format!("{} {}", name(path), HumanBytes(*done)),
                 })
