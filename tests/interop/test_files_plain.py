@@ -1,6 +1,5 @@
 """The plain upload wire, spoken as programs have spoken it for twenty years: content, datagram after datagram, then bye."""
 
-import ctypes
 import os
 import pathlib
 import re
@@ -8,9 +7,8 @@ import signal
 import socket
 import subprocess
 
-from harness import SQUALL, TestCase, needs_hosts, needs_root, raise_descriptor_limit, until
+from harness import SQUALL, TestCase, needs_hosts, needs_root, own_disk, raise_descriptor_limit, until
 
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 BYE = b"bye"
 
 
@@ -32,19 +30,6 @@ def waiting(port):
         if int(fields[1].rpartition(":")[2], 16) == port:
             total += int(fields[4].rpartition(":")[2], 16)
     return total
-
-
-def own_disk(directory, size):
-    """Gives the program that is about to start a small disk of its own at `directory`."""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def prepare():
-        done = libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
-        options = f"size={size}".encode()
-        if done or libc.mount(b"tmpfs", os.fsencode(directory), b"tmpfs", 0, options):
-            raise OSError(ctypes.get_errno(), "no disk of its own")
-
-    return prepare
 
 
 class FilesPlain(TestCase):

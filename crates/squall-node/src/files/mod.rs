@@ -24,4 +24,4 @@ pub use receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver, SessionCo
 pub use secure::SecureFiles;
 pub use send::{Item, SendConfig, SendCounts, SendEvent, SendFailure, Sender, Tally, sender_mark};
 pub use server::{FileServer, FileServerError};
-pub use upload::{Upload, UploadEnd, UploadEvent, Uploaded};
+pub use upload::{Upload, UploadEnd, UploadEvent, UploadStopper, Uploaded};

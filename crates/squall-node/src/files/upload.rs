@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use squall::files::wire::Closing;
 use tokio::runtime;
+use tokio::sync::watch;
 
 use super::send::{SendCounts, SendEvent, SendFailure, Sender};
 use crate::secure::{Buffers, ConnectError, Introduced, SecureClient, Target};
@@ -17,6 +19,18 @@ pub struct Upload {
     target: Target,
     sender: Sender,
     patience: Duration,
+    stop: watch::Sender<bool>,
+}
+
+/// Stops an upload, from any thread.
+#[derive(Clone, Debug)]
+pub struct UploadStopper(watch::Sender<bool>);
+
+impl UploadStopper {
+    /// Ends the connection, and with it the upload.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
 }
 
 /// What happened.
@@ -61,6 +75,8 @@ pub enum UploadEnd {
     Complete,
     /// It stopped half-way; the same again resumes it. Why, in words.
     HalfWay(String),
+    /// It was stopped here; the same again resumes it.
+    Stopped,
     /// The receiver was not reached at all.
     NotBegun(ConnectError),
 }
@@ -68,13 +84,18 @@ pub enum UploadEnd {
 impl Upload {
     /// Sends what `sender` has to `target`.
     pub fn new(client: SecureClient, target: Target, sender: Sender) -> Self {
-        Self { client, target, sender, patience: Duration::from_secs(60) }
+        Self { client, target, sender, patience: Duration::from_secs(60), stop: watch::Sender::new(false) }
     }
 
     /// How long it is tried to reach the receiver again when a connection is lost. Default: a minute.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// Something to stop it with from elsewhere.
+    pub fn stopper(&self) -> UploadStopper {
+        UploadStopper(self.stop.clone())
     }
 
     /// What it sends.
@@ -100,18 +121,37 @@ impl Upload {
         // Since when there is no connection, and why; at first there was none yet.
         let mut lost: Option<(Instant, String)> = None;
         let mut pause = FIRST_PAUSE;
+        let mut stop = self.stop.subscribe();
         let end = loop {
-            let connected = match self.client.connect(&self.target).await {
+            let left =
+                lost.as_ref().map_or(CONNECT, |(since, _)| self.patience.saturating_sub(since.elapsed()));
+            let client = self.client.clone().deadline(left.clamp(SHORTEST, CONNECT));
+            let connected = tokio::select! {
+                connected = client.connect(&self.target) => connected,
+                _ = stop.wait_for(|stop| *stop) => break UploadEnd::Stopped,
+            };
+            let connected = match connected {
                 Ok(connected) => connected,
                 Err(error) => {
                     let Some((since, why)) = &lost else { break UploadEnd::NotBegun(error) };
                     if !error.is_temporary() || since.elapsed() + pause > self.patience {
                         break UploadEnd::HalfWay(format!("{why}; then {error}"));
                     }
-                    tokio::time::sleep(pause).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        _ = stop.wait_for(|stop| *stop) => break UploadEnd::Stopped,
+                    }
                     pause = (pause * 2).min(LAST_PAUSE);
                     continue;
                 }
+            };
+            let stopping = {
+                let (connection, mut stop) = (connected.session.connection.clone(), self.stop.subscribe());
+                tokio::spawn(async move {
+                    if stop.wait_for(|stop| *stop).await.is_ok() {
+                        connection.close(Closing::Stopped.code().into(), b"the sender was stopped");
+                    }
+                })
             };
             report(&UploadEvent::Connected {
                 peer: connected.session.peer,
@@ -129,9 +169,14 @@ impl Upload {
                     telling(&UploadEvent::Files(event));
                 })
                 .await;
+            stopping.abort();
             counts = counts.and(done);
-            // The receiver is to hear of the end.
-            let _ = tokio::time::timeout(FAREWELL, connected.endpoint.wait_idle()).await;
+            // The receiver is to hear of the end; that all is done it said itself.
+            let farewell = if result.is_ok() { Duration::ZERO } else { FAREWELL };
+            let _ = tokio::time::timeout(farewell, connected.endpoint.wait_idle()).await;
+            if *self.stop.borrow() {
+                break UploadEnd::Stopped;
+            }
             let failure = match result {
                 Ok(()) => break UploadEnd::Complete,
                 Err(failure) => failure,
@@ -151,7 +196,10 @@ impl Upload {
                 break UploadEnd::HalfWay(why);
             }
             lost = Some((since, why));
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stop.wait_for(|stop| *stop) => break UploadEnd::Stopped,
+            }
             pause = (pause * 2).min(LAST_PAUSE);
         };
         Uploaded { counts, elapsed: start.elapsed(), end }
@@ -180,5 +228,8 @@ const THREADS: usize = 2;
 /// Between two attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// How long an attempt to connect may take.
+const CONNECT: Duration = Duration::from_secs(10);
+const SHORTEST: Duration = Duration::from_millis(200);
 /// How long the receiver may take to hear of the end.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_millis(300);

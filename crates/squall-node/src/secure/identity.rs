@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use ring::hmac;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -85,6 +86,13 @@ impl Identity {
 
     pub(super) fn certificate(&self) -> CertificateDer<'static> {
         self.certificate.clone()
+    }
+
+    /// What stateless resets of its connections follow from.
+    pub(super) fn reset_key(&self) -> hmac::Key {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.secret_pkcs8_der());
+        // The key itself is for signatures.
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, b"squall stateless reset").as_ref())
     }
 
     pub(super) fn key(&self) -> PrivateKeyDer<'static> {

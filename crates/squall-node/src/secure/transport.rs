@@ -7,6 +7,7 @@ use std::time::Duration;
 use quinn::congestion::ControllerFactory;
 use quinn::{Connection, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
+use super::Identity;
 use super::congestion::ModelFactory;
 
 /// Settings of connections. Both sides begin with little and allow more after the greeting.
@@ -74,8 +75,14 @@ impl Transport {
         self
     }
 
-    pub(super) fn endpoint(&self) -> quinn::EndpointConfig {
-        let mut config = quinn::EndpointConfig::default();
+    /// A server gives its key: what it says to connections that it does not know, since it was started again, then
+    /// follows from that, so that their clients know at once and come again
+    /// ([RFC 9000 §10.3](https://www.rfc-editor.org/rfc/rfc9000#section-10.3)).
+    pub(super) fn endpoint(&self, identity: Option<&Identity>) -> quinn::EndpointConfig {
+        let mut config = match identity {
+            Some(identity) => quinn::EndpointConfig::new(Arc::new(identity.reset_key())),
+            None => quinn::EndpointConfig::default(),
+        };
         // It refuses nothing from 1200 on.
         let _ = config.max_udp_payload_size(self.largest_datagram.max(LOOPBACK));
         config

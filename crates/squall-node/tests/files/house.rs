@@ -125,6 +125,19 @@ pub(crate) fn noise(size: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
+/// Both sides have the same; what differs is told, and nothing else.
+#[track_caller]
+pub(crate) fn assert_same(received: &Path, sent: &Path) {
+    let (received, sent) = (picture(received), picture(sent));
+    let differ: Vec<_> = sent
+        .keys()
+        .chain(received.keys())
+        .filter(|path| sent.get(*path) != received.get(*path))
+        .map(|path| format!("{}: {:?} instead of {:?}", path.display(), received.get(path), sent.get(path)))
+        .collect();
+    assert!(differ.is_empty(), "{differ:#?}");
+}
+
 /// Everything in a tree that is to be the same on both sides.
 pub(crate) fn picture(path: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();

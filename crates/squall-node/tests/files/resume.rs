@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use squall_node::files::{Item, SendConfig, SendEvent, SendFailure, Sender};
 
-use crate::house::{House, noise, picture};
+use crate::house::{House, assert_same, noise};
 
 const CHUNK: usize = 128 * 1024;
 
@@ -33,7 +33,7 @@ async fn what_arrived_is_not_sent_again() {
     assert!(matches!(result, Err(SendFailure::Lost(_))), "{result:?}");
     assert!(!house.inside("large").exists(), "nothing half-written has the name");
     let second = house.send(&["large"]).await.is_fine();
-    assert_eq!(picture(&house.inside("large")), picture(&house.out("large")));
+    assert_same(&house.inside("large"), &house.out("large"));
     assert!(second.counts.kept >= arrived.load(Ordering::Relaxed), "{second:?}", second = second.counts);
     assert_eq!(second.counts.kept + second.counts.sent, size as u64);
     assert!(first.sent + second.counts.sent < size as u64 * 2);
@@ -53,7 +53,7 @@ async fn a_sender_that_comes_again_takes_over_from_itself() {
         tokio::task::yield_now().await;
     }
     house.send(&["large"]).await.is_fine();
-    assert_eq!(picture(&house.inside("large")), picture(&house.out("large")));
+    assert_same(&house.inside("large"), &house.out("large"));
     let (_, result) = task.await.unwrap();
     let why = "the same sender came again".into();
     assert_eq!(result, Err(SendFailure::Ended { why, is_stopping: false }));

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use squall_node::files::{ReceiveEvent, SendEvent};
 
-use crate::house::{House, noise, picture};
+use crate::house::{House, assert_same, noise, picture};
 
 const CHUNK: usize = 128 * 1024;
 
@@ -37,7 +37,7 @@ async fn a_tree_arrives_as_it_is() {
     File::open(house.out("tree/a")).unwrap().set_modified(old).unwrap();
 
     let sent = house.send(&["tree"]).await.is_fine();
-    assert_eq!(picture(&house.inside("tree")), picture(&house.out("tree")));
+    assert_same(&house.inside("tree"), &house.out("tree"));
     assert_eq!((sent.counts.stored, sent.counts.unchanged), (8 + 300 + 2 + 2, 0));
 
     let again = house.send(&["tree"]).await.is_fine();
@@ -48,7 +48,7 @@ async fn a_tree_arrives_as_it_is() {
         (0, 312, 0),
         "contents were compared, none was sent"
     );
-    assert_eq!(picture(&house.inside("tree")), picture(&house.out("tree")));
+    assert_same(&house.inside("tree"), &house.out("tree"));
     let left: Vec<_> =
         fs::read_dir(house.inside(".squall-partial")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["lock"], "nothing is left of what arrived");
@@ -61,7 +61,7 @@ async fn holes_stay_holes() {
     file.set_len(64 << 20).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"in the middle", 32 << 20).unwrap();
     let sent = house.send(&["sparse"]).await.is_fine();
-    assert_eq!(picture(&house.inside("sparse")), picture(&house.out("sparse")));
+    assert_same(&house.inside("sparse"), &house.out("sparse"));
     let blocks = fs::metadata(house.inside("sparse")).unwrap().blocks();
     assert!(blocks * 512 <= 2 * CHUNK as u64, "{blocks} blocks");
     assert_eq!(sent.counts.stored, 1);
@@ -106,7 +106,7 @@ async fn what_is_the_same_but_for_its_time_gets_its_time_without_being_sent() {
         File::open(house.inside(&name)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         let sent = house.send(&[&name]).await.is_fine();
         assert_eq!((sent.counts.unchanged, sent.counts.sent), (1, 0));
-        assert_eq!(picture(&house.inside(&name)), picture(&house.out(&name)));
+        assert_same(&house.inside(&name), &house.out(&name));
     }
 }
 
@@ -206,6 +206,6 @@ async fn two_senders_at_once_do_not_disturb_each_other() {
     one.is_fine();
     assert_eq!((two.1, two.0.stored), (Ok(()), 200));
     for name in ["one", "two"] {
-        assert_eq!(picture(&house.inside(name)), picture(&house.out(name)));
+        assert_same(&house.inside(name), &house.out(name));
     }
 }

@@ -98,6 +98,13 @@ Ends with 0 when asked to by SIGINT or SIGTERM. Other exit codes: 1 the director
 refused an address; 2 wrong usage.";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
+    // Whom the secure tier turns away, and why.
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .with_target(false)
+        .without_time()
+        .init();
     let admission = admission(arguments)?;
     let path = arguments.identity.clone().unwrap_or_else(Identity::default_path);
     let identity = Identity::load_or_make(&path).map_err(|error| Exit::Failed.with(error))?;
@@ -110,7 +117,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
         }
     }
     for uri in &arguments.on {
-        secure = secure.on(parse(uri)?);
+        let uri = parse(uri)?;
+        if uri.transport() != Wire::Udp || uri.is_coap() {
+            return Err(Exit::Usage.with(format_args!(
+                "{uri}: files come over QUIC: write HOST, HOST:PORT or quic://HOST:PORT"
+            )));
+        }
+        secure = secure.on(uri);
     }
     let config = ReceiveConfig::new(&arguments.dir)
         .replaces(!arguments.no_replace)

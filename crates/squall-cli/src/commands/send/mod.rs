@@ -2,6 +2,7 @@
 
 mod patterns;
 mod plain;
+mod rate;
 mod show;
 mod source;
 
@@ -20,7 +21,7 @@ use self::patterns::Patterns;
 use self::show::Display;
 use crate::address::Family;
 use crate::exit::Exit;
-use crate::interrupt::end_on_interrupt;
+use crate::interrupt::stop_on_signal;
 
 /// Send files and directories to another machine
 ///
@@ -31,7 +32,7 @@ use crate::interrupt::end_on_interrupt;
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// The files and directories, and then the host: HOST, HOST:PORT or quic://HOST:PORT; - is standard input
-    #[arg(value_name = "PATH… HOST", num_args = 2.., required = true)]
+    #[arg(value_name = "PATH… HOST", num_args = 1.., required = true)]
     arguments: Vec<OsString>,
 
     /// The token that the receiver shows
@@ -115,7 +116,7 @@ Fields of --json: event, and for connected: peer, key (pinned, known, new), fing
 path, size; failed: path, reason (exists, other-kind, name, link, space, permission, busy, content, failed), text; \
 progress, each second: files, bytes, total_files, total_bytes (null: not counted yet), and what the path is \
 believed to be: bandwidth (bits a second), round_trip_ms (without a queue), queue_ms, loss (0 to 1); lost: text; end: result \
-(complete, half-way, not-begun), text, stored, unchanged, failed, differing, sent, kept, seconds. A path that is no \
+(complete, half-way, stopped, not-begun), text, stored, unchanged, failed, differing, sent, kept, seconds. A path that is no \
 UTF-8 has its bytes in path_hex.
 
 Examples:
@@ -153,9 +154,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     let client = SecureClient::new(Alpn::FILES, trust, Transport::default()).token(token);
     let upload = Upload::new(client, target, Sender::new(items, config)).patience(arguments.retry);
     let display = Arc::new(Display::new(&arguments, &host));
-    let interrupted = Arc::clone(&display);
-    end_on_interrupt(move || interrupted.interrupt())
-        .map_err(|error| Exit::Failed.with(format_args!("cannot listen for Ctrl-C: {error}")))?;
+    let stopper = upload.stopper();
+    // The receiver hears of it, so that others may send what this one was about to.
+    stop_on_signal(move || stopper.stop())?;
     let telling = Arc::clone(&display);
     let uploaded = std::thread::scope(|scope| {
         let counting = display.wants_total().then(|| {
@@ -178,6 +179,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
         UploadEnd::HalfWay(why) => {
             Exit::HalfWay.with(format_args!("stopped half-way: {why}; the same command resumes it"))
         }
+        UploadEnd::Stopped if arguments.dry_run => Exit::Interrupted,
+        UploadEnd::Stopped => Exit::Interrupted.with("interrupted; the same command resumes it"),
         UploadEnd::NotBegun(error) => exit_of(error).with(error),
         _ => Exit::Failed,
     })
@@ -185,8 +188,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
 
 /// The host, and what goes there.
 fn split(arguments: &Arguments) -> Result<(String, Vec<Item>), Exit> {
-    let Some((host, paths)) = arguments.arguments.split_last() else {
-        return Err(Exit::Usage.with("name what is sent, and the host that it goes to"));
+    let (host, paths) = match arguments.arguments.split_last() {
+        Some((host, paths)) if !paths.is_empty() => (host, paths),
+        _ => return Err(Exit::Usage.with("name what is sent, and behind it the host that it goes to")),
     };
     let host = host.to_str().ok_or_else(|| Exit::Usage.with("the host, which comes last, is no text"))?;
     let inputs = paths.iter().filter(|path| *path == "-").count();

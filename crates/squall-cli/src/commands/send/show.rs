@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use squall::congestion::Belief;
 use squall::text::sanitize;
@@ -15,6 +15,7 @@ use squall_node::files::{SendEvent, Tally, UploadEnd, UploadEvent, Uploaded};
 use squall_node::secure::Introduced;
 
 use super::Arguments;
+use super::rate::Rate;
 use crate::exit::Exit;
 use crate::output::{say, shown, with_path, write_json};
 
@@ -26,13 +27,24 @@ pub(super) struct Display {
     host: String,
     bar: Option<ProgressBar>,
     /// Files of which some has been sent, the one that was begun first in front.
-    begun: Mutex<Vec<(Arc<PathBuf>, Option<u64>, u64)>>,
+    begun: Mutex<Vec<Begun>>,
     files: AtomicU64,
     bytes: AtomicU64,
+    sent: AtomicU64,
+    rate: Mutex<Rate>,
     total: Mutex<Option<Tally>>,
     last: Mutex<Instant>,
     path: Mutex<Option<Belief>>,
     is_over: AtomicBool,
+}
+
+/// A file of which some has been sent.
+struct Begun {
+    path: Arc<PathBuf>,
+    /// Its bytes, where that is known.
+    size: Option<u64>,
+    /// Those of them that are there.
+    done: u64,
 }
 
 impl Display {
@@ -53,6 +65,8 @@ impl Display {
             begun: Mutex::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            rate: Mutex::default(),
             total: Mutex::default(),
             last: Mutex::new(Instant::now()),
             path: Mutex::default(),
@@ -79,16 +93,6 @@ impl Display {
 
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
-    }
-
-    /// Ctrl-C.
-    pub(super) fn interrupt(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-        if !self.dry_run {
-            say("squall: interrupted; the same command resumes it");
-        }
     }
 
     pub(super) fn show(&self, event: &UploadEvent<'_>) {
@@ -131,12 +135,16 @@ impl Display {
     fn file(&self, event: &SendEvent) {
         match event {
             SendEvent::Path(belief) => *lock(&self.path) = Some(*belief),
-            SendEvent::Begun { path, size } => lock(&self.begun).push((Arc::clone(path), *size, 0)),
-            SendEvent::Progress { path, bytes } => {
+            SendEvent::Begun { path, size } => {
+                lock(&self.begun).push(Begun { path: Arc::clone(path), size: *size, done: 0 });
+            }
+            SendEvent::Progress { path, bytes, sent } => {
                 self.bytes.fetch_add(*bytes, Ordering::Relaxed);
-                for (begun, _, done) in lock(&self.begun).iter_mut() {
-                    if Arc::ptr_eq(begun, path) {
-                        *done += bytes;
+                let sent = self.sent.fetch_add(*sent, Ordering::Relaxed) + sent;
+                lock(&self.rate).mark(Instant::now(), sent);
+                for begun in lock(&self.begun).iter_mut() {
+                    if Arc::ptr_eq(&begun.path, path) {
+                        begun.done += bytes;
                     }
                 }
             }
@@ -179,7 +187,7 @@ impl Display {
     /// Takes a file from those that are being sent.
     fn ended(&self, path: &Arc<PathBuf>) -> bool {
         let mut begun = lock(&self.begun);
-        let place = begun.iter().position(|(other, _, _)| Arc::ptr_eq(other, path));
+        let place = begun.iter().position(|other| Arc::ptr_eq(&other.path, path));
         place.map(|place| begun.remove(place)).is_some()
     }
 
@@ -188,10 +196,10 @@ impl Display {
             bar.set_position(self.bytes.load(Ordering::Relaxed));
             let begun = lock(&self.begun);
             // Large ones alone can be read.
-            let large = begun.iter().filter(|(_, size, _)| size.is_none_or(|size| size > 1 << 20));
+            let large = begun.iter().filter(|file| file.size.is_none_or(|size| size > 1 << 20));
             let files: Vec<_> = large
                 .take(2)
-                .map(|(path, size, done)| match size {
+                .map(|Begun { path, size, done }| match size {
                     Some(size) => format!("{} {} %", name(path), done * 100 / (*size).max(1)),
                     None => format!("{} {}", name(path), HumanBytes(*done)),
                 })
@@ -199,7 +207,18 @@ impl Display {
             let count = self.files.load(Ordering::Relaxed);
             let of = lock(&self.total).map_or_else(String::new, |total| format!(" of {}", total.files));
             let more = if files.is_empty() { String::new() } else { format!(": {}", files.join(", ")) };
-            bar.set_message(format!("{count}{of} files{more}"));
+            let rate = lock(&self.rate).get();
+            let total = lock(&self.total).map(|total| total.bytes);
+            let left = total.map(|total| total.saturating_sub(self.bytes.load(Ordering::Relaxed)));
+            let pace = match (rate, left) {
+                (Some(rate), Some(left)) if rate >= 1.0 => {
+                    let left = HumanDuration(Duration::from_secs_f64(left as f64 / rate));
+                    format!("{}/s, {left:#} left; ", HumanBytes(rate as u64))
+                }
+                (Some(rate), _) => format!("{}/s; ", HumanBytes(rate as u64)),
+                _ => String::new(),
+            };
+            bar.set_message(format!("{pace}{count}{of} files{more}"));
         }
         if self.json {
             let mut last = lock(&self.last);
@@ -235,6 +254,7 @@ impl Display {
         let (result, text) = match &uploaded.end {
             UploadEnd::Complete => ("complete", None),
             UploadEnd::HalfWay(why) => ("half-way", Some(why.clone())),
+            UploadEnd::Stopped => ("stopped", None),
             UploadEnd::NotBegun(error) => ("not-begun", Some(error.to_string())),
             _ => ("unknown", None),
         };
@@ -297,8 +317,8 @@ fn summary(uploaded: &Uploaded) -> String {
 
 fn style(total: Option<Tally>) -> ProgressStyle {
     let template = match total {
-        Some(_) => "{bar:24} {percent:>3} % {bytes} of {total_bytes} {bytes_per_sec}, {eta} left; {msg}",
-        None => "{bytes} {bytes_per_sec}; {msg}",
+        Some(_) => "{bar:24} {percent:>3} % {bytes} of {total_bytes} {msg}",
+        None => "{bytes} {msg}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -133,13 +133,13 @@ impl Folder {
         rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(0o700))
     }
 
-    /// Lets its owner write in it, if it is the owner who is asking.
-    pub(in crate::files) fn open_up(&self) -> Result<()> {
-        let stat = Stat::of(&self.fd)?;
-        if stat.mode & 0o300 == 0o300 {
-            return Ok(());
+    /// Lets its owner write in it, if it is the owner who is asking, and tells the permissions that it had.
+    pub(in crate::files) fn open_up(&self) -> Result<u32> {
+        let mode = Stat::of(&self.fd)?.mode;
+        if mode & 0o300 != 0o300 {
+            let _ = rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode | 0o700));
         }
-        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(stat.mode | 0o700))
+        Ok(mode)
     }
 
     /// What `name` is; `None` if it is not there.
@@ -196,13 +196,11 @@ impl Folder {
         rustix::fs::utimensat(&self.fd, name, &timestamps(modified), AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    /// Sets the permissions of the directory itself, if that is wanted, and its time.
-    pub(in crate::files) fn set(&self, mode: Option<u32>, modified: Modified) -> Result<()> {
-        if let Some(mode) = mode {
-            // What makes files of a group's directory the group's stays.
-            let kept = Stat::of(&self.fd)?.mode & 0o7000;
-            rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode & 0o777 | kept))?;
-        }
+    /// Sets the permissions and the time of the directory itself.
+    pub(in crate::files) fn set(&self, mode: u32, modified: Modified) -> Result<()> {
+        // What makes files of a group's directory the group's stays.
+        let kept = Stat::of(&self.fd)?.mode & 0o7000;
+        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode & 0o777 | kept))?;
         set_file_times(&self.fd, modified)
     }
 

@@ -56,7 +56,7 @@ pub enum ReceiveEvent {
 pub struct SessionCounts {
     /// Files and links that are on disk because of it.
     pub stored: u64,
-    /// Files, links and directories that were there already, or were made at once.
+    /// Files and links that were there already.
     pub unchanged: u64,
     /// What was not taken.
     pub refused: u64,

@@ -11,6 +11,7 @@ mod outlet;
 mod plan;
 mod receiver;
 mod session;
+mod window;
 
 pub use event::{ReceiveEvent, SessionCounts};
 pub use receiver::{ReceiveConfig, ReceiveError, Receiver};

@@ -2,13 +2,14 @@
 
 use std::io;
 
-use quinn::SendStream;
+use quinn::{Connection, SendStream};
 use squall::files::WINDOW;
 use squall::files::wire::Verdict;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::files::disk::Trouble;
+use crate::secure::Parting;
 
 /// Something to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +49,12 @@ pub(super) fn outlet() -> (Outlet, UnboundedReceiver<Say>) {
     (Outlet { queue, waiting: watch::Sender::new(0) }, said)
 }
 
-/// Writes what is said until nobody can say anything more, and then ends the stream.
+/// Writes what is said until that all is done is said, and then ends the connection.
 pub(super) async fn write(
     outlet: Outlet,
     mut said: UnboundedReceiver<Say>,
     mut stream: SendStream,
+    connection: Connection,
 ) -> io::Result<()> {
     let waiting = outlet.waiting;
     drop(outlet.queue);
@@ -60,11 +62,17 @@ pub(super) async fn write(
     while said.recv_many(&mut taken, 1024).await > 0 {
         encode(&taken, &mut bytes);
         stream.write_all(&bytes).await?;
+        if taken.last() == Some(&Say::Complete) {
+            let _ = stream.finish();
+            // When the sender has all of it, neither has anything more to say.
+            let _ = stream.stopped().await;
+            connection.close(Parting::Done.code().into(), b"");
+            return Ok(());
+        }
         waiting.send_modify(|waiting| *waiting -= taken.len());
         bytes.clear();
         taken.clear();
     }
-    let _ = stream.finish();
     Ok(())
 }
 

@@ -36,8 +36,8 @@ struct Level {
 /// Where a directory of the sender's is here.
 #[derive(Clone)]
 enum Place {
-    /// It is open, and was there before or not.
-    Open(Arc<Folder>, bool),
+    /// It is open, and had these permissions if it was there before.
+    Open(Arc<Folder>, Option<u32>),
     /// It is not there, and nothing is to be written.
     Absent,
     /// It was refused, and everything in it is.
@@ -49,8 +49,8 @@ pub(super) struct Left {
     pub(super) folder: Arc<Folder>,
     /// The one that it is in.
     pub(super) parent: Option<Arc<Folder>>,
-    /// Its permissions, where they are to be set.
-    pub(super) mode: Option<u32>,
+    /// The permissions that it is to have.
+    pub(super) mode: u32,
     pub(super) modified: Modified,
 }
 
@@ -101,10 +101,10 @@ impl Planner {
             Offer::Again { entry, chunks, size, modified } => {
                 self.word(entry, Said::Again { chunks, size, modified })
             }
-            Offer::Withdraw { entry, reason } => {
+            Offer::Withdraw { entry, reason, text } => {
                 if self.shared.file(entry).map_err(fault)?.is_some() {
                     add(&self.shared.counting.withdrawn, 1);
-                    let trouble = Trouble::new(Reason::Content, fault(reason));
+                    let trouble = Trouble::new(reason, fault(text));
                     self.shared.settle(entry, Say::Refused(entry, trouble));
                 }
                 Ok(())
@@ -140,9 +140,8 @@ impl Planner {
                 Some(parent) if self.options.dry_run => pretend(&parent, name),
                 Some(parent) => match parent.make(name, mode) {
                     Ok((folder, was_there)) => {
-                        // One that only its owner may read is written into all the same, as cp does not.
-                        let _ = folder.open_up();
-                        Ok(Place::Open(Arc::new(folder), was_there))
+                        let before = if was_there { folder.open_up().ok() } else { None };
+                        Ok(Place::Open(Arc::new(folder), before))
                     }
                     Err(Errno::EXIST | Errno::NOTDIR | Errno::LOOP) => Err(other_kind("no directory")),
                     Err(errno) => Err(Trouble::of("cannot be made", errno)),
@@ -161,9 +160,9 @@ impl Planner {
     fn leave(&mut self) -> Result<(), String> {
         let level = self.way.pop().ok_or("a directory was left that was not entered")?;
         match level.place {
-            Place::Open(folder, was_there) if !self.options.dry_run => {
+            Place::Open(folder, before) if !self.options.dry_run => {
                 // What somebody has closed to others is not opened by sending something into it.
-                let mode = (!was_there || self.replaces()).then_some(level.mode);
+                let mode = before.filter(|_| !self.replaces()).unwrap_or(level.mode);
                 let parent = self.place().ok().flatten();
                 let left = Left { folder, parent, mode, modified: level.modified };
                 self.shared.offer(Entry::Left(Some(left))).map_err(fault)?;
@@ -189,7 +188,10 @@ impl Planner {
         });
         let offer = |incoming| self.shared.offer(Entry::File(incoming)).map_err(fault);
         match plan {
-            Ok(Plan::Unchanged) => self.answer(name, Ok(()))?,
+            Ok(Plan::Unchanged) => {
+                add(&self.shared.counting.unchanged, 1);
+                self.answer(name, Ok(()))?;
+            }
             Err(trouble) => self.answer(name, Err(trouble))?,
             Ok(_) if self.options.dry_run => {
                 // That it would be sent is all there is to know.
@@ -312,7 +314,10 @@ impl Planner {
                     .commit(entry, Commit::Link { folder, name, target, modified, replaces, key, path });
                 Ok(())
             }
-            Ok(_) => self.answer(name, Ok(())),
+            Ok(_) => {
+                add(&self.shared.counting.unchanged, 1);
+                self.answer(name, Ok(()))
+            }
             Err(trouble) => self.answer(name, Err(trouble)),
         }
     }
@@ -378,7 +383,7 @@ impl Planner {
 /// Enters a directory without making it; what is not there is empty.
 fn pretend(parent: &Folder, name: Name<'_>) -> Result<Place, Trouble> {
     match parent.enter(name) {
-        Ok(folder) => Ok(Place::Open(Arc::new(folder), true)),
+        Ok(folder) => Ok(Place::Open(Arc::new(folder), None)),
         Err(Errno::NOENT) => Ok(Place::Absent),
         Err(_) => Err(other_kind("no directory")),
     }

@@ -67,8 +67,13 @@ pub enum ReceiveError {
         source: io::Error,
     },
     /// Another process receives into it.
-    #[error(transparent)]
-    Data(#[from] DataError),
+    #[error("{} is in use by {}: one process at a time receives into a directory", path.display(), pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}")))]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process; `None` where it has not said.
+        pid: Option<u32>,
+    },
 }
 
 /// A directory that takes files from any number of senders at once.
@@ -99,14 +104,20 @@ impl Receiver {
         report: impl Fn(&ReceiveEvent) + Send + Sync + 'static,
     ) -> Result<Self, ReceiveError> {
         let trouble = |path: &Path, source: io::Error| ReceiveError::Directory { path: path.into(), source };
-        fs::create_dir_all(&config.dir).map_err(|source| trouble(&config.dir, source))?;
+        // What is there and is no directory is told as that.
+        if !config.dir.exists() {
+            fs::create_dir_all(&config.dir).map_err(|source| trouble(&config.dir, source))?;
+        }
         let path = fs::canonicalize(&config.dir).map_err(|source| trouble(&config.dir, source))?;
         let root = Folder::open(&path).map_err(|errno| trouble(&path, errno.into()))?;
         let name = Name::new(Self::STAGING.as_bytes()).unwrap_or_else(|_| unreachable!("it is a name"));
         let (staging, _) =
             root.make(name, 0o700).map_err(|errno| trouble(&path.join(Self::STAGING), errno.into()))?;
         staging.keep_private().map_err(|errno| trouble(&path.join(Self::STAGING), errno.into()))?;
-        let lock = LockFile::take(&path.join(Self::STAGING).join(LOCK))?;
+        let lock = LockFile::take(&path.join(Self::STAGING).join(LOCK)).map_err(|error| match error {
+            DataError::InUse { pid, .. } => ReceiveError::InUse { path: path.clone(), pid },
+            DataError::Unwritable { path, source } => trouble(&path, source),
+        })?;
         Ok(Self {
             config,
             root: Arc::new(root),

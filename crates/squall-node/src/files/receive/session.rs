@@ -16,7 +16,7 @@ use super::incoming::{Incoming, Next};
 use super::outlet::{self, Outlet, Say};
 use super::plan::Left;
 use super::receiver::Receiver;
-use super::{compare, content, control};
+use super::{compare, content, control, window};
 use crate::files::disk::Trouble;
 use crate::secure::Session;
 
@@ -132,7 +132,8 @@ pub(super) async fn run(
             shared.end_on(result);
         });
     }
-    let writer = tokio::spawn(outlet::write(shared.say.clone(), said, session.send));
+    let writer = tokio::spawn(outlet::write(shared.say.clone(), said, session.send, connection.clone()));
+    tasks.spawn(window::follow(Arc::clone(&shared)));
     // The sender closes when it has read that all is done; or the connection breaks, or somebody breaks the rules.
     let closed = tokio::select! {
         error = connection.closed() => error,
@@ -214,10 +215,8 @@ impl Shared {
             if let Entry::File(incoming) = settled {
                 incoming.settle();
             }
-            match &say {
-                Say::Unchanged(_) => add(&self.counting.unchanged, 1),
-                Say::Refused(..) => add(&self.counting.refused, 1),
-                _ => {}
+            if let Say::Refused(..) = &say {
+                add(&self.counting.refused, 1);
             }
             // Within the lock: that all is done is said last.
             self.say.send(say);
@@ -287,7 +286,10 @@ impl Shared {
                 let (file, temporary, size) = (ready.file, ready.name, ready.size);
                 self.commit(entry, Commit::File { incoming, file, temporary, size });
             }
-            Next::Unchanged => self.settle(entry, Say::Unchanged(entry)),
+            Next::Unchanged => {
+                add(&self.counting.unchanged, 1);
+                self.settle(entry, Say::Unchanged(entry));
+            }
             Next::Refuse(trouble) => {
                 self.refused(&incoming.path(), &trouble);
                 self.settle(entry, Say::Refused(entry, trouble));
@@ -368,8 +370,8 @@ impl Shared {
     }
 }
 
-/// Streams of a sender whose content is in memory: 16 MiB.
-const ROOM: usize = 128;
+/// Streams of a sender whose content is in memory: 4 MiB.
+const ROOM: usize = 32;
 /// Threads that do anything for a sender.
 const THREADS: usize = 64;
 /// Threads that hash and write for a sender.

@@ -8,8 +8,14 @@ use bytes::Bytes;
 use super::event::{SendEvent, add};
 use super::shared::Shared;
 
-/// Part of a stream's content, for the progress.
-pub(super) type Part = (Arc<PathBuf>, u64);
+/// Part of a stream's content.
+pub(super) struct Part {
+    pub(super) path: Arc<PathBuf>,
+    /// Bytes of the file that it stands for.
+    pub(super) bytes: u64,
+    /// Bytes that are sent for them; zeros need none.
+    pub(super) sent: u64,
+}
 
 /// Sends `pieces` over a stream of their own. It returns when QUIC has them; that they have arrived is reported.
 ///
@@ -31,15 +37,15 @@ pub(super) async fn deliver(
         Err(_) => return Ok(()),
     }
     let _ = stream.finish();
-    add(&shared.counting.sent, parts.iter().map(|(_, bytes)| bytes).sum());
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         // It ends when all of it is acknowledged, or the connection is gone.
         let arrived = stream.stopped().await;
         drop(permit);
         if arrived.is_ok() {
-            for (path, bytes) in parts {
-                shared.report(&SendEvent::Progress { path, bytes });
+            for Part { path, bytes, sent } in parts {
+                add(&shared.counting.sent, sent);
+                shared.report(&SendEvent::Progress { path, bytes, sent });
             }
         }
     });

@@ -26,6 +26,8 @@ pub enum SendEvent {
         path: Arc<PathBuf>,
         /// The bytes.
         bytes: u64,
+        /// How many of them were sent.
+        sent: u64,
     },
     /// A file, link or directory is on the receiver's disk under its name.
     Stored {
@@ -73,7 +75,7 @@ pub struct SendCounts {
     pub failed: u64,
     /// In a dry run: files that would be sent.
     pub differing: u64,
-    /// Bytes of content sent.
+    /// Bytes of content sent, as far as the receiver has acknowledged them.
     pub sent: u64,
     /// Bytes of content that were there already in files of which some was sent.
     pub kept: u64,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quinn::RecvStream;
-use squall::files::wire::{ChunkHeader, Content, Offer, Run, read_comparison};
+use squall::files::wire::{ChunkHeader, Content, Offer, Reason, Run, read_comparison};
 use squall::files::{CHUNK, Chunks, HASH, Hash};
 use tokio::sync::mpsc;
 
-use super::deliver::deliver;
+use super::deliver::{Part, deliver};
 use super::event::{SendEvent, SendFailure, add};
 use super::shared::{Offered, Shared, What};
 use super::small::{open, settle};
@@ -58,8 +58,11 @@ pub(super) async fn send(
         What::File(stat) => Some(stat.size),
         // It was read once, and cannot be read again.
         _ if file.chunks > 0 => {
-            shared
-                .say(&Offer::Withdraw { entry, reason: "what came of standard input does not fit together" });
+            shared.say(&Offer::Withdraw {
+                entry,
+                reason: Reason::Content,
+                text: "what came of standard input does not fit together",
+            });
             return Ok(());
         }
         _ => None,
@@ -82,7 +85,11 @@ pub(super) async fn send(
             let (index, bytes, length) = match chunk {
                 Chunk::Same { length } => {
                     add(&shared.counting.kept, length);
-                    shared.report(&SendEvent::Progress { path: Arc::clone(&file.path), bytes: length });
+                    shared.report(&SendEvent::Progress {
+                        path: Arc::clone(&file.path),
+                        bytes: length,
+                        sent: 0,
+                    });
                     continue;
                 }
                 Chunk::Differs { index, bytes, length } => (index, bytes, length),
@@ -94,8 +101,8 @@ pub(super) async fn send(
             }
             let mut head = vec![Content::Chunk.kind()];
             ChunkHeader { entry, index }.encode(&mut head);
-            let pieces = vec![head.into(), bytes];
-            deliver(shared, pieces, vec![(Arc::clone(&file.path), length)]).await.map_err(lost)?;
+            let part = Part { path: Arc::clone(&file.path), bytes: length, sent: bytes.len() as u64 };
+            deliver(shared, vec![head.into(), bytes], vec![part]).await.map_err(lost)?;
         }
         // The reader stops where nobody listens.
         drop(read);
@@ -111,7 +118,9 @@ pub(super) async fn send(
             shared.say(&Offer::Whole { entry, chunks, size, modified, hash });
         }
         End::Again(stat) => shared.again(entry, stat),
-        End::Trouble(trouble) => shared.say(&Offer::Withdraw { entry, reason: &trouble.text }),
+        End::Trouble(trouble) => {
+            shared.say(&Offer::Withdraw { entry, reason: trouble.reason, text: &trouble.text })
+        }
         End::Stopped => {}
     }
     Ok(())

@@ -46,11 +46,14 @@ pub(super) fn pack(shared: &Shared, files: &[(u64, Offered)]) -> Vec<Pack> {
                 let hash = file_hash(&content);
                 PackedFile { entry: *entry, modified: stat.modified, hash, length }.encode(&mut bytes);
                 bytes.extend_from_slice(&content);
-                parts.push((Arc::clone(&file.path), length as u64));
+                let length = length as u64;
+                parts.push(Part { path: Arc::clone(&file.path), bytes: length, sent: length });
             }
             // It goes in chunks now.
             Ok(Read::Grown(stat)) => shared.again(*entry, stat),
-            Err(trouble) => shared.say(&Offer::Withdraw { entry: *entry, reason: &trouble.text }),
+            Err(trouble) => {
+                shared.say(&Offer::Withdraw { entry: *entry, reason: trouble.reason, text: &trouble.text })
+            }
         }
     }
     if !parts.is_empty() {

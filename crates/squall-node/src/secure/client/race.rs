@@ -72,7 +72,7 @@ impl Racer {
     async fn connect(self, address: SocketAddr) -> Result<Winner, ConnectError> {
         let failed = |source: io::Error| ConnectError::System { what: "open a socket", source };
         let (socket, buffers) = Opened::toward(address).map_err(failed)?;
-        let endpoint = Endpoint::new(self.transport.endpoint(), None, socket, Arc::new(TokioRuntime));
+        let endpoint = Endpoint::new(self.transport.endpoint(None), None, socket, Arc::new(TokioRuntime));
         let endpoint = endpoint.map_err(failed)?;
         let shown = Arc::new(OnceLock::new());
         let set_up = |source| ConnectError::System { what: "set up QUIC", source: io::Error::other(source) };

@@ -87,7 +87,12 @@ impl SecureServer {
         let mut endpoints = Vec::new();
         for Opened { socket, uri, buffers, .. } in opened {
             let runtime = Arc::new(TokioRuntime);
-            let endpoint = Endpoint::new(config.transport.endpoint(), Some(quic.clone()), socket, runtime);
+            let endpoint = Endpoint::new(
+                config.transport.endpoint(Some(&config.identity)),
+                Some(quic.clone()),
+                socket,
+                runtime,
+            );
             endpoints.push(endpoint.map_err(|error| SecureError::Setup(error.into()))?);
             locals.push((uri, buffers));
         }

@@ -69,11 +69,11 @@ fn nowhere() -> Trust {
 /// A connection whose maker says what it likes.
 async fn raw(peer: SocketAddr) -> Result<(Connection, Endpoint), ConnectionError> {
     let (socket, _) = Opened::toward(peer).unwrap();
-    let endpoint = Endpoint::new(transport().endpoint(), None, socket, Arc::new(TokioRuntime)).unwrap();
+    let endpoint = Endpoint::new(transport().endpoint(None), None, socket, Arc::new(TokioRuntime)).unwrap();
     let expected = Expected::of(&nowhere(), "anybody:1").unwrap();
     let crypto = tls::of_client(Alpn::FILES, expected, Arc::new(OnceLock::new())).unwrap();
     let mut config = quinn::ClientConfig::new(crypto);
-    config.transport_config(transport().of_client());
+    config.transport_config(transport().of_client(peer.ip()));
     let connection = endpoint.connect_with(config, peer, "squall").unwrap().await?;
     Ok((connection, endpoint))
 }
@@ -83,7 +83,7 @@ fn foreign(crypto: Arc<quinn::crypto::rustls::QuicServerConfig>) -> Endpoint {
     let opened = Opened::at(&"udp://127.0.0.1:0".parse().unwrap(), 1 << 20).unwrap().remove(0);
     let mut config = quinn::ServerConfig::with_crypto(crypto);
     config.transport_config(transport().of_server());
-    Endpoint::new(transport().endpoint(), Some(config), opened.socket, Arc::new(TokioRuntime)).unwrap()
+    Endpoint::new(transport().endpoint(None), Some(config), opened.socket, Arc::new(TokioRuntime)).unwrap()
 }
 
 /// The same with a key of its own.

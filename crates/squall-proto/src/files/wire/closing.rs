@@ -10,6 +10,8 @@ pub enum Closing {
     Broken,
     /// The same sender came again.
     Superseded,
+    /// Whoever sends stopped it.
+    Stopped,
 }
 
 impl Closing {
@@ -19,6 +21,7 @@ impl Closing {
             + match self {
                 Closing::Broken => 0,
                 Closing::Superseded => 1,
+                Closing::Stopped => 2,
             }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::field::{MAX_VARINT, Reader, put_block, put_varint};
-use super::{WireError, message};
+use super::{Reason, WireError, message};
 use crate::files::{Hash, MAX_NAME, MAX_TARGET, Name};
 
 /// Who sends: the same for the same command on the same machine, so that one which is started again takes over from a
@@ -96,12 +96,14 @@ pub enum Offer<'a> {
         /// When it was last changed.
         modified: Modified,
     },
-    /// A file that was offered cannot be sent, for a reason in words.
+    /// A file that was offered cannot be sent.
     Withdraw {
         /// Which entry.
         entry: u64,
-        /// Why.
-        reason: &'a str,
+        /// What kind of reason.
+        reason: Reason,
+        /// In words.
+        text: &'a str,
     },
     /// Nothing more is offered.
     End,
@@ -153,10 +155,11 @@ impl<'a> Offer<'a> {
                 }
                 modified.put(out);
             }
-            Offer::Withdraw { entry, reason } => {
+            Offer::Withdraw { entry, reason, text } => {
                 out.push(WITHDRAW);
                 put_varint(out, entry);
-                put_block(out, shortened(reason).as_bytes());
+                out.push(reason as u8);
+                put_block(out, shortened(text).as_bytes());
             }
             Offer::End => out.push(END),
         }
@@ -216,7 +219,8 @@ impl<'a> Offer<'a> {
             },
             WITHDRAW => Offer::Withdraw {
                 entry: reader.varint("an entry's number")?,
-                reason: read_text(&mut reader)?,
+                reason: Reason::read(&mut reader)?,
+                text: read_text(&mut reader)?,
             },
             END => Offer::End,
             kind => return Err(WireError::Kind { what: "an offer", kind }),

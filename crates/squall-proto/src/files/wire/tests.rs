@@ -37,7 +37,7 @@ fn what_a_sender_says_is_read_as_it_was_meant() {
         Offer::Link { name, target: &longest, modified: AT },
         Offer::Whole { entry: 1 << 40, chunks: 3, size: 12, modified: AT, hash: [9; 32] },
         Offer::Again { entry: 64, chunks: 1, size: 0, modified: AT },
-        Offer::Withdraw { entry: 0, reason: "it is gone" },
+        Offer::Withdraw { entry: 0, reason: Reason::Failed, text: "it is gone" },
         Offer::End,
     ] {
         let body = body(|out| offer.encode(out));
@@ -145,9 +145,9 @@ fn content_is_told_by_what_precedes_it() {
 #[test]
 fn a_long_reason_is_cut_between_characters() {
     let long = "ä".repeat(600);
-    let body = body(|out| Offer::Withdraw { entry: 0, reason: &long }.encode(out));
-    let Ok(Offer::Withdraw { reason, .. }) = Offer::decode(&body) else { panic!() };
-    assert_eq!(reason, "ä".repeat(256));
+    let body = body(|out| Offer::Withdraw { entry: 0, reason: Reason::Content, text: &long }.encode(out));
+    let Ok(Offer::Withdraw { text, .. }) = Offer::decode(&body) else { panic!() };
+    assert_eq!(text, "ä".repeat(256));
 }
 
 proptest! {

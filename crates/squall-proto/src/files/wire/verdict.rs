@@ -161,7 +161,7 @@ impl Reason {
         }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         let kind = reader.byte("a reason")?;
         let reason = Self::ALL.into_iter().find(|reason| *reason as u8 == kind);
         reason.ok_or(WireError::Kind { what: "a reason", kind })
