@@ -103,7 +103,7 @@ class FilesResume(FilesCase):
         self.assertIn("interrupted; the same command resumes it", sender.err())
         self.assertFalse((self.inbox / "large").exists())
         with self.subTest("programs are told how it ended"):
-            self.assertEqual([event["result"] for event in sender.events("end")], ["half-way"])
+            self.assertEqual([event["result"] for event in sender.events("end")], ["stopped"])
         with self.subTest("the receiver hears of it at once"):
             until(receiver.sessions_over, "the receiver knows", 2)
             self.assertIsNotNone(receiver.events("went")[0]["broken"])

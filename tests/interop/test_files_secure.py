@@ -196,7 +196,7 @@ class FilesSecure(FilesCase):
             ([other, "--on", first.to], 1, "another program has it"),
             ([self.inbox, "--on", "127.0.0.1:0"], 1, "in use by process"),
             ([self.file("a file"), "--on", "127.0.0.1:0"], 1, "cannot receive into"),
-            ([other, "--on", "tcp://127.0.0.1:0"], 2, "needs udp"),
+            ([other, "--on", "tcp://127.0.0.1:0"], 2, "files come over QUIC"),
             ([other, "--open", "--token", "x"], 2, "cannot be used with"),
         ]:
             with self.subTest(says):
@@ -236,7 +236,7 @@ class FilesSecure(FilesCase):
         listening, *events = receiver.events()
         self.assertEqual(set(listening), {"event", "dir", "on", "key", "send"})
         self.assertEqual((listening["dir"], listening["key"]), (str(self.inbox), receiver.key))
-        self.assertEqual(listening["on"], [f"udp://{receiver.to}"])
+        self.assertEqual(listening["on"], [f"quic://{receiver.to}"])
         kinds = [event["event"] for event in events]
         self.assertEqual(kinds, ["came", "stored", "went", "came", "refused", "went"])
         came, stored, went, _, refused, second = events

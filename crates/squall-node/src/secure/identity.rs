@@ -90,9 +90,18 @@ impl Identity {
 
     /// What stateless resets of its connections follow from.
     pub(super) fn reset_key(&self) -> hmac::Key {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.secret_pkcs8_der());
-        // The key itself is for signatures.
-        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, b"squall stateless reset").as_ref())
+        hmac::Key::new(hmac::HMAC_SHA256, self.derive(b"squall stateless reset").as_ref())
+    }
+
+    /// What the numbers of its connections follow from.
+    pub(super) fn connection_key(&self) -> u64 {
+        let derived = self.derive(b"squall connection ids");
+        derived.as_ref().iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte))
+    }
+
+    /// A secret for one purpose: the key itself is for signatures.
+    fn derive(&self, purpose: &[u8]) -> hmac::Tag {
+        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.key.secret_pkcs8_der()), purpose)
     }
 
     pub(super) fn key(&self) -> PrivateKeyDer<'static> {

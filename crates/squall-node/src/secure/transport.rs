@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use quinn::congestion::ControllerFactory;
 use quinn::{Connection, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
 
 use super::Identity;
 use super::congestion::ModelFactory;
@@ -83,6 +84,10 @@ impl Transport {
             Some(identity) => quinn::EndpointConfig::new(Arc::new(identity.reset_key())),
             None => quinn::EndpointConfig::default(),
         };
+        if let Some(key) = identity.map(Identity::connection_key) {
+            // Those of an earlier run are known for one's own.
+            config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(key)));
+        }
         // It refuses nothing from 1200 on.
         let _ = config.max_udp_payload_size(self.largest_datagram.max(LOOPBACK));
         config

@@ -13,4 +13,4 @@ pub(super) use folder::{Folder, Kind, Stat, set_file_times};
 pub(super) use hash::{Root, chunk_hash, file_hash};
 pub(super) use journal::Journal;
 pub(super) use staged::{Staged, data_name, journal_name, read_chunk, small_name};
-pub(super) use trouble::{Trouble, show};
+pub(super) use trouble::{Trouble, said, show};

@@ -29,10 +29,7 @@ impl Trouble {
             Errno::LOOP | Errno::NOTDIR | Errno::ISDIR => Reason::OtherKind,
             _ => Reason::Failed,
         };
-        // Without "(os error 28)", which says nothing to people.
-        let said = io::Error::from(errno).to_string();
-        let said = said.split(" (os error").next().unwrap_or_default().to_lowercase();
-        Self { reason, text: format!("{what}: {said}") }
+        Self { reason, text: format!("{what}: {}", said(&errno.into())) }
     }
 
     pub(in crate::files) fn io(what: &str, error: &io::Error) -> Self {
@@ -47,6 +44,11 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// What the system said, without its number, which says nothing to people.
+pub(in crate::files) fn said(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// A name or a path, safe for a terminal and a log.

@@ -15,7 +15,7 @@ use super::claims::Claims;
 use super::event::{ReceiveEvent, SessionCounts};
 use super::session;
 use crate::data::{DataError, LockFile};
-use crate::files::disk::{Folder, STAGING};
+use crate::files::disk::{Folder, STAGING, said};
 use crate::secure::Session;
 
 /// What may be taken, and where it goes.
@@ -59,12 +59,12 @@ impl ReceiveConfig {
 #[non_exhaustive]
 pub enum ReceiveError {
     /// It cannot be opened or made, or nothing can be written in it.
-    #[error("cannot receive into {}: {source}", path.display())]
+    #[error("cannot receive into {}: {reason}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: String,
     },
     /// Another process receives into it.
     #[error("{} is in use by {}: one process at a time receives into a directory", path.display(), pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}")))]
@@ -103,7 +103,10 @@ impl Receiver {
         config: ReceiveConfig,
         report: impl Fn(&ReceiveEvent) + Send + Sync + 'static,
     ) -> Result<Self, ReceiveError> {
-        let trouble = |path: &Path, source: io::Error| ReceiveError::Directory { path: path.into(), source };
+        let trouble = |path: &Path, source: io::Error| {
+            let reason = said(&source);
+            ReceiveError::Directory { path: path.into(), reason }
+        };
         // What is there and is no directory is told as that.
         if !config.dir.exists() {
             fs::create_dir_all(&config.dir).map_err(|source| trouble(&config.dir, source))?;

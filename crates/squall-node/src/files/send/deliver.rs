@@ -37,6 +37,7 @@ pub(super) async fn deliver(
         Err(_) => return Ok(()),
     }
     let _ = stream.finish();
+    add(&shared.counting.handed, parts.iter().map(|part| part.sent).sum());
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         // It ends when all of it is acknowledged, or the connection is gone.

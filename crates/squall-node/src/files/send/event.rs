@@ -104,6 +104,8 @@ pub(super) struct Counting {
     pub(super) failed: AtomicU64,
     pub(super) differing: AtomicU64,
     pub(super) sent: AtomicU64,
+    /// What QUIC was given, acknowledged or not.
+    pub(super) handed: AtomicU64,
     pub(super) kept: AtomicU64,
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quinn::RecvStream;
@@ -151,6 +152,11 @@ impl Sender {
         reading.abort();
         tasks.shutdown().await;
         let result = result.map_err(|failure| reason_of(&connection, failure));
+        if result.is_ok() {
+            // What was stored has arrived, whether the acknowledgement has come back or not.
+            let handed = shared.counting.handed.load(Ordering::Relaxed);
+            shared.counting.sent.store(handed, Ordering::Relaxed);
+        }
         match &result {
             Ok(()) => connection.close(0_u32.into(), b""),
             Err(failure) => connection.close(Closing::Broken.code().into(), failure.to_string().as_bytes()),
