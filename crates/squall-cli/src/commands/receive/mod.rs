@@ -112,9 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let token = admission.token().cloned();
     let mut secure = SecureConfig::new(identity, admission, Transport::default());
     if arguments.on.is_empty() {
-        for uri in [format!("udp://0.0.0.0:{}", arguments.port), format!("udp://[::]:{}", arguments.port)] {
-            secure = secure.on_if_present(parse(&uri)?);
-        }
+        secure = secure.on(parse(&format!("quic://:{}", arguments.port))?);
     }
     for uri in &arguments.on {
         let uri = parse(uri)?;

@@ -112,8 +112,12 @@ fn hosts(server: &FileServer) -> Vec<String> {
         let resolved = uri.resolve(IpFamily::Any).unwrap_or_default();
         let Some(address) = resolved.first().and_then(|address| address.ip()) else { continue };
         let port = if address.port() == PORT { String::new() } else { format!(":{}", address.port()) };
-        let addresses =
-            if address.ip().is_unspecified() { own(address.is_ipv4()) } else { vec![address.ip()] };
+        let addresses = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => own(true),
+            // It takes IPv4 too, or has a socket for that beside it.
+            IpAddr::V6(ip) if ip.is_unspecified() => [own(true), own(false)].concat(),
+            ip => vec![ip],
+        };
         for ip in addresses {
             hosts.push(match ip {
                 IpAddr::V6(ip) if !port.is_empty() => format!("'[{ip}]{port}'"),
@@ -121,7 +125,8 @@ fn hosts(server: &FileServer) -> Vec<String> {
             });
         }
     }
-    hosts.dedup();
+    let mut known = std::collections::HashSet::new();
+    hosts.retain(|host| known.insert(host.clone()));
     hosts
 }
 
