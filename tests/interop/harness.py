@@ -22,6 +22,7 @@ SQUALL = os.environ.get("SQUALL_BIN", "squall")
 _HOME = tempfile.mkdtemp(prefix="squall-home-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ["XDG_DATA_HOME"] = os.path.join(_HOME, "data")
+os.environ["XDG_CONFIG_HOME"] = os.path.join(_HOME, "config")
 os.environ["XDG_RUNTIME_DIR"] = os.path.join(_HOME, "run")
 os.mkdir(os.environ["XDG_RUNTIME_DIR"], 0o700)
 

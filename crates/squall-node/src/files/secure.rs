@@ -130,7 +130,7 @@ impl SecureFiles {
             .token_file
             .as_ref()
             .map_or_else(String::new, |path| format!(" --token-file {}", path.display()));
-        Some(format!("squall send PATH... {host}{port}{token}"))
+        Some(format!("echo hello | squall send - {host}{port} --name hello-$${token}"))
     }
 
     /// Ends: senders are told, and what is whole goes under its name.

@@ -229,10 +229,8 @@ impl Node {
                     return Some(format!("squall chat {hub}"));
                 }
                 if service == "files" {
-                    return Some(format!(
-                        "squall send --plain FILE {}",
-                        std::net::SocketAddr::new(host.parse().ok()?, address.port())
-                    ));
+                    let to = std::net::SocketAddr::new(host.parse().ok()?, address.port());
+                    return Some(format!("echo hello | squall send --plain - {to}"));
                 }
                 Some(
                     format!("echo {text} | nc {udp}-w1 {host} {}", address.port())

@@ -105,7 +105,7 @@ impl Sent {
     }
 
     #[track_caller]
-    pub(crate) fn is_fine(self) -> Self {
+    pub(crate) fn succeeds(self) -> Self {
         assert_eq!(self.result, Ok(()));
         assert_eq!(self.failures(), []);
         self

@@ -32,7 +32,7 @@ async fn what_arrived_is_not_sent_again() {
         .await;
     assert!(matches!(result, Err(SendFailure::Lost(_))), "{result:?}");
     assert!(!house.inside("large").exists(), "nothing half-written has the name");
-    let second = house.send(&["large"]).await.is_fine();
+    let second = house.send(&["large"]).await.succeeds();
     assert_same(&house.inside("large"), &house.out("large"));
     assert!(second.counts.kept >= arrived.load(Ordering::Relaxed), "{second:?}", second = second.counts);
     assert_eq!(second.counts.kept + second.counts.sent, size as u64);
@@ -52,7 +52,7 @@ async fn a_sender_that_comes_again_takes_over_from_itself() {
     while house.events.lock().unwrap().is_empty() || connection.stats().frame_tx.stream < 300 {
         tokio::task::yield_now().await;
     }
-    house.send(&["large"]).await.is_fine();
+    house.send(&["large"]).await.succeeds();
     assert_same(&house.inside("large"), &house.out("large"));
     let (_, result) = task.await.unwrap();
     let why = "the same sender came again".into();
@@ -75,7 +75,7 @@ async fn another_sender_of_the_same_file_is_told_that_it_is_being_written() {
     assert_eq!(other.failures(), [("large".into(), "another transfer is writing it".into())]);
     connection.close(0_u32.into(), b"");
     let _ = task.await;
-    house.send(&["large"]).await.is_fine();
+    house.send(&["large"]).await.succeeds();
 }
 
 #[tokio::test]
@@ -83,16 +83,16 @@ async fn a_source_that_changed_since_is_noticed_and_only_what_differs_is_sent() 
     let house = House::new();
     let mut content = noise(50 * CHUNK, 5);
     fs::write(house.out("large"), &content).unwrap();
-    house.send(&["large"]).await.is_fine();
+    house.send(&["large"]).await.succeeds();
     content[7 * CHUNK + 3] ^= 1;
     content.extend(noise(CHUNK / 2, 6));
     fs::write(house.out("large"), &content).unwrap();
-    let sent = house.send_with(&["large"], |config| config.force(true)).await.is_fine();
+    let sent = house.send_with(&["large"], |config| config.force(true)).await.succeeds();
     assert_eq!(fs::read(house.inside("large")).unwrap(), content);
     assert_eq!(sent.counts.sent, (CHUNK + CHUNK / 2) as u64);
     content.truncate(3 * CHUNK + 1);
     fs::write(house.out("large"), &content).unwrap();
-    let sent = house.send_with(&["large"], |config| config.force(true)).await.is_fine();
+    let sent = house.send_with(&["large"], |config| config.force(true)).await.succeeds();
     assert_eq!(fs::read(house.inside("large")).unwrap(), content);
     assert_eq!(sent.counts.sent, 0, "what is there of its last chunk is what is wanted");
 }

@@ -36,13 +36,13 @@ async fn a_tree_arrives_as_it_is() {
     File::open(house.out("tree/a/1")).unwrap().set_modified(old).unwrap();
     File::open(house.out("tree/a")).unwrap().set_modified(old).unwrap();
 
-    let sent = house.send(&["tree"]).await.is_fine();
+    let sent = house.send(&["tree"]).await.succeeds();
     assert_same(&house.inside("tree"), &house.out("tree"));
     assert_eq!((sent.counts.stored, sent.counts.unchanged), (8 + 300 + 2 + 2, 0));
 
-    let again = house.send(&["tree"]).await.is_fine();
+    let again = house.send(&["tree"]).await.succeeds();
     assert_eq!((again.counts.stored, again.counts.unchanged, again.counts.sent), (0, 312, 0));
-    let stats = house.send_with(&["tree"], |config| config.checksum(true)).await.is_fine().counts;
+    let stats = house.send_with(&["tree"], |config| config.checksum(true)).await.succeeds().counts;
     assert_eq!(
         (stats.stored, stats.unchanged, stats.sent),
         (0, 312, 0),
@@ -60,7 +60,7 @@ async fn holes_stay_holes() {
     let file = File::create(house.out("sparse")).unwrap();
     file.set_len(64 << 20).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"in the middle", 32 << 20).unwrap();
-    let sent = house.send(&["sparse"]).await.is_fine();
+    let sent = house.send(&["sparse"]).await.succeeds();
     assert_same(&house.inside("sparse"), &house.out("sparse"));
     let blocks = fs::metadata(house.inside("sparse")).unwrap().blocks();
     assert!(blocks * 512 <= 2 * CHUNK as u64, "{blocks} blocks");
@@ -89,7 +89,7 @@ async fn a_file_that_is_there_and_differs_stays_unless_it_is_to_be_replaced() {
     assert_eq!(fs::read(house.inside("same size")).unwrap(), other);
     assert_eq!(fs::read(house.inside("longer")).unwrap(), b"old");
 
-    let forced = house.send_with(&["same size", "longer"], |config| config.force(true)).await.is_fine();
+    let forced = house.send_with(&["same size", "longer"], |config| config.force(true)).await.succeeds();
     assert_eq!(fs::read(house.inside("same size")).unwrap(), content);
     assert_eq!(fs::read(house.inside("longer")).unwrap(), b"new and longer");
     assert_eq!(forced.counts.sent, CHUNK as u64 + 14, "only what differs is sent again");
@@ -104,7 +104,7 @@ async fn what_is_the_same_but_for_its_time_gets_its_time_without_being_sent() {
         fs::write(house.out(&name), &content).unwrap();
         fs::write(house.inside(&name), &content).unwrap();
         File::open(house.inside(&name)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        let sent = house.send(&[&name]).await.is_fine();
+        let sent = house.send(&[&name]).await.succeeds();
         assert_eq!((sent.counts.unchanged, sent.counts.sent), (1, 0));
         assert_same(&house.inside(&name), &house.out(&name));
     }
@@ -116,9 +116,9 @@ async fn a_dry_run_says_what_would_be_sent_and_writes_nothing() {
     fs::create_dir_all(house.out("tree/sub")).unwrap();
     fs::write(house.out("tree/sub/new"), "12345").unwrap();
     fs::write(house.out("tree/old"), "old").unwrap();
-    house.send(&["tree/old"]).await.is_fine();
+    house.send(&["tree/old"]).await.succeeds();
     let before = picture(house.receiver.path());
-    let sent = house.send_with(&["tree", "tree/old"], |config| config.dry_run(true)).await.is_fine();
+    let sent = house.send_with(&["tree", "tree/old"], |config| config.dry_run(true)).await.succeeds();
     assert_eq!(picture(house.receiver.path()), before);
     let mut differing: Vec<_> = sent
         .events
@@ -184,7 +184,7 @@ async fn names_that_deceive_are_refused_on_both_sides_and_taken_where_that_is_wa
     assert_eq!(refused, 3);
     let liberal = House::with(|config| config.takes_any_name(true));
     fs::write(liberal.out("line\nbreak"), "x").unwrap();
-    liberal.send(&["line\nbreak"]).await.is_fine();
+    liberal.send(&["line\nbreak"]).await.succeeds();
     assert!(liberal.inside("line\nbreak").exists());
 }
 
@@ -203,7 +203,7 @@ async fn two_senders_at_once_do_not_disturb_each_other() {
         );
         sender.run(house.session().await, |_| {}).await
     },);
-    one.is_fine();
+    one.succeeds();
     assert_eq!((two.1, two.0.stored), (Ok(()), 200));
     for name in ["one", "two"] {
         assert_same(&house.inside(name), &house.out(name));

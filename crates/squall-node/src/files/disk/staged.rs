@@ -62,7 +62,11 @@ impl Staged {
             }
             chunk_hash(index, &ZEROS[..room])
         } else {
-            self.data.write_all_at(bytes, start)?;
+            if let Err(error) = self.data.write_all_at(bytes, start) {
+                // What did not become a chunk is of no use, and on a full disk others may need the room.
+                let _ = self.clear(start, room);
+                return Err(error);
+            }
             chunk_hash(index, bytes)
         };
         self.journal.put(index, &hash)

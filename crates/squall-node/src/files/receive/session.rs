@@ -215,9 +215,6 @@ impl Shared {
             if let Entry::File(incoming) = settled {
                 incoming.settle();
             }
-            if let Say::Refused(..) = &say {
-                add(&self.counting.refused, 1);
-            }
             // Within the lock: that all is done is said last.
             self.say.send(say);
             self.complete(&open);
@@ -322,6 +319,7 @@ impl Shared {
     }
 
     pub(super) fn refused(&self, path: &std::path::Path, trouble: &Trouble) {
+        add(&self.counting.refused, 1);
         self.receiver.report(&ReceiveEvent::Refused {
             session: self.number,
             path: path.into(),

@@ -297,7 +297,7 @@ mod tests {
         let everything = |_: &Path, _: bool| true;
         let expected =
             ["0/tree", "0<", "1 gone -> nowhere", "1/a", "1<", "2 loop -> ..", "2/b", "2<", "3 file 5"];
-        assert_eq!(outline(&[tree.clone()], &everything), expected);
+        assert_eq!(outline(std::slice::from_ref(&tree), &everything), expected);
         // One that is named is followed, and has the name it was given.
         symlink(tree.join("a/b/file"), root.path().join("named")).unwrap();
         assert_eq!(outline(&[root.path().join("named")], &everything), ["0 named 5"]);
