@@ -260,7 +260,7 @@ class FilesPlain(TestCase):
         for arguments, says, code in [
             (["--dir", self.folder], "a symbolic link to one is not followed", 1),
             (["--on", "udp://:0"], "files does not listen on udp://:0: its wire cannot tell who speaks", 2),
-            (["--on", "tcp://127.0.0.1:0"], "takes datagrams of UDP alone", 2),
+            (["--on", "tcp://127.0.0.1:0"], "comes by UDP alone", 2),
         ]:
             refused = subprocess.run([SQUALL, "serve", "files", *arguments], stdin=subprocess.DEVNULL,
                                      capture_output=True, text=True)
