@@ -30,6 +30,12 @@ impl Family {
 /// Reads the address of a peer; `port` is the one it has when it names none.
 pub(crate) fn peer(text: &str, usual: Transport, port: u16) -> Result<Uri, Exit> {
     let uri = Uri::parse(text, usual, Some(port)).map_err(|error| Exit::Usage.with(error))?;
+    if uri.is_quic() {
+        let error = format!(
+            "{text:?} is an address of the secure tier, which squall send speaks: write udp:// or tcp://"
+        );
+        return Err(Exit::Usage.with(error));
+    }
     if uri.is_wildcard() {
         let error = format!("{text:?} is every address of this machine, to listen on: name one to ask");
         return Err(Exit::Usage.with(error));

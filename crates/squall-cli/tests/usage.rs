@@ -16,7 +16,8 @@ fn one_line(arguments: &[&str], code: i32, says: &str) {
 #[test]
 fn a_wrong_address_is_named_with_what_to_write() {
     for (address, says) in [
-        ("quic://localhost:1", "\"quic\" is no transport; there are udp, tcp, coap, unix and unixgram"),
+        ("http://localhost:1", "\"http\" is no transport; there are udp, tcp, coap, quic, unix and unixgram"),
+        ("quic://localhost:1", "is an address of the secure tier, which squall send speaks"),
         ("udp:localhost:1", "write host:port, udp://host:port"),
         ("/run/a.sock", "or unix:/path"),
         ("localhost:99999", "neither a port (0 to 65535) nor a known service"),
