@@ -140,7 +140,7 @@ async fn a_server_that_answers_and_falls_silent_is_told_apart() {
 async fn what_the_kernel_gave_of_the_buffers_is_told() {
     let server = SecureServer::bind(config(Admission::Loopback).buffers(1 << 30)).unwrap();
     let (uri, buffers) = &server.locals()[0];
-    assert!(uri.to_string().starts_with("udp://127.0.0.1:"), "{uri}");
+    assert!(uri.to_string().starts_with("quic://127.0.0.1:"), "{uri}");
     assert_eq!(buffers.asked, 1 << 30);
     assert!(buffers.receive > 0 && buffers.send > 0);
     assert_eq!(buffers.note().is_some(), buffers.is_cut());

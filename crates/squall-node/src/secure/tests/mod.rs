@@ -42,7 +42,7 @@ pub(super) fn guarded() -> (SecureServer, Token) {
 
 pub(super) fn address(server: &SecureServer) -> SocketAddr {
     let uri = server.locals()[0].0.to_string();
-    uri.strip_prefix("udp://").unwrap().parse().unwrap()
+    uri.strip_prefix("quic://").unwrap().parse().unwrap()
 }
 
 fn target(server: &SecureServer) -> Target {
