@@ -82,7 +82,8 @@ const MAX_ADDRESSES: usize = 16;
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let uri = self.uri.to_string();
-        f.write_str(uri.strip_prefix("udp://").unwrap_or(&uri))
+        // However it was written: it is one node.
+        f.write_str(uri.split_once("://").map_or(uri.as_str(), |(_, place)| place))
     }
 }
 
@@ -96,6 +97,7 @@ mod tests {
             ("Files.Example", "files.example:4433"),
             ("files.example.:4433", "files.example:4433"),
             ("udp://10.0.0.1:99", "10.0.0.1:99"),
+            ("quic://10.0.0.1:99", "10.0.0.1:99"),
             ("::1", "[::1]:4433"),
             ("[0:0::1]:7", "[::1]:7"),
             ("fe80::1%lo", "[fe80::1%lo]:4433"),
