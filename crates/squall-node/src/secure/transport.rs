@@ -116,6 +116,9 @@ impl Transport {
             .receive_window(WINDOW_BEFORE)
             .stream_receive_window(STREAM_WINDOW)
             .send_window(SEND_WINDOW)
+            // In turn, all of many streams would come to their ends at once, and the other side had all of them in
+            // memory until then.
+            .send_fairness(false)
             .mtu_discovery_config(Some(upto(self.largest_datagram)))
             // No protocol of this tier uses QUIC's datagrams.
             .datagram_receive_buffer_size(None)

@@ -5,6 +5,7 @@ mod hash;
 mod journal;
 mod staged;
 mod trouble;
+mod write_back;
 
 /// The directory in a receiver's in which files are while they arrive.
 pub(super) const STAGING: &str = ".squall-partial";

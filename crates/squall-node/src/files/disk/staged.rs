@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::FallocateFlags;
 use squall::files::{CHUNK, Chunks, Hash, Name};
 
+use super::write_back::WriteBack;
 use super::{Folder, Journal, Root, chunk_hash, file_hash};
 
 /// What has come of a file, under a temporary name. Any thread may write a chunk while others write others.
@@ -16,6 +17,7 @@ pub(in crate::files) struct Staged {
     journal: Journal,
     /// Nothing was there before: what is not written reads as zeros.
     is_fresh: bool,
+    write_back: WriteBack,
 }
 
 impl Staged {
@@ -25,7 +27,7 @@ impl Staged {
         let is_fresh = data.metadata()?.len() == 0;
         // A journal without a file is of one that was renamed, and the process ended before it took the journal away.
         let journal = Journal::open(staging.write(&journal_name(key), is_fresh)?)?;
-        let mut staged = Self { data, journal, is_fresh };
+        let mut staged = Self { data, journal, is_fresh, write_back: WriteBack::default() };
         if !staged.journal.is_of_this_boot() {
             staged.look_again()?;
         }
@@ -67,6 +69,7 @@ impl Staged {
                 let _ = self.clear(start, room);
                 return Err(error);
             }
+            self.write_back.wrote(&self.data, start, bytes.len());
             chunk_hash(index, bytes)
         };
         self.journal.put(index, &hash)

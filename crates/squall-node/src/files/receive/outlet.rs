@@ -58,6 +58,8 @@ pub(super) async fn write(
 ) -> io::Result<()> {
     let waiting = outlet.waiting;
     drop(outlet.queue);
+    // Before what is told of files that are there.
+    let _ = stream.set_priority(1);
     let (mut taken, mut bytes) = (Vec::new(), Vec::new());
     while said.recv_many(&mut taken, 1024).await > 0 {
         encode(&taken, &mut bytes);

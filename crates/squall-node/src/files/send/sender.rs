@@ -196,6 +196,8 @@ async fn write_words(
     mut said: mpsc::UnboundedReceiver<Vec<u8>>,
     mut stream: quinn::SendStream,
 ) -> Result<(), SendFailure> {
+    // Before content, of which much may wait.
+    let _ = stream.set_priority(1);
     let mut waiting = Vec::new();
     while said.recv_many(&mut waiting, 256).await > 0 {
         let bytes = waiting.concat();
