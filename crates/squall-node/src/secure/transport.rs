@@ -42,6 +42,11 @@ const WINDOW_BEFORE: VarInt = VarInt::from_u32(4096);
 /// What this side keeps of what was sent and not acknowledged, in bytes: as much as the peer allows.
 const SEND_WINDOW: u64 = 32 << 20;
 
+/// What a round trip is taken for before there was one. A packet of the handshake that is lost is sent again after three
+/// times this; [RFC 9002 §6.2.2](https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2) would wait for a second. Where the
+/// path is longer than that, one packet is sent twice, and the wait doubles.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
+
 /// A client's sign of life. NATs forget UDP after 30 s ([RFC
 /// 9000](https://www.rfc-editor.org/rfc/rfc9000#section-10.1.2), 10.1.2), and two of three may be lost.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -115,6 +120,7 @@ impl Transport {
             .max_concurrent_uni_streams(VarInt::from_u32(0))
             .receive_window(WINDOW_BEFORE)
             .stream_receive_window(STREAM_WINDOW)
+            .initial_rtt(FIRST_ROUND_TRIP)
             .send_window(SEND_WINDOW)
             // In turn, all of many streams would come to their ends at once, and the other side had all of them in
             // memory until then.

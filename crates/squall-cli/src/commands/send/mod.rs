@@ -114,8 +114,8 @@ too, until the new one is whole.
 
 Fields of --json: event, and for connected: peer, key (pinned, known, new), fingerprint; stored, unchanged, differs: \
 path, size; failed: path, reason (exists, other-kind, name, link, space, permission, busy, content, failed), text; \
-progress, each second: files, bytes, total_files, total_bytes (null: not counted yet), and what the path is \
-believed to be: bandwidth (bits a second), round_trip_ms (without a queue), queue_ms, loss (0 to 1); lost: text; end: result \
+progress, each second: files, bytes, total_files, total_bytes (null: not counted yet), sent (bytes that were not there \
+before), seconds, and what the path is believed to be: bandwidth (bits a second), round_trip_ms (without a queue), queue_ms, loss (0 to 1); lost: text; end: result \
 (complete, half-way, stopped, not-begun), text, stored, unchanged, failed, differing, sent, kept, seconds. A path that is no \
 UTF-8 has its bytes in path_hex.
 
