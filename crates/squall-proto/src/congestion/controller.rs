@@ -160,7 +160,8 @@ impl Controller {
     /// was nothing to send, although there might have been more in flight.
     pub fn handle_acks_end(&mut self, now: Time, in_flight: u64, limited: bool) {
         let before = self.deliveries.in_flight();
-        self.filled |= before >= self.window - self.window / 4;
+        // Of a few packets, one fewer is a large part, and one that is not full waits as a full one does.
+        self.filled |= before >= self.window - self.window / 4 || before + 2 * self.packet >= self.window;
         let Some(sample) = self.deliveries.finish(now, in_flight, limited) else { return };
         self.shortest.add(now, sample.round_trip);
         if let Some(rate) = sample.rate
@@ -210,10 +211,14 @@ impl Controller {
         match &mut self.state {
             State::Startup(startup) => {
                 let without = self.without.get().or(self.shortest.get()).unwrap_or_default();
+                // With little under way, acknowledgements are held back for a while, and that is no queue.
+                if before < self.window / 2 {
+                    return;
+                }
                 let queues = startup.queues(sample.round_trip, without, self.config.floor());
                 if queues && !sample.limited {
                     self.enter(State::Settle { rounds: 0 });
-                } else if before >= self.window / 2 {
+                } else {
                     self.set_window((self.window + sample.bytes) as f64);
                 }
             }
