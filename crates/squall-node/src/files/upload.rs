@@ -75,6 +75,8 @@ pub enum UploadEnd {
     Complete,
     /// It stopped half-way; the same again resumes it. Why, in words.
     HalfWay(String),
+    /// The receiver does not speak as one does, so that the same again would end the same. Why, in words.
+    Broken(String),
     /// It was stopped here; the same again resumes it.
     Stopped,
     /// The receiver was not reached at all.
@@ -182,6 +184,9 @@ impl Upload {
                 Err(failure) => failure,
             };
             let why = failure.to_string();
+            if matches!(failure, SendFailure::Fault(_)) {
+                break UploadEnd::Broken(why);
+            }
             if !failure.is_temporary() || !self.sender.is_repeatable() {
                 break UploadEnd::HalfWay(why);
             }

@@ -63,8 +63,8 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     checksum: bool,
 
-    /// Only list what would be sent
-    #[arg(short = 'n', long)]
+    /// Only list what would be sent, by size and time
+    #[arg(short = 'n', long, conflicts_with = "checksum")]
     dry_run: bool,
 
     /// Leave out what matches, though not what matches an --include; repeatable
@@ -116,7 +116,7 @@ Fields of --json: event, and for connected: peer, key (pinned, known, new), fing
 path, size; failed: path, reason (exists, other-kind, name, link, space, permission, busy, content, failed), text; \
 progress, each second: files, bytes, total_files, total_bytes (null: not counted yet), sent (bytes that were not there \
 before), seconds, and what the path is believed to be: bandwidth (bits a second), round_trip_ms (without a queue), queue_ms, loss (0 to 1); lost: text; end: result \
-(complete, half-way, stopped, not-begun), text, stored, unchanged, failed, differing, sent, kept, seconds. A path that is no \
+(complete, half-way, broken, stopped, not-begun), text, stored, unchanged, failed, differing, sent, kept, seconds. A path that is no \
 UTF-8 has its bytes in path_hex.
 
 Examples:
@@ -176,6 +176,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     Ok(match &uploaded.end {
         UploadEnd::Complete if uploaded.counts.failed == 0 => Exit::Done,
         UploadEnd::Complete => Exit::Failed,
+        UploadEnd::Broken(why) => Exit::Failed.with(why),
+        UploadEnd::HalfWay(why) if arguments.dry_run => Exit::Failed.with(why),
+        UploadEnd::HalfWay(why) if arguments.name.is_some() => {
+            Exit::Failed.with(format_args!("stopped half-way: {why}; standard input cannot be resumed"))
+        }
         UploadEnd::HalfWay(why) => {
             Exit::HalfWay.with(format_args!("stopped half-way: {why}; the same command resumes it"))
         }

@@ -60,9 +60,12 @@ pub(super) fn run(arguments: &Arguments, host: &str, items: &[Item]) -> Result<E
 fn open(path: &std::path::Path) -> Result<File, Exit> {
     let shown = crate::output::shown(path);
     let failed = |error: io::Error| Exit::Failed.with(format_args!("{shown}: {error}"));
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
-        return Err(Exit::Usage.with(format_args!("{shown} is a directory; --plain sends one file")));
-    }
-    Ok(file)
+    let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+    let what = match () {
+        () if kind.is_file() => return File::open(path).map_err(failed),
+        () if kind.is_dir() => "a directory",
+        // A pipe may keep who opens it waiting, and a device may never come to an end.
+        () => "no file",
+    };
+    Err(Exit::Usage.with(format_args!("{shown} is {what}; --plain sends one file, or standard input: -")))
 }

@@ -128,6 +128,10 @@ impl Display {
                     self.note(&format!("squall: {why}; trying again"));
                 }
                 self.tell(|| json!({"event": "lost", "text": why}));
+                // The next connection tells of everything again, and of what is there as unchanged.
+                lock(&self.begun).clear();
+                self.files.store(0, Ordering::Relaxed);
+                self.bytes.store(0, Ordering::Relaxed);
             }
             UploadEvent::Files(event) => self.file(event),
             _ => {}
@@ -258,6 +262,7 @@ impl Display {
         let (result, text) = match &uploaded.end {
             UploadEnd::Complete => ("complete", None),
             UploadEnd::HalfWay(why) => ("half-way", Some(why.clone())),
+            UploadEnd::Broken(why) => ("broken", Some(why.clone())),
             UploadEnd::Stopped => ("stopped", None),
             UploadEnd::NotBegun(error) => ("not-begun", Some(error.to_string())),
             _ => ("unknown", None),
