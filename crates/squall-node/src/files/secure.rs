@@ -67,13 +67,12 @@ impl SecurePlan {
                 Addresses::Default(_) => secure.on_if_present(uri.clone()),
             };
         }
-        let server =
-            FileServer::start(ReceiveConfig::new(folder), secure, log).map_err(|problem| match problem {
-                FileServerError::Secure(crate::secure::SecureError::Bind(problem)) => {
-                    NodeError::Bind(problem)
-                }
-                problem => data(&problem),
-            })?;
+        // Where anybody may send, nobody replaces what others sent.
+        let config = ReceiveConfig::new(folder).replaces(!self.config.open);
+        let server = FileServer::start(config, secure, log).map_err(|problem| match problem {
+            FileServerError::Secure(crate::secure::SecureError::Bind(problem)) => NodeError::Bind(problem),
+            problem => data(&problem),
+        })?;
         let locals = server.locals().iter().filter_map(|(uri, buffers)| {
             if let Some(note) = buffers.note() {
                 warn!("{uri}: {note}");

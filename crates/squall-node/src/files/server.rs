@@ -118,7 +118,8 @@ async fn accept(server: Arc<SecureServer>, receiver: Arc<Receiver>, complete: wa
     while let Some(session) = server.accept().await {
         let (receiver, complete) = (Arc::clone(&receiver), complete.clone());
         sessions.spawn(async move {
-            if receiver.serve(session).await.is_ok() {
+            // Who only asked brought nothing.
+            if receiver.serve(session).await.is_ok_and(|counts| !counts.is_dry) {
                 complete.send_modify(|count| *count += 1);
             }
         });

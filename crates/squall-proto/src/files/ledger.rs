@@ -80,6 +80,11 @@ impl<T> Ledger<T> {
         self.slot(number)?.as_mut().ok_or(LedgerError::Settled(number))
     }
 
+    /// Those that are open, in the order in which they were offered.
+    pub fn open(&self) -> impl Iterator<Item = &T> {
+        self.open.iter().flatten()
+    }
+
     /// Takes an entry out.
     ///
     /// # Errors

@@ -106,6 +106,13 @@ impl Folder {
         rustix::fs::openat(&self.fd, name.as_bytes(), flags, Mode::empty())
     }
 
+    /// Whether a name is that of a file, and not of a link to one.
+    fn is_own_file(&self, name: &str) -> bool {
+        use rustix::fs::FileType;
+        let stat = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
+    }
+
     /// Opens a file in it for reading and writing, for its owner alone, and makes it where it is not there.
     pub(in crate::files) fn write(&self, name: &str, truncate: bool) -> Result<OwnedFd> {
         let mut flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -113,7 +120,14 @@ impl Folder {
             flags |= OFlags::TRUNC;
         }
         let open = |flags| rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o600));
-        let fd = open(flags)?;
+        let fd = match open(flags) {
+            // It had been given the permissions that it was to have, and then not its name.
+            Err(Errno::ACCESS) if self.is_own_file(name) => {
+                rustix::fs::chmodat(&self.fd, name, Mode::from_raw_mode(0o600), AtFlags::empty())?;
+                open(flags)?
+            }
+            opened => opened?,
+        };
         if rustix::fs::fstat(&fd)?.st_nlink == 1 {
             return Ok(fd);
         }

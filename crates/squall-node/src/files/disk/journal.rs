@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 use squall::files::wire::MAX_RUN;
 use squall::files::{HASH, Hash};
 
@@ -81,11 +83,23 @@ impl Journal {
         Ok(self.file.metadata()?.len().saturating_sub(START) / HASH as u64)
     }
 
+    /// No chunk from `count` on is there any more.
+    pub(in crate::files) fn cut(&self, count: u64) -> io::Result<()> {
+        if self.end()? > count { self.file.set_len(place(count)) } else { Ok(()) }
+    }
+
     /// Tells each chunk that is there and its hash, in ascending order, until `tell` says no.
     pub(in crate::files) fn each(&self, mut tell: impl FnMut(u64, Hash) -> bool) -> io::Result<()> {
         let mut block = vec![0; MAX_RUN * HASH];
         let mut first = 0;
         loop {
+            // One of which little came has holes, as large as a sender likes.
+            match rustix::fs::seek(&self.file, SeekFrom::Data(place(first))) {
+                Ok(data) => first = first.max(data.saturating_sub(START) / HASH as u64),
+                Err(Errno::NXIO) => return Ok(()),
+                // Not every file system knows.
+                Err(_) => {}
+            }
             let mut length = 0;
             while length < block.len() {
                 match self.file.read_at(&mut block[length..], place(first) + length as u64)? {

@@ -144,7 +144,16 @@ impl Staged {
 
     /// Gives the file the size that it is to have.
     pub(in crate::files) fn resize(&self, size: u64) -> io::Result<()> {
+        // Before what they were is cut off: a file that is this long again later must not be taken for it.
+        self.journal.cut(Chunks::of(size).count())?;
         self.data.set_len(size)
+    }
+
+    /// Waits until what has come is on disk, so far as that is possible, for a transfer that ends half-way.
+    pub(in crate::files) fn sync(&self) {
+        if self.data.sync_data().is_err() {
+            self.doubt();
+        }
     }
 
     pub(in crate::files) fn data(&self) -> &File {
@@ -253,6 +262,39 @@ mod tests {
         let staged = Staged::open(&staging, "k").unwrap();
         let there = (0..staged.end().unwrap()).filter(|index| staged.hash(*index).unwrap().is_some());
         assert_eq!(there.collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn what_was_cut_off_is_not_believed_when_the_file_is_longer_again() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Folder::open(root.path()).unwrap();
+        let bytes = file(3 * C);
+        let staged = Staged::open(&staging, "k").unwrap();
+        for index in 0..3 {
+            let place = index * C;
+            staged.put(index as u64, place as u64, &bytes[place..place + C], C).unwrap();
+        }
+        staged.resize(2 * CHUNK).unwrap();
+        drop(staged);
+        let staged = Staged::open(&staging, "k").unwrap();
+        assert_eq!(staged.root(3 * CHUNK).unwrap(), Err(2));
+        assert!(staged.root(2 * CHUNK).unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_journal_with_a_hole_of_terabytes_is_read_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Folder::open(root.path()).unwrap();
+        let staged = Staged::open(&staging, "k").unwrap();
+        staged.put(1 << 36, CHUNK << 36, &[], C).unwrap();
+        assert_eq!(staged.root(CHUNK * ((1 << 36) + 1)).unwrap(), Err(0));
+        let mut found = vec![];
+        let note = |index, _| {
+            found.push(index);
+            true
+        };
+        staged.journal.each(note).unwrap();
+        assert_eq!(found, [1 << 36]);
     }
 
     #[test]

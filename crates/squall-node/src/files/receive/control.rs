@@ -4,18 +4,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quinn::RecvStream;
-use squall::files::wire::{MAX_MESSAGE, Offer, Source, split_message};
+use squall::files::wire::{MAX_MESSAGE, Offer, split_message};
 
 use super::outlet::Say;
 use super::plan::Planner;
-use super::session::{Handle, Shared};
+use super::session::{Enlisted, Handle, Shared};
 use crate::files::disk::show;
 
 /// Reads offers to the end of the stream.
 pub(super) async fn read(
     shared: &Arc<Shared>,
     handle: &Arc<Handle>,
-    source: &Mutex<Option<Source>>,
+    source: &Mutex<Option<Enlisted>>,
     mut stream: RecvStream,
 ) -> Result<(), String> {
     let mut planner = Planner::new(Arc::clone(shared));
@@ -34,10 +34,15 @@ pub(super) async fn read(
             let Offer::Start { source: mark, options } = Offer::decode(body).map_err(fault)? else {
                 return Err("a sender has to say first who it is".into());
             };
-            if let Some(earlier) = shared.receiver.enlist(mark, handle) {
-                earlier.supersede().await;
+            // Who only asks what would be sent disturbs nobody.
+            if !options.dry_run {
+                let earlier = shared.receiver.enlist(mark, handle);
+                // Before the wait, which may not come to its end here.
+                *source.lock().unwrap_or_else(PoisonError::into_inner) = Some((mark, earlier.clone()));
+                if let Some(earlier) = earlier {
+                    earlier.supersede().await;
+                }
             }
-            *source.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
             planner.options = options;
             shared.is_dry.store(options.dry_run, Ordering::Relaxed);
             shared.say.send(Say::Ready);

@@ -64,6 +64,8 @@ pub struct SessionCounts {
     pub withdrawn: u64,
     /// Bytes of content that came.
     pub bytes: u64,
+    /// Whether the sender only asked what would be sent.
+    pub is_dry: bool,
 }
 
 /// [`SessionCounts`] while they grow.
@@ -85,6 +87,7 @@ impl Counting {
             refused: get(&self.refused),
             withdrawn: get(&self.withdrawn),
             bytes: get(&self.bytes),
+            is_dry: false,
         }
     }
 }

@@ -152,6 +152,14 @@ impl Incoming {
         }
     }
 
+    /// The transfer ends before it is whole: what has come of it is brought to disk.
+    pub(super) fn leave(&self) {
+        self.settle();
+        if let Some(staged) = self.staged.get() {
+            staged.sync();
+        }
+    }
+
     /// The disk did not take what was written: it is not to be believed later.
     pub(super) fn doubt(&self) {
         if let Some(staged) = self.staged.get() {
@@ -252,7 +260,11 @@ impl Incoming {
     fn finish(&self, total: &Total) -> io::Result<Next> {
         if let Some(existing) = &self.existing {
             if existing.hash.get() == Some(&total.hash) {
-                self.dress(&existing.file, total.modified)?;
+                match self.replaces {
+                    true => self.dress(&existing.file, total.modified)?,
+                    // Its content is what was sent, and it keeps what else it is; its owner may be somebody else.
+                    false => drop(set_file_times(&existing.file, total.modified)),
+                }
                 return Ok(Next::Unchanged);
             }
             if let Some(refusal) = self.refuse_to_replace() {
@@ -276,7 +288,9 @@ impl Incoming {
         let staged = self.staged()?;
         let chunks = Chunks::of(size);
         let mut bytes = vec![0; CHUNK as usize];
-        for index in 0..chunks.count() {
+        // No more than it has, whatever a sender says.
+        let present = Chunks::of(file.metadata()?.len()).count();
+        for index in 0..chunks.count().min(present) {
             if self.is_settled() {
                 break;
             }

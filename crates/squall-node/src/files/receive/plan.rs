@@ -13,7 +13,6 @@ use super::control::fault;
 use super::event::add;
 use super::incoming::{Existing, Incoming};
 use super::outlet::Say;
-use super::receiver::Receiver;
 use super::session::{Entry, Shared};
 use crate::files::disk::{Folder, Kind, Stat, Trouble, data_name, small_name};
 
@@ -193,12 +192,7 @@ impl Planner {
                 self.answer(name, Ok(()))?;
             }
             Err(trouble) => self.answer(name, Err(trouble))?,
-            Ok(_) if self.options.dry_run => {
-                // That it would be sent is all there is to know.
-                let entry = self.shared.offer(Entry::Queued).map_err(fault)?;
-                self.shared.say.send(Say::Wanted(entry));
-                self.shared.settle(entry, Say::Unchanged(entry));
-            }
+            Ok(_) if self.options.dry_run => self.would_be_sent()?,
             // Nothing is absent but in a dry run.
             Ok(Plan::Absent) => {}
             Ok(Plan::Wanted(incoming)) => {
@@ -257,6 +251,9 @@ impl Planner {
                 "another file of that name is there; --force replaces it",
             ));
         }
+        if self.options.dry_run {
+            return Ok(Plan::Absent);
+        }
         let replaces = self.replaces();
         let existing = match existing {
             None => None,
@@ -314,12 +311,21 @@ impl Planner {
                     .commit(entry, Commit::Link { folder, name, target, modified, replaces, key, path });
                 Ok(())
             }
-            Ok(_) => {
+            Ok(Some(_)) => self.would_be_sent(),
+            Ok(None) => {
                 add(&self.shared.counting.unchanged, 1);
                 self.answer(name, Ok(()))
             }
             Err(trouble) => self.answer(name, Err(trouble)),
         }
+    }
+
+    /// In a dry run, that is all there is to know.
+    fn would_be_sent(&self) -> Result<(), String> {
+        let entry = self.shared.offer(Entry::Queued).map_err(fault)?;
+        self.shared.say.send(Say::Wanted(entry));
+        self.shared.settle(entry, Say::Unchanged(entry));
+        Ok(())
     }
 
     /// Settles an entry as it is offered.
@@ -348,7 +354,7 @@ impl Planner {
     }
 
     fn check_name(&self, name: Name<'_>) -> Result<(), Trouble> {
-        if name.as_bytes() == Receiver::STAGING.as_bytes() {
+        if name.as_bytes().starts_with(OWN) {
             return Err(Trouble::new(Reason::Name, "the name is the receiver's own"));
         }
         if name.is_deceptive() && !self.shared.receiver.config.takes_any_name {
@@ -414,6 +420,8 @@ fn leads_out(target: &[u8], depth: usize) -> bool {
     above > depth
 }
 
+/// What begins so is the receiver's, or the plain store's, which has its files in the same folder.
+const OWN: &[u8] = b".squall-";
 /// Directories within each other. Each is held open.
 const MAX_DEPTH: usize = 256;
 

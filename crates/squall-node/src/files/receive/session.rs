@@ -67,6 +67,9 @@ pub(super) struct Handle {
     is_over: watch::Receiver<bool>,
 }
 
+/// The mark of a session's source, and the session that had it before.
+pub(super) type Enlisted = (Source, Option<Arc<Handle>>);
+
 impl Handle {
     /// Ends it, and waits until nothing of it runs.
     pub(super) async fn supersede(&self) {
@@ -109,7 +112,7 @@ pub(super) async fn run(
     });
     let handle = Arc::new(Handle { connection: connection.clone(), is_over });
     let mut tasks = JoinSet::new();
-    let source: Arc<Mutex<Option<Source>>> = Arc::default();
+    let source: Arc<Mutex<Option<Enlisted>>> = Arc::default();
     {
         let (shared, handle, source) = (Arc::clone(&shared), Arc::clone(&handle), Arc::clone(&source));
         tasks.spawn(async move {
@@ -142,19 +145,24 @@ pub(super) async fn run(
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
     shared.is_over.store(true, Ordering::Relaxed);
+    shared.leave().await;
     let _ = shared.threads.acquire_many(THREADS as u32).await;
     // What is whole goes under its name, whether anybody hears of it or not.
     shared.committer.stop().await;
     let _ = settling.await;
     writer.abort();
     let source = source.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(source) = source {
+    if let Some((source, earlier)) = source {
+        if let Some(earlier) = earlier {
+            // Who comes after this one waits for that one too.
+            earlier.supersede().await;
+        }
         receiver.retire(source, &handle);
     }
     let result = shared.verdict(&closed);
     shared.open().entries = Ledger::default();
     let _ = over.send(true);
-    (shared.counting.counts(), result)
+    (SessionCounts { is_dry: shared.is_dry(), ..shared.counting.counts() }, result)
 }
 
 /// Tells the sender what is on disk.
@@ -184,6 +192,19 @@ async fn settle_commits(shared: Arc<Shared>, mut commits: mpsc::UnboundedReceive
 }
 
 impl Shared {
+    /// Ends the work on files that are not whole, so that no thread goes on for nobody, and brings to disk what came of
+    /// them.
+    async fn leave(self: &Arc<Self>) {
+        let of = |entry: &Entry| match entry {
+            Entry::File(incoming) => Some(Arc::clone(incoming)),
+            _ => None,
+        };
+        let begun: Vec<_> = self.open().entries.open().filter_map(of).collect();
+        if !begun.is_empty() {
+            let _ = self.spawn(move || begun.iter().for_each(|incoming| incoming.leave())).await;
+        }
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
