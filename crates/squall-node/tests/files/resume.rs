@@ -52,6 +52,10 @@ async fn a_sender_that_comes_again_takes_over_from_itself() {
     while house.events.lock().unwrap().is_empty() || connection.stats().frame_tx.stream < 300 {
         tokio::task::yield_now().await;
     }
+    // Who only asks does not.
+    let asked = house.send_with(&["large"], |config| config.dry_run(true)).await.succeeds();
+    assert_eq!(asked.counts.differing, 1);
+    assert!(!task.is_finished());
     house.send(&["large"]).await.succeeds();
     assert_same(&house.inside("large"), &house.out("large"));
     let (_, result) = task.await.unwrap();

@@ -1,9 +1,10 @@
 //! Files, directories and links, and what is there already.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use squall_node::files::{ReceiveEvent, SendEvent};
@@ -111,11 +112,29 @@ async fn what_is_the_same_but_for_its_time_gets_its_time_without_being_sent() {
 }
 
 #[tokio::test]
+async fn a_file_that_only_changed_its_time_keeps_its_permissions_unless_it_may_be_replaced() {
+    let house = House::new();
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for path in [house.out("file"), house.inside("file")] {
+        fs::write(&path, "the same").unwrap();
+    }
+    fs::set_permissions(house.out("file"), Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(house.inside("file"), Permissions::from_mode(0o600)).unwrap();
+    for (force, expected) in [(false, 0o600), (true, 0o644)] {
+        File::open(house.inside("file")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let sent = house.send_with(&["file"], |config| config.force(force)).await.succeeds();
+        assert_eq!((sent.counts.unchanged, sent.counts.sent), (1, 0));
+        assert_eq!(mode(house.inside("file")), expected, "force {force}");
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_says_what_would_be_sent_and_writes_nothing() {
     let house = House::new();
     fs::create_dir_all(house.out("tree/sub")).unwrap();
     fs::write(house.out("tree/sub/new"), "12345").unwrap();
     fs::write(house.out("tree/old"), "old").unwrap();
+    symlink("old", house.out("tree/link")).unwrap();
     house.send(&["tree/old"]).await.succeeds();
     let before = picture(house.receiver.path());
     let sent = house.send_with(&["tree", "tree/old"], |config| config.dry_run(true)).await.succeeds();
@@ -129,8 +148,8 @@ async fn a_dry_run_says_what_would_be_sent_and_writes_nothing() {
         })
         .collect();
     differing.sort();
-    assert_eq!(differing, [("new", 5), ("old", 3)]);
-    assert_eq!((sent.counts.differing, sent.counts.sent), (2, 0));
+    assert_eq!(differing, [("link", 0), ("new", 5), ("old", 3)]);
+    assert_eq!((sent.counts.differing, sent.counts.sent), (3, 0));
 }
 
 #[tokio::test]

@@ -285,16 +285,17 @@ impl Planner {
                     "a link that leads out of the directory; the receiver takes none (--unsafe-links)",
                 ));
             }
-            let Some(folder) = folder else { return Ok(None) };
+            // Nothing is absent but in a dry run.
+            let Some(folder) = folder else { return Ok(Some((None, false))) };
             match folder.stat(name).map_err(|errno| Trouble::of("cannot be looked at", errno))? {
-                None => Ok(Some((folder, false))),
+                None => Ok(Some((Some(folder), false))),
                 Some(Stat { kind: Kind::Link, .. })
                     if folder.read_link(name).ok().as_deref() == Some(target) =>
                 {
                     Ok(None)
                 }
                 Some(Stat { kind: Kind::File | Kind::Link, .. }) if self.replaces() => {
-                    Ok(Some((folder, true)))
+                    Ok(Some((Some(folder), true)))
                 }
                 Some(Stat { kind: Kind::Directory | Kind::Other, .. }) => Err(other_kind("no link")),
                 Some(_) => {
@@ -303,7 +304,7 @@ impl Planner {
             }
         });
         match planned {
-            Ok(Some((folder, replaces))) if !self.options.dry_run => {
+            Ok(Some((Some(folder), replaces))) if !self.options.dry_run => {
                 let (key, path) = (self.key(name), folder.path_of(name));
                 let entry = self.shared.offer(Entry::Queued).map_err(fault)?;
                 let (name, target) = (name.as_bytes().into(), target.into());
