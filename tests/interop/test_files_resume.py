@@ -202,5 +202,6 @@ class FilesResume(FilesCase):
             pipe.write(random_bytes(2 * MEGABYTE))
             self.under_way(receiver)
             receiver.stop()
-            self.assertEqual(sender.wait(), 75)
+            self.assertEqual(sender.wait(), 1)
+        self.assertIn("standard input cannot be resumed", sender.err())
         self.assertFalse((self.inbox / "piped").exists())

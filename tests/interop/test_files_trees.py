@@ -205,7 +205,8 @@ class FilesTrees(FilesCase):
             "unchanged": {"path", "size"},
             "failed": {"path", "reason", "text"},
             "progress": {
-                "files", "bytes", "total_files", "total_bytes", "bandwidth", "round_trip_ms", "queue_ms", "loss",
+                "files", "bytes", "total_files", "total_bytes", "sent", "seconds", "bandwidth", "round_trip_ms",
+                "queue_ms", "loss",
             },
             "end": {"result", "text", "stored", "unchanged", "failed", "differing", "sent", "kept", "seconds"},
         }
