@@ -209,6 +209,14 @@ mod tests {
         (0..size).map(|place| (place * 7 + place / 253) as u8).collect()
     }
 
+    fn three_chunks(staging: &Folder) -> Staged {
+        let staged = Staged::open(staging, "k").unwrap();
+        for (index, chunk) in (0..).zip(file(3 * C).chunks(C)) {
+            staged.put(index, index * CHUNK, chunk, C).unwrap();
+        }
+        staged
+    }
+
     #[test]
     fn a_file_is_put_together_in_any_order_and_over_several_runs() {
         let root = tempfile::tempdir().unwrap();
@@ -243,12 +251,7 @@ mod tests {
     fn what_a_crash_of_the_machine_took_is_not_believed() {
         let root = tempfile::tempdir().unwrap();
         let staging = Folder::open(root.path()).unwrap();
-        let bytes = file(3 * C);
-        let staged = Staged::open(&staging, "k").unwrap();
-        for index in 0..3 {
-            let place = index * C;
-            staged.put(index as u64, place as u64, &bytes[place..place + C], C).unwrap();
-        }
+        let staged = three_chunks(&staging);
         drop(staged);
         // The journal is of another boot, a chunk was not written, and another not to its end.
         let journal = root.path().join("k.chunks");
@@ -268,12 +271,7 @@ mod tests {
     fn what_was_cut_off_is_not_believed_when_the_file_is_longer_again() {
         let root = tempfile::tempdir().unwrap();
         let staging = Folder::open(root.path()).unwrap();
-        let bytes = file(3 * C);
-        let staged = Staged::open(&staging, "k").unwrap();
-        for index in 0..3 {
-            let place = index * C;
-            staged.put(index as u64, place as u64, &bytes[place..place + C], C).unwrap();
-        }
+        let staged = three_chunks(&staging);
         staged.resize(2 * CHUNK).unwrap();
         drop(staged);
         let staged = Staged::open(&staging, "k").unwrap();
