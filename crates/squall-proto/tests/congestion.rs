@@ -49,8 +49,8 @@ fn gigabit(loss: &str, seed: u64) -> (Did, Did) {
 fn a_long_fast_path_is_filled_whatever_it_loses_and_the_queue_is_kept_short() {
     for loss in ["0%", "1%", "5%", "20%"] {
         let (first, steady) = gigabit(loss, 1);
-        // A gigabyte takes nine seconds: with these two it averages well above 900 Mbit/s.
-        assert!(first.rate > 300e6, "{loss}: {first:?}");
+        // A gigabyte takes nine seconds: with these two it averages 880 Mbit/s.
+        assert!(first.rate > 410e6, "{loss}: {first:?}");
         assert!(steady.rate > 940e6, "{loss}: {steady:?}");
         assert!(steady.waited < seconds(0.0125), "{loss}: {steady:?}");
     }

@@ -11,7 +11,7 @@ use super::filters::{Largest, Least};
 use super::losses::{Losses, Verdict};
 use super::queue::{self, Law};
 use super::round::{Ended, Round};
-use super::startup::Startup;
+use super::startup::{self, Startup};
 use crate::Time;
 
 /// How much a connection may have under way.
@@ -30,7 +30,7 @@ use crate::Time;
 /// controller.handle_sent(sent, before);
 /// controller.handle_acked(sent, before);
 /// controller.handle_acks_end(now, 0, false);
-/// assert_eq!(controller.window(), 2 * before);
+/// assert_eq!(controller.window(), before + before * 7 / 5);
 /// # Ok::<(), squall_proto::congestion::CongestionConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -219,7 +219,7 @@ impl Controller {
                 if queues && !sample.limited {
                     self.enter(State::Settle { rounds: 0 });
                 } else {
-                    self.set_window((self.window + sample.bytes) as f64);
+                    self.set_window(self.window as f64 + sample.bytes as f64 * startup::GAIN);
                 }
             }
             State::Settle { .. } => self.settle(),
