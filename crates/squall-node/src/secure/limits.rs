@@ -1,10 +1,10 @@
-//! How many connections may be in the greeting, in all and from one address.
+//! How many connections there may be at a time, in all and from one address: in the greeting, and after it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bounds on connections in the greeting.
+/// Bounds on connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     /// In all.
@@ -24,9 +24,9 @@ pub(super) enum Ruling {
     Refuse,
 }
 
-/// Who is in the greeting.
+/// Who has a place.
 #[derive(Debug)]
-pub(super) struct HalfOpen {
+pub(super) struct Places {
     bounds: Bounds,
     held: Mutex<Held>,
 }
@@ -40,11 +40,11 @@ struct Held {
 /// The place of one connection, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    half_open: Arc<HalfOpen>,
+    places: Arc<Places>,
     address: IpAddr,
 }
 
-impl HalfOpen {
+impl Places {
     pub(super) fn new(bounds: Bounds) -> Arc<Self> {
         Arc::new(Self { bounds, held: Mutex::default() })
     }
@@ -66,7 +66,20 @@ impl HalfOpen {
         }
         held.all += 1;
         held.by_address.insert(address, of_address + 1);
-        Ruling::Admit(Place { half_open: self.clone(), address })
+        Ruling::Admit(Place { places: self.clone(), address })
+    }
+
+    /// A place for a peer whose address is known to be its own; `None` where there are too many.
+    pub(super) fn take(self: &Arc<Self>, peer: SocketAddr) -> Option<Place> {
+        match self.rule(peer, true) {
+            Ruling::Admit(place) => Some(place),
+            Ruling::Validate | Ruling::Refuse => None,
+        }
+    }
+
+    /// Whether nobody gets a place any more.
+    pub(super) fn is_full(&self) -> bool {
+        self.held().all >= self.bounds.all
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -76,7 +89,7 @@ impl HalfOpen {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut held = self.half_open.held();
+        let mut held = self.places.held();
         held.all -= 1;
         if let Some(count) = held.by_address.get_mut(&self.address) {
             *count -= 1;
@@ -98,8 +111,8 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn half_open() -> Arc<HalfOpen> {
-        HalfOpen::new(Bounds { all: 16, of_address: 8 })
+    fn half_open() -> Arc<Places> {
+        Places::new(Bounds { all: 16, of_address: 8 })
     }
 
     fn peer(text: &str) -> SocketAddr {

@@ -7,7 +7,7 @@ use squall::congestion::Belief;
 use squall::secure::Parting;
 
 use super::congestion::ModelController;
-use tokio::sync::OwnedSemaphorePermit;
+use super::limits::Place;
 
 /// A protocol and its version, as ALPN names it ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ pub struct Session {
     /// The same stream, from the peer to here.
     pub receive: quinn::RecvStream,
     /// Its place among a server's sessions, given back with this value.
-    pub(super) _place: Option<OwnedSemaphorePermit>,
+    pub(super) _place: Option<Place>,
 }
 
 impl Session {

@@ -1,12 +1,15 @@
 //! What happens when a transfer stops half-way.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use squall_node::files::{Item, SendConfig, SendEvent, SendFailure, Sender};
+use squall_node::files::{Item, ReceiveEvent, SendConfig, SendEvent, SendFailure, Sender};
 
-use crate::house::{House, assert_same, noise};
+use crate::house::{House, assert_same, noise, picture};
 
 const CHUNK: usize = 128 * 1024;
 
@@ -99,4 +102,53 @@ async fn a_source_that_changed_since_is_noticed_and_only_what_differs_is_sent() 
     let sent = house.send_with(&["large"], |config| config.force(true)).await.succeeds();
     assert_eq!(fs::read(house.inside("large")).unwrap(), content);
     assert_eq!(sent.counts.sent, 0, "what is there of its last chunk is what is wanted");
+}
+
+#[tokio::test]
+async fn a_session_that_does_not_say_whose_it_is_is_ended() {
+    let house = House::with(|config| config.first_word(Duration::from_millis(10)));
+    let session = house.session().await;
+    let closed = session.connection.closed().await;
+    assert!(matches!(closed, quinn::ConnectionError::ApplicationClosed(_)), "{closed}");
+    assert!(closed.to_string().contains("does not say who it is"), "{closed}");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_closed_to_writing_is_so_after_a_session_that_breaks_too() {
+    let house = House::new();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir_all(house.out("tree/inner")).unwrap();
+    fs::write(house.out("tree/inner/large"), noise(100 * CHUNK, 5)).unwrap();
+    mode(&house.out("tree/inner"), 0o555);
+    // One that is there already, with other permissions than the sender's.
+    fs::create_dir_all(house.inside("tree")).unwrap();
+    mode(&house.inside("tree"), 0o511);
+    let before = picture(&house.inside("tree"))[Path::new("")][..3].to_owned();
+    let session = house.session().await;
+    let connection = session.connection.clone();
+    let config = SendConfig::new([7; 16]).limit(Some(200 << 20));
+    let sender = Sender::new(vec![Item::Path(house.out("tree"))], config);
+    let (_, result) = sender
+        .run(session, move |event| {
+            if matches!(event, SendEvent::Progress { .. }) {
+                connection.close(9_u32.into(), b"pulled");
+            }
+        })
+        .await;
+    assert!(matches!(result, Err(SendFailure::Lost(_))), "{result:?}");
+    let is_over = |event: &ReceiveEvent| matches!(event, ReceiveEvent::Went { .. });
+    while !house.events.lock().unwrap().iter().any(is_over) {
+        tokio::task::yield_now().await;
+    }
+    let modes = |paths: [&str; 2]| {
+        let picture = picture(&house.inside("tree"));
+        paths.map(|path| picture[Path::new(path)][..3].to_owned())
+    };
+    assert_eq!(modes(["", "inner"]), [before.as_str(), "555"]);
+    house.send(&["tree"]).await.succeeds();
+    assert_eq!(modes(["", "inner"]), [before.as_str(), "555"]);
+    assert_same(&house.inside("tree/inner"), &house.out("tree/inner"));
+    for path in [house.out("tree/inner"), house.inside("tree/inner"), house.inside("tree")] {
+        mode(&path, 0o755);
+    }
 }

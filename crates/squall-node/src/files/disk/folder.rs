@@ -147,13 +147,14 @@ impl Folder {
         rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(0o700))
     }
 
-    /// Lets its owner write in it, if it is the owner who is asking, and tells the permissions that it had.
-    pub(in crate::files) fn open_up(&self) -> Result<u32> {
-        let mode = Stat::of(&self.fd)?.mode;
-        if mode & 0o300 != 0o300 {
-            let _ = rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode | 0o700));
-        }
-        Ok(mode)
+    /// Its permissions.
+    pub(in crate::files) fn mode(&self) -> Result<u32> {
+        Ok(Stat::of(&self.fd)?.mode)
+    }
+
+    /// Gives it these, which is its owner's to do.
+    pub(in crate::files) fn set_mode(&self, mode: u32) -> Result<()> {
+        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode))
     }
 
     /// What `name` is; `None` if it is not there.
@@ -188,10 +189,9 @@ impl Folder {
             return rustix::fs::renameat(&self.fd, from, &to.fd, to_name);
         }
         match rustix::fs::renameat_with(&self.fd, from, &to.fd, to_name, RenameFlags::NOREPLACE) {
-            // File systems that cannot (NFS, FUSE): a hard link never replaces.
+            // File systems that cannot (NFS, FUSE).
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                rustix::fs::linkat(&self.fd, from, &to.fd, to_name, AtFlags::empty())?;
-                rustix::fs::unlinkat(&self.fd, from, AtFlags::empty())
+                name_by_link(&self.fd, from, &to.fd, to_name)
             }
             result => result,
         }
@@ -242,6 +242,30 @@ impl Folder {
 impl AsFd for Folder {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Gives `from` in one directory the name `to` in another; [`Errno::EXIST`] where something has it.
+///
+/// By a second link, which never replaces anything. On a file system without these, as FAT has it, somebody else who
+/// gives that name at the same moment is not seen.
+pub(in crate::files) fn name_by_link(
+    directory: impl AsFd,
+    from: &str,
+    target: impl AsFd,
+    to: &[u8],
+) -> Result<()> {
+    use rustix::fs::{linkat, renameat, statat, unlinkat};
+    match linkat(&directory, from, &target, to, AtFlags::empty()) {
+        Ok(()) => unlinkat(&directory, from, AtFlags::empty()),
+        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::ACCESS) => {
+            match statat(&target, to, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(_) => Err(Errno::EXIST),
+                Err(Errno::NOENT) => renameat(&directory, from, &target, to),
+                Err(errno) => Err(errno),
+            }
+        }
+        Err(errno) => Err(errno),
     }
 }
 
@@ -297,6 +321,21 @@ mod tests {
         folder.move_to("new", &folder, name("old"), true).unwrap();
         assert_eq!(fs::read_to_string(root.path().join("old")).unwrap(), "new");
         assert_eq!(folder.remove("new"), Ok(()));
+    }
+
+    #[test]
+    fn what_has_no_second_name_is_moved_and_replaces_nothing_either() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        fs::write(root.path().join("old"), "old").unwrap();
+        // For a directory the kernel says what it says for everything on FAT.
+        fs::create_dir(root.path().join("new")).unwrap();
+        assert_eq!(name_by_link(&folder, "new", &folder, b"old"), Err(Errno::EXIST));
+        name_by_link(&folder, "new", &folder, b"final").unwrap();
+        assert!(root.path().join("final").is_dir() && !root.path().join("new").exists());
+        assert_eq!(name_by_link(&folder, "old", &folder, b"final"), Err(Errno::EXIST));
+        name_by_link(&folder, "old", &folder, b"other").unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("other")).unwrap(), "old");
     }
 
     #[test]

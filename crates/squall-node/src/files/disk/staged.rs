@@ -195,6 +195,11 @@ pub(in crate::files) fn journal_name(key: &str) -> String {
     format!("{key}.chunks")
 }
 
+/// What the note of a directory's permissions is called.
+pub(in crate::files) fn mode_name(key: &str) -> String {
+    format!("{key}.mode")
+}
+
 static ZEROS: [u8; CHUNK as usize] = [0; CHUNK as usize];
 
 #[cfg(test)]

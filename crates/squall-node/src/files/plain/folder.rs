@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, Access, AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::files::disk::name_by_link;
+
 /// A folder that is this node's as long as this value is there. Files in it are made, renamed and counted by names
 /// without slashes, and links are followed nowhere.
 #[derive(Debug)]
@@ -103,21 +105,7 @@ impl Folder {
 
     /// Gives a file another name; `AlreadyExists` where something has that name.
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let directory = &self.directory;
-        // A second name and not another one, which would take the place of what is there.
-        match fs::linkat(directory, from, directory, to, AtFlags::empty()) {
-            Ok(()) => Ok(fs::unlinkat(directory, from, AtFlags::empty())?),
-            Err(Errno::EXIST) => Err(Errno::EXIST.into()),
-            // A file system without second names, as FAT. Nobody but this node makes files here.
-            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::ACCESS) => {
-                match fs::statat(directory, to, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(_) => Err(Errno::EXIST.into()),
-                    Err(Errno::NOENT) => Ok(fs::renameat(directory, from, directory, to)?),
-                    Err(problem) => Err(problem.into()),
-                }
-            }
-            Err(problem) => Err(problem.into()),
-        }
+        Ok(name_by_link(&self.directory, from, &self.directory, to.as_bytes())?)
     }
 
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {

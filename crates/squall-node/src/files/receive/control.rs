@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quinn::RecvStream;
 use squall::files::wire::{MAX_MESSAGE, Offer, split_message};
+use tokio::time::{Instant, timeout_at};
 
 use super::outlet::Say;
 use super::plan::Planner;
@@ -21,13 +22,23 @@ pub(super) async fn read(
     let mut planner = Planner::new(Arc::clone(shared));
     let mut bytes = Vec::with_capacity(BUFFER);
     let mut has_started = false;
+    let deadline = Instant::now() + shared.receiver.config.first_word;
     loop {
         // Whoever does not listen is not heard either.
         shared.say.has_room().await;
         let start = bytes.len();
         bytes.resize(BUFFER, 0);
+        let reading = stream.read(&mut bytes[start..]);
+        let read = match has_started {
+            true => reading.await,
+            // Whoever says nothing keeps a place from others.
+            false => match timeout_at(deadline, reading).await {
+                Ok(read) => read,
+                Err(_) => return Err("it does not say who it is".into()),
+            },
+        };
         // A connection that broke is told by the connection.
-        let Ok(Some(read)) = stream.read(&mut bytes[start..]).await else { return Ok(()) };
+        let Ok(Some(read)) = read else { return Ok(()) };
         bytes.truncate(start + read);
         if !has_started {
             let Some((body, used)) = split_message(&bytes).map_err(fault)? else { continue };

@@ -7,6 +7,7 @@ mod content;
 mod control;
 mod event;
 mod incoming;
+mod opened;
 mod outlet;
 mod plan;
 mod receiver;

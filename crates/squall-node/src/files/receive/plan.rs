@@ -35,7 +35,7 @@ struct Level {
 /// Where a directory of the sender's is here.
 #[derive(Clone)]
 enum Place {
-    /// It is open, and had these permissions if it was there before.
+    /// It is open, and keeps these permissions if it was there before.
     Open(Arc<Folder>, Option<u32>),
     /// It is not there, and nothing is to be written.
     Absent,
@@ -46,6 +46,7 @@ enum Place {
 /// A directory that was left.
 pub(super) struct Left {
     pub(super) folder: Arc<Folder>,
+    pub(super) key: String,
     /// The one that it is in.
     pub(super) parent: Option<Arc<Folder>>,
     /// The permissions that it is to have.
@@ -139,8 +140,10 @@ impl Planner {
                 Some(parent) if self.options.dry_run => pretend(&parent, name),
                 Some(parent) => match parent.make(name, mode) {
                     Ok((folder, was_there)) => {
-                        let before = if was_there { folder.open_up().ok() } else { None };
-                        Ok(Place::Open(Arc::new(folder), before))
+                        let (folder, wanted) = (Arc::new(folder), (!was_there).then_some(mode));
+                        let kept = self.shared.opened.open(&self.key(name), &folder, wanted);
+                        let kept = kept.map_err(|error| Trouble::io("cannot be written in", &error))?;
+                        Ok(Place::Open(folder, was_there.then_some(kept)))
                     }
                     Err(Errno::EXIST | Errno::NOTDIR | Errno::LOOP) => Err(other_kind("no directory")),
                     Err(errno) => Err(Trouble::of("cannot be made", errno)),
@@ -163,7 +166,8 @@ impl Planner {
                 // What somebody has closed to others is not opened by sending something into it.
                 let mode = before.filter(|_| !self.replaces()).unwrap_or(level.mode);
                 let parent = self.place().ok().flatten();
-                let left = Left { folder, parent, mode, modified: level.modified };
+                let name = Name::new(&level.name).unwrap_or_else(|_| unreachable!("it was a name"));
+                let left = Left { folder, key: self.key(name), parent, mode, modified: level.modified };
                 self.shared.offer(Entry::Left(Some(left))).map_err(fault)?;
             }
             _ => {

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use squall::files::Name;
 use squall::files::wire::Source;
@@ -25,12 +26,19 @@ pub struct ReceiveConfig {
     pub(super) replaces: bool,
     pub(super) takes_any_name: bool,
     pub(super) takes_any_link: bool,
+    pub(super) first_word: Duration,
 }
 
 impl ReceiveConfig {
     /// Into this directory, which is made where it is not there.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), replaces: true, takes_any_name: false, takes_any_link: false }
+        Self {
+            dir: dir.into(),
+            replaces: true,
+            takes_any_name: false,
+            takes_any_link: false,
+            first_word: Duration::from_secs(10),
+        }
     }
 
     /// Whether a sender that asks for it (`--force`) may replace files that are there. Default: it may.
@@ -50,6 +58,12 @@ impl ReceiveConfig {
     /// here, but whoever opens a file in the directory later would.
     pub fn takes_any_link(mut self, takes: bool) -> Self {
         self.takes_any_link = takes;
+        self
+    }
+
+    /// How long a session may take until it says which sender it is of; then it is ended. Default: 10 s.
+    pub fn first_word(mut self, within: Duration) -> Self {
+        self.first_word = within;
         self
     }
 }

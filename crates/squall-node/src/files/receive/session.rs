@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::commit::{Commit, Committed, Committer};
 use super::event::{Counting, ReceiveEvent, SessionCounts, add};
 use super::incoming::{Incoming, Next};
+use super::opened::Opened;
 use super::outlet::{self, Outlet, Say};
 use super::plan::Left;
 use super::receiver::Receiver;
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) say: Outlet,
     pub(super) compare: mpsc::UnboundedSender<(u64, Arc<Incoming>)>,
     committer: Committer,
+    pub(super) opened: Opened,
     ledger: Mutex<Open>,
     /// Bounds the streams whose content is in memory.
     pub(super) room: Semaphore,
@@ -101,6 +103,7 @@ pub(super) async fn run(
         say,
         compare,
         committer,
+        opened: Opened::new(Arc::clone(&receiver.staging)),
         ledger: Mutex::default(),
         room: Semaphore::new(ROOM),
         workers: Arc::new(Semaphore::new(WORKERS)),
@@ -150,6 +153,7 @@ pub(super) async fn run(
     // What is whole goes under its name, whether anybody hears of it or not.
     shared.committer.stop().await;
     let _ = settling.await;
+    shared.opened.close_all();
     writer.abort();
     let source = source.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some((source, earlier)) = source {
@@ -175,6 +179,9 @@ async fn settle_commits(shared: Arc<Shared>, mut commits: mpsc::UnboundedReceive
                 }
                 if let Commit::Link { path, .. } = &commit {
                     shared.stored(path.clone(), 0);
+                }
+                if let Commit::Left(left) = &commit {
+                    shared.opened.close(&left.key);
                 }
                 shared.settle(entry, Say::Stored(entry));
             }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use squall::Uri;
-use tokio::sync::Semaphore;
 
 use super::super::{Admission, Alpn, Identity, Transport};
 
@@ -19,6 +18,7 @@ pub struct SecureConfig {
     pub(super) max_half_open: usize,
     pub(super) max_half_open_of_address: usize,
     pub(super) max_sessions: usize,
+    pub(super) max_sessions_of_address: usize,
     pub(super) buffers: usize,
 }
 
@@ -35,6 +35,7 @@ impl SecureConfig {
             max_half_open: 512,
             max_half_open_of_address: 64,
             max_sessions: 1024,
+            max_sessions_of_address: 256,
             buffers: super::super::socket::BUFFERS,
         }
     }
@@ -79,7 +80,14 @@ impl SecureConfig {
 
     /// How many sessions there may be at once: 1,024 by default. Who comes later is refused.
     pub fn max_sessions(mut self, max: usize) -> Self {
-        self.max_sessions = max.clamp(1, Semaphore::MAX_PERMITS);
+        self.max_sessions = max.max(1);
+        self
+    }
+
+    /// How many of them may be with one address, or one /64 of IPv6: 256 by default, so that one peer leaves room for
+    /// others.
+    pub fn max_sessions_of_address(mut self, max: usize) -> Self {
+        self.max_sessions_of_address = max.max(1);
         self
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream};
 use squall::secure::{Greeting, GreetingError, Parting};
-use tokio::sync::Semaphore;
 
+use super::super::limits::Places;
 use super::super::proof::Prover;
 use super::super::transport::open_wide;
 use super::super::{Admission, Alpn, Session};
@@ -27,7 +27,7 @@ pub(super) async fn greet(
     connection: &Connection,
     admission: &Admission,
     protocols: &[Alpn],
-    sessions: &Arc<Semaphore>,
+    sessions: &Arc<Places>,
 ) -> Result<Session, Turned> {
     let protocol = spoken(connection, protocols).ok_or(Turned::Away(Parting::NoGreeting))?;
     let (mut send, mut receive) = connection.accept_bi().await.map_err(Turned::Left)?;
@@ -42,10 +42,11 @@ pub(super) async fn greet(
         (None, Greeting::Proof(_)) => return Err(Turned::Away(Parting::TokenNotAsked)),
         (None, Greeting::Open) => Greeting::Open,
     };
-    let place = sessions.clone().try_acquire_owned().map_err(|_| Turned::Away(Parting::Full))?;
+    let peer = connection.remote_address();
+    let place = sessions.take(peer).ok_or(Turned::Away(Parting::Full))?;
     open_wide(connection);
     say(connection, &mut send, answer).await?;
-    let (peer, proved) = (connection.remote_address(), answer != Greeting::Open);
+    let proved = answer != Greeting::Open;
     Ok(Session { connection: connection.clone(), peer, protocol, proved, send, receive, _place: Some(place) })
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use quinn::{Connecting, Endpoint, Incoming};
 use squall::secure::Parting;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::limits::{HalfOpen, Place, Ruling};
+use super::super::limits::{Place, Places, Ruling};
 use super::super::session::close;
 use super::super::{Admission, Alpn, Session};
 use super::counts::{Counts, count};
@@ -22,8 +22,8 @@ pub(super) struct Listener {
     pub(super) protocols: Vec<Alpn>,
     pub(super) greeting_time: Duration,
     /// Places for sessions.
-    pub(super) sessions: Arc<Semaphore>,
-    pub(super) half_open: Arc<HalfOpen>,
+    pub(super) sessions: Arc<Places>,
+    pub(super) half_open: Arc<Places>,
     pub(super) counts: Arc<Counts>,
     pub(super) give: mpsc::Sender<Session>,
     pub(super) stopping: watch::Receiver<bool>,
@@ -54,7 +54,7 @@ impl Listener {
             incoming.refuse();
             None
         };
-        if *self.stopping.borrow() || self.sessions.available_permits() == 0 {
+        if *self.stopping.borrow() || self.sessions.is_full() {
             return refuse(incoming);
         }
         let validated = incoming.remote_address_validated();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use quinn::{Endpoint, TokioRuntime};
 use squall::secure::Parting;
 use squall::{BindError, Uri};
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 pub use config::SecureConfig;
@@ -18,7 +18,7 @@ pub use counts::SecureCounts;
 
 use self::counts::Counts;
 use self::listen::Listener;
-use super::limits::{Bounds, HalfOpen};
+use super::limits::{Bounds, Places};
 use super::socket::{Buffers, Opened};
 use super::{AdmissionError, Session, tls};
 
@@ -102,13 +102,14 @@ impl SecureServer {
         let (give, ready) = mpsc::channel(WAITING);
         let (stop, stopping) = watch::channel(false);
         let counts = Arc::new(Counts::default());
-        let bounds = Bounds { all: config.max_half_open, of_address: config.max_half_open_of_address };
+        let half_open = Bounds { all: config.max_half_open, of_address: config.max_half_open_of_address };
+        let sessions = Bounds { all: config.max_sessions, of_address: config.max_sessions_of_address };
         let listener = Arc::new(Listener {
             admission: config.admission,
             protocols: config.protocols,
             greeting_time: config.greeting_time,
-            sessions: Arc::new(Semaphore::new(config.max_sessions)),
-            half_open: HalfOpen::new(bounds),
+            sessions: Places::new(sessions),
+            half_open: Places::new(half_open),
             counts: counts.clone(),
             give,
             stopping,

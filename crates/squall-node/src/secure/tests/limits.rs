@@ -75,6 +75,17 @@ async fn sessions_are_bounded_too() {
 }
 
 #[tokio::test]
+async fn one_address_does_not_get_all_sessions() {
+    let server = SecureServer::bind(config(Admission::Loopback).max_sessions_of_address(1)).unwrap();
+    let (_connected, first) = session(&stranger(), &server).await;
+    let refused = stranger().connect(&target(&server)).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::Refused { .. }), "{refused}");
+    assert_eq!(server.counts().refused, 1);
+    drop(first);
+    session(&stranger(), &server).await;
+}
+
+#[tokio::test]
 async fn of_two_that_greet_at_once_one_gets_the_last_place_and_the_other_is_told() {
     let server = SecureServer::bind(config(Admission::Loopback).max_sessions(1)).unwrap();
     let (waiting, _endpoint) = raw(address(&server)).await.unwrap();
