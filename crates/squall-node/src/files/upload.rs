@@ -75,7 +75,7 @@ pub enum UploadEnd {
     Complete,
     /// It stopped half-way; the same again resumes it. Why, in words.
     HalfWay(String),
-    /// The receiver does not speak as one does, so that the same again would end the same. Why, in words.
+    /// One side does not understand the other, so that the same again would end the same. Why, in words.
     Broken(String),
     /// It was stopped here; the same again resumes it.
     Stopped,
@@ -184,7 +184,7 @@ impl Upload {
                 Err(failure) => failure,
             };
             let why = failure.to_string();
-            if matches!(failure, SendFailure::Fault(_)) {
+            if matches!(failure, SendFailure::Fault(_) | SendFailure::Refused(_)) {
                 break UploadEnd::Broken(why);
             }
             if !failure.is_temporary() || !self.sender.is_repeatable() {
@@ -217,7 +217,7 @@ impl SendFailure {
         match self {
             Self::Lost(_) => true,
             Self::Ended { is_stopping, .. } => *is_stopping,
-            Self::Fault(_) => false,
+            Self::Refused(_) | Self::Fault(_) => false,
         }
     }
 }

@@ -25,6 +25,21 @@ pub(crate) struct Sent {
     pub(crate) events: Vec<SendEvent>,
 }
 
+/// A server with an identity in `directory`, and a client that it lets in, with where that finds it.
+pub(crate) fn ends(directory: &Path) -> (SecureServer, SecureClient, Target) {
+    let identity = Identity::load_or_make(&directory.join("identity")).unwrap();
+    let fingerprint = identity.fingerprint();
+    let token = Token::generate().unwrap();
+    let transport = Transport::new(Arc::new(quinn::congestion::CubicConfig::default()));
+    let config = SecureConfig::new(identity, Admission::Token(token.clone()), transport.clone())
+        .serve(Alpn::FILES)
+        .on("udp://127.0.0.1:0".parse().unwrap());
+    let server = SecureServer::bind(config).unwrap();
+    let target = Target::parse(&server.locals()[0].0.to_string()).unwrap();
+    let client = SecureClient::new(Alpn::FILES, Trust::Pinned(fingerprint), transport).token(token);
+    (server, client, target)
+}
+
 impl House {
     pub(crate) fn new() -> Self {
         Self::with(|config| config)
@@ -32,20 +47,12 @@ impl House {
 
     pub(crate) fn with(change: impl FnOnce(ReceiveConfig) -> ReceiveConfig) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let identity = Identity::load_or_make(&root.path().join("identity")).unwrap();
-        let fingerprint = identity.fingerprint();
-        let token = Token::generate().unwrap();
-        let transport = Transport::new(Arc::new(quinn::congestion::CubicConfig::default()));
-        let config = SecureConfig::new(identity, Admission::Token(token.clone()), transport.clone())
-            .serve(Alpn::FILES)
-            .on("udp://127.0.0.1:0".parse().unwrap());
-        let server = SecureServer::bind(config).unwrap();
+        let (server, client, target) = ends(root.path());
         let events = Arc::<Mutex<Vec<ReceiveEvent>>>::default();
         let told = Arc::clone(&events);
         let config = change(ReceiveConfig::new(root.path().join("in")));
         let receiver = Receiver::open(config, move |event| told.lock().unwrap().push(event.clone())).unwrap();
         let receiver = Arc::new(receiver);
-        let target = Target::parse(&server.locals()[0].0.to_string()).unwrap();
         let taking = Arc::clone(&receiver);
         tokio::spawn(async move {
             while let Some(session) = server.accept().await {
@@ -53,7 +60,6 @@ impl House {
                 tokio::spawn(async move { receiver.serve(session).await });
             }
         });
-        let client = SecureClient::new(Alpn::FILES, Trust::Pinned(fingerprint), transport).token(token);
         fs::create_dir(root.path().join("out")).unwrap();
         Self { root, receiver, client, target, events }
     }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use squall::files::wire::Closing;
 use squall_node::files::{Item, ReceiveEvent, SendConfig, SendEvent, SendFailure, Sender};
 
-use crate::house::{House, assert_same, noise, picture};
+use crate::house::{House, assert_same, ends, noise, picture};
 
 const CHUNK: usize = 128 * 1024;
 
@@ -151,4 +152,22 @@ async fn a_directory_that_is_closed_to_writing_is_so_after_a_session_that_breaks
     for path in [house.out("tree/inner"), house.inside("tree/inner"), house.inside("tree")] {
         mode(&path, 0o755);
     }
+}
+
+/// What a sender makes of a receiver that closes with `why`.
+async fn closed_with(why: Closing) -> SendFailure {
+    let root = tempfile::tempdir().unwrap();
+    let (server, client, target) = ends(root.path());
+    fs::write(root.path().join("file"), "content").unwrap();
+    let sender = Sender::new(vec![Item::Path(root.path().join("file"))], SendConfig::new([7; 16]));
+    let (connected, session) = tokio::join!(client.connect(&target), server.accept());
+    session.unwrap().connection.close(why.code().into(), b"so it is");
+    sender.run(connected.unwrap().session, |_| {}).await.1.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_receiver_that_gives_up_is_told_from_one_that_may_go_on() {
+    assert_eq!(closed_with(Closing::Broken).await, SendFailure::Refused("so it is".into()));
+    let ended = closed_with(Closing::Superseded).await;
+    assert_eq!(ended, SendFailure::Ended { why: "so it is".into(), is_stopping: false });
 }

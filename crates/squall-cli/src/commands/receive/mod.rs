@@ -85,7 +85,8 @@ of this one. Whoever has it can write into the directory, and with --force repla
 What has arrived of files that are not whole is in DIR/.squall-partial, and is not sent again. It may be removed when \
 nobody means to resume.
 
-Fields of --json: event, and for listening: dir, on, key, send (the line); came: session, peer; stored: session, path, \
+Fields of --json: event, and for listening: dir, on, key, send (the line), note (what the kernel cut; \
+null: nothing); came: session, peer; stored: session, path, \
 size; refused: session, path, reason, text; went: session, peer, stored, unchanged, refused, withdrawn, bytes, broken \
 (null: all was brought).
 
@@ -135,9 +136,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let server = FileServer::start(config, secure, move |event| telling.show(event)).map_err(refuse)?;
     for absent in server.left_out() {
         say(format_args!("squall: left out: {absent}"));
-    }
-    if let Some(note) = server.locals().iter().find_map(|(_, buffers)| buffers.note()) {
-        display.note(&note);
     }
     display.listening(&server, &key, token.as_ref()).map_err(Exit::from)?;
     let (stop, stopped) = mpsc::channel();

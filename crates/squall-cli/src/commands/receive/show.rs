@@ -33,6 +33,7 @@ impl Display {
         key: &Fingerprint,
         token: Option<&Token>,
     ) -> io::Result<()> {
+        let note = server.locals().iter().find_map(|(_, buffers)| buffers.note());
         let locals: Vec<_> = server.locals().iter().map(|(uri, _)| uri.to_string()).collect();
         let hosts = hosts(server);
         let token = token.map_or_else(String::new, |token| format!(" --token {}", token.reveal()));
@@ -43,8 +44,14 @@ impl Display {
             let dir = server.receiver().path().to_string_lossy();
             return write_json(
                 &mut out,
-                &json!({"event": "listening", "dir": dir, "on": locals, "key": key.to_string(), "send": line(first)}),
+                &json!({
+                    "event": "listening", "dir": dir, "on": locals, "key": key.to_string(), "send": line(first),
+                    "note": note,
+                }),
             );
+        }
+        if let Some(note) = note {
+            say(format_args!("squall: {note}"));
         }
         let dir = shown(server.receiver().path());
         writeln!(out, "Receiving into {dir} on {}. On the other machine:\n", locals.join(" and "))?;
@@ -53,12 +60,6 @@ impl Display {
             writeln!(out, "This machine is also {}.", hosts[1..].join(", "))?;
         }
         out.flush()
-    }
-
-    pub(super) fn note(&self, text: &str) {
-        if !self.json {
-            say(format_args!("squall: {text}"));
-        }
     }
 
     pub(super) fn show(&self, event: &ReceiveEvent) {

@@ -207,19 +207,22 @@ fn split(arguments: &Arguments) -> Result<(String, Vec<Item>), Exit> {
         (2.., _) => return Err(Exit::Usage.with("standard input can be sent once")),
         _ => {}
     }
-    let mut names: Vec<_> = paths.iter().filter_map(|path| std::path::Path::new(path).file_name()).collect();
+    let items: Vec<_> = paths
+        .iter()
+        .map(|path| match &arguments.name {
+            Some(name) if path == "-" => Item::Input(name.clone()),
+            None if path == "-" => Item::Input("-".into()),
+            _ => Item::Path(path.into()),
+        })
+        .collect();
+    let mut names: Vec<_> = items.iter().filter_map(Item::name).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         let name = crate::output::shown(twice[0].as_ref());
         return Err(Exit::Usage
             .with(format_args!("two of what is sent are called {name}; send them one after the other")));
     }
-    let items = paths.iter().map(|path| match &arguments.name {
-        Some(name) if path == "-" => Item::Input(name.clone()),
-        None if path == "-" => Item::Input("-".into()),
-        _ => Item::Path(path.into()),
-    });
-    Ok((host.into(), items.collect()))
+    Ok((host.into(), items))
 }
 
 fn exit_of(error: &ConnectError) -> Exit {

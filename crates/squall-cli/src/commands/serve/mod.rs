@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     /// Listen on this address instead of the default: udp://host:port, tcp://host:port, unix:/path,
-    /// unixgram:/path, coap://host; repeatable, for one service
+    /// unixgram:/path, coap://host, quic://host; repeatable, for one service
     #[arg(long, value_name = "URI")]
     on: Vec<String>,
     /// Read this TOML file first

@@ -142,6 +142,9 @@ pub enum SendFailure {
         /// Whether it ended itself, so that it may be there again.
         is_stopping: bool,
     },
+    /// The receiver cannot go on: what this side says means nothing there.
+    #[error("the receiver gave up: {0}")]
+    Refused(String),
     /// What the receiver says means nothing here.
     #[error("the receiver does not say what a receiver says: {0}")]
     Fault(String),

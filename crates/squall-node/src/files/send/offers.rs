@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use squall::files::Name;
-use squall::files::wire::{Offer, Options, Reason, Source};
+use squall::files::wire::{Modified, Offer, Options, Reason, Source};
 use tokio::sync::mpsc;
 
 use super::event::{SendEvent, add};
@@ -35,58 +35,37 @@ pub(super) async fn offer_all(
 }
 
 async fn offer(shared: &Arc<Shared>, step: Step) {
-    let offered = |path: &Arc<_>, what| Offered { path: Arc::clone(path), what, chunks: 0, is_asked: false };
-    let result = match &step {
-        Step::Enter { name, path, stat } => match Name::new(name) {
-            Ok(name) => {
-                let offer = Offer::Enter { name, mode: stat.mode, modified: stat.modified };
-                shared.offer(&offer, offered(path, What::Directory)).await;
-                Ok(())
-            }
-            Err(error) => Err((path, error)),
-        },
-        Step::Leave => {
-            // It has no path that anybody wants to know.
-            shared.offer(&Offer::Leave, offered(&Arc::default(), What::Directory)).await;
-            Ok(())
+    let (path, result) = match &step {
+        Step::Trouble { path, trouble } => return fail(shared, path, trouble),
+        // It has no path that anybody wants to know.
+        Step::Leave => (Arc::default(), Ok(Offer::Leave)),
+        Step::Enter { name, path, stat } => {
+            let (mode, modified) = (stat.mode, stat.modified);
+            (Arc::clone(path), Name::new(name).map(|name| Offer::Enter { name, mode, modified }))
         }
-        Step::File { name, path, stat } => match Name::new(name) {
-            Ok(name) => {
-                let (mode, modified, size) = (stat.mode, stat.modified, Some(stat.size));
-                shared
-                    .offer(&Offer::File { name, mode, modified, size }, offered(path, What::File(*stat)))
-                    .await;
-                Ok(())
-            }
-            Err(error) => Err((path, error)),
-        },
+        Step::File { name, path, stat } => {
+            let (mode, modified, size) = (stat.mode, stat.modified, Some(stat.size));
+            (Arc::clone(path), Name::new(name).map(|name| Offer::File { name, mode, modified, size }))
+        }
         Step::Pipe { name } => {
-            let path = Arc::new(shown(name));
-            match Name::new(name) {
-                Ok(name) => {
-                    let offer = Offer::File { name, mode: 0o644, modified: Default::default(), size: None };
-                    shared.offer(&offer, offered(&path, What::Pipe)).await;
-                }
-                Err(error) => fail(shared, &path, &Trouble::new(Reason::Name, error.to_string())),
-            }
-            Ok(())
+            let (mode, modified, size) = (0o644, Modified::default(), None);
+            let offer = Name::new(name).map(|name| Offer::File { name, mode, modified, size });
+            (Arc::new(shown(name)), offer)
         }
-        Step::Link { name, path, target, stat } => match Name::new(name) {
-            Ok(name) => {
-                shared
-                    .offer(&Offer::Link { name, target, modified: stat.modified }, offered(path, What::Link))
-                    .await;
-                Ok(())
-            }
-            Err(error) => Err((path, error)),
-        },
-        Step::Trouble { path, trouble } => {
-            fail(shared, path, trouble);
-            Ok(())
+        Step::Link { name, path, target, stat } => {
+            let modified = stat.modified;
+            (Arc::clone(path), Name::new(name).map(|name| Offer::Link { name, target, modified }))
         }
     };
-    if let Err((path, error)) = result {
-        fail(shared, path, &Trouble::new(Reason::Name, error.to_string()));
+    let what = match &step {
+        Step::File { stat, .. } => What::File(*stat),
+        Step::Pipe { .. } => What::Pipe,
+        Step::Link { .. } => What::Link,
+        Step::Enter { .. } | Step::Leave | Step::Trouble { .. } => What::Directory,
+    };
+    match result {
+        Ok(offer) => shared.offer(&offer, Offered { path, what, chunks: 0, is_asked: false }).await,
+        Err(error) => fail(shared, &path, &Trouble::new(Reason::Name, error.to_string())),
     }
 }
 

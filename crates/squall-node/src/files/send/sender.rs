@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use quinn::RecvStream;
 use squall::files::CHUNK;
 use squall::files::wire::{Closing, Options, Source};
 use tokio::sync::{Semaphore, mpsc};
@@ -179,8 +178,11 @@ async fn watch(shared: Arc<Shared>) -> Result<(), SendFailure> {
 fn reason_of(connection: &quinn::Connection, failure: SendFailure) -> SendFailure {
     match connection.close_reason() {
         Some(quinn::ConnectionError::ApplicationClosed(close)) => {
-            let is_stopping = Parting::of(close.error_code.into_inner()) == Some(Parting::Stopping);
-            SendFailure::Ended { why: show(&close.reason), is_stopping }
+            let (code, why) = (close.error_code.into_inner(), show(&close.reason));
+            if code == u64::from(Closing::Broken.code()) {
+                return SendFailure::Refused(why);
+            }
+            SendFailure::Ended { why, is_stopping: Parting::of(code) == Some(Parting::Stopping) }
         }
         Some(error) if matches!(failure, SendFailure::Lost(_)) => lost(error),
         _ => failure,
@@ -214,67 +216,55 @@ async fn write_words(
 async fn feed(shared: &Arc<Shared>, mut wanted: mpsc::UnboundedReceiver<Job>) -> Result<(), SendFailure> {
     let readers = Arc::new(Semaphore::new(READERS));
     let mut packs = JoinSet::new();
-    let mut waiting: Vec<(u64, Offered)> = Vec::new();
-    let mut bytes = 0;
+    let (mut pack, mut bytes) = (Vec::new(), 0);
     loop {
-        let job = match wanted.try_recv() {
-            Ok(job) => Some(job),
-            Err(mpsc::error::TryRecvError::Empty) => None,
-            Err(mpsc::error::TryRecvError::Disconnected) => break,
-        };
-        if let Some(Job::All(entry)) = job
-            && let Some(file) = shared.open(entry)
-            && let What::File(stat) = file.what
-            && stat.size <= CHUNK
-        {
-            waiting.push((entry, file));
-            bytes += stat.size;
-            if bytes < CHUNK && waiting.len() < FILES {
-                continue;
-            }
-            send_pack(shared, &readers, &mut packs, std::mem::take(&mut waiting)).await?;
-            bytes = 0;
-            continue;
-        }
-        if !waiting.is_empty() {
-            send_pack(shared, &readers, &mut packs, std::mem::take(&mut waiting)).await?;
-            bytes = 0;
-        }
-        let job = match job {
-            Some(job) => job,
-            None => tokio::select! {
+        let job = if pack.is_empty() {
+            tokio::select! {
                 job = wanted.recv() => match job {
-                    Some(Job::All(entry)) if is_small(shared, entry) => {
-                        if let Some(file) = shared.open(entry) {
-                            bytes += match file.what { What::File(stat) => stat.size, _ => 0 };
-                            waiting.push((entry, file));
-                        }
-                        continue;
-                    }
-                    Some(job) => job,
                     None => break,
+                    job => job,
                 },
                 Some(ended) = packs.join_next() => {
                     ended.map_err(|_| came_to_an_end())??;
                     continue;
                 }
-            },
+            }
+        } else {
+            // What is wanted already goes with the small files that wait; they wait for nothing else.
+            wanted.try_recv().ok()
         };
+        let small = match &job {
+            Some(Job::All(entry)) => {
+                shared.open(*entry).and_then(|file| Some((*entry, small_size(&file)?, file)))
+            }
+            _ => None,
+        };
+        let is_small = small.is_some();
+        if let Some((entry, size, file)) = small {
+            pack.push((entry, file));
+            bytes += size;
+            if bytes < CHUNK && pack.len() < FILES {
+                continue;
+            }
+        }
+        if !pack.is_empty() {
+            send_pack(shared, &readers, &mut packs, std::mem::take(&mut pack)).await?;
+            bytes = 0;
+        }
         match job {
-            Job::All(entry) => {
+            Some(Job::All(entry)) if !is_small => {
                 if let Some(file) = shared.open(entry) {
                     large::send(shared, entry, file, None).await?;
                 }
             }
-            Job::Difference(entry) => {
+            Some(Job::Difference(entry)) => {
                 // They come in the order in which they were said.
                 let stream = shared.connection.accept_uni().await.map_err(lost)?;
                 if let Some(file) = shared.open(entry) {
                     large::send(shared, entry, file, Some(stream)).await?;
-                } else {
-                    drop::<RecvStream>(stream);
                 }
             }
+            _ => {}
         }
     }
     while let Some(ended) = packs.join_next().await {
@@ -283,9 +273,12 @@ async fn feed(shared: &Arc<Shared>, mut wanted: mpsc::UnboundedReceiver<Job>) ->
     Ok(())
 }
 
-fn is_small(shared: &Shared, entry: u64) -> bool {
-    let file = shared.open(entry);
-    matches!(file, Some(Offered { what: What::File(stat), .. }) if stat.size <= CHUNK)
+/// The size of a file that is sent with others.
+fn small_size(file: &Offered) -> Option<u64> {
+    match file.what {
+        What::File(stat) if stat.size <= CHUNK => Some(stat.size),
+        _ => None,
+    }
 }
 
 /// Reads files and sends them, while others are read.

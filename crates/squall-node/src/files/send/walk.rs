@@ -58,6 +58,20 @@ pub(super) enum Step {
     },
 }
 
+impl Item {
+    /// What it is called at the receiver: as it was named, and `.` and `..` have names too. `None` for what is not there,
+    /// and for the root of all files.
+    pub fn name(&self) -> Option<OsString> {
+        match self {
+            Item::Input(name) => Some(name.clone()),
+            Item::Path(path) => match path.file_name() {
+                Some(name) => Some(name.to_owned()),
+                None => Some(fs::canonicalize(path).ok()?.file_name()?.to_owned()),
+            },
+        }
+    }
+}
+
 /// Goes through items. Memory grows with the depth of a tree and not with its size: directories are not sorted.
 pub(super) struct Walk<'a> {
     items: VecDeque<Item>,
@@ -103,6 +117,7 @@ impl<'a> Walk<'a> {
     }
 
     fn begin(&mut self, item: Item) -> Step {
+        let name = item.name();
         let path = match item {
             Item::Input(name) => return Step::Pipe { name: name.into_vec() },
             Item::Path(path) => path,
@@ -113,7 +128,7 @@ impl<'a> Walk<'a> {
             Ok(found) => found,
             Err(error) => return trouble(path, Trouble::io("cannot be sent", &error)),
         };
-        match name_of(&path, &real) {
+        match name {
             Some(name) => {
                 let relative = PathBuf::from(&name);
                 self.step(name, real, relative, &metadata, None)
@@ -203,11 +218,6 @@ impl Iterator for Walk<'_> {
             }
         }
     }
-}
-
-/// What an item is called at the receiver: as it was named, and `.` and `..` have names too.
-pub(super) fn name_of(path: &Path, real: &Path) -> Option<OsString> {
-    path.file_name().or_else(|| real.file_name()).map(OsStr::to_owned)
 }
 
 fn trouble(path: PathBuf, trouble: Trouble) -> Step {
