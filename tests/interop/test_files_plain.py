@@ -134,15 +134,19 @@ class FilesPlain(TestCase):
     def test_what_the_kernel_dropped_is_known_to_be_missing(self):
         node = self.start()
         to = node.address()
-        udp = self.udp()
-        udp.sendto(b"the beginning", to)
+        early, late = self.udp(), self.udp()
+        early.sendto(b"the beginning", to)
+        until(lambda: waiting(to[1]) == 0, "the node has read it")
         with node.paused():
+            # Its first datagram waits while those behind it are dropped.
+            late.sendto(b"the beginning", to)
             # More than its receive buffer holds.
             for _ in range(10000):
-                udp.sendto(b"x" * 1024, to)
+                late.sendto(b"x" * 1024, to)
         until(lambda: waiting(to[1]) == 0, "the node has read it")
-        udp.sendto(BYE, to)
-        self.incomplete(1)
+        early.sendto(BYE, to)
+        late.sendto(BYE, to)
+        self.incomplete(2)
         self.udp().sendto(BYE, to)
         self.assertEqual(self.contents(1), [b""], "the next one is whole")
         self.assertRegex(node.log(), r"incomplete: the kernel dropped \d+ datagrams of this or another upload")

@@ -58,7 +58,7 @@ pub use hooks::ServerError;
 pub use offload::{AsyncHandler, OwnedRequest};
 pub use remote::{Remote, RemoteError};
 pub use server::{
-    BindError, Gauge, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open,
+    Backlog, BindError, Gauge, Local, Model, OpenSocket, Report, Running, Server, Service, Stopper, open,
 };
 pub use squall_proto::{
     Effect, Handler, Input, MAX_DATAGRAM, Method, Origin, Outbox, Peer, Protocol, Refusal, Reply, Request,

@@ -14,7 +14,7 @@ pub(crate) use assemble::assemble;
 pub use bind::BindError;
 pub(crate) use bind::{Bound, bind_datagrams};
 pub use open::{OpenSocket, open};
-pub use running::{Gauge, Local, Report, Running, Stopper};
+pub use running::{Backlog, Gauge, Local, Report, Running, Stopper};
 pub use service::Service;
 use squall_proto::Request;
 use squall_proto::guard::{RateLimitConfig, Trust};

@@ -89,6 +89,25 @@ impl Stopper {
     }
 }
 
+/// What the kernel has of some sockets; zeros where it does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// Bytes of memory that hold what has arrived and was not read.
+    pub waiting: u64,
+    /// Datagrams that it has dropped so far, for which there was no room.
+    pub drops: u64,
+}
+
+impl std::iter::Sum for Backlog {
+    fn sum<I: Iterator<Item = Self>>(backlogs: I) -> Self {
+        backlogs.fold(Self::default(), |sum, one| Self {
+            waiting: sum.waiting + one.waiting,
+            drops: sum.drops + one.drops,
+        })
+    }
+}
+
 /// Reads a running server's counts, from any thread, also while it stops.
 #[derive(Clone)]
 pub struct Gauge {
@@ -97,11 +116,13 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// The datagrams that the kernel has dropped so far at the sockets of `service`, which had no room for them; 0 where it
-    /// does not tell. It costs a system call for each of these sockets.
-    pub fn kernel_drops(&self, service: &str) -> u64 {
+    /// What the kernel has at the sockets of `service`. It costs a system call for each of these sockets.
+    pub fn backlog(&self, service: &str) -> Backlog {
         let meters = self.meters.iter().filter(|(stats, _)| stats.service() == service);
-        meters.filter_map(|(_, socket)| socket.memory().ok()).map(|memory| u64::from(memory.drops)).sum()
+        let memory = meters.filter_map(|(_, socket)| socket.memory().ok());
+        memory
+            .map(|memory| Backlog { waiting: memory.receive_queued.into(), drops: memory.drops.into() })
+            .sum()
     }
 
     /// The counts up to now, as [`Running::stats`] tells them.

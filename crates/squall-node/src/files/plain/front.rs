@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use squall::MAX_DATAGRAM;
 use squall::files::plain::{Ended, KeepError, Keeper, Started, UploadId};
 
+use super::drops::Drops;
 use super::name::Facts;
 use super::shared::{Order, Queue, Shared, add, get};
 
@@ -14,11 +15,12 @@ use super::shared::{Order, Queue, Shared, add, get};
 #[derive(Debug)]
 pub(super) struct Front {
     shared: Arc<Shared>,
+    drops: Drops,
 }
 
 impl Front {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, drops: Drops::default() }
     }
 
     fn put(&self, queue: &mut Queue, order: Order) {
@@ -32,7 +34,7 @@ impl Front {
 
 impl Keeper for Front {
     fn begin(&mut self, started: &Started) -> Result<(), KeepError> {
-        let dropped_before = self.shared.kernel_drops();
+        let dropped_before = self.drops.before(started.at, self.shared.backlog());
         let mut queue = self.shared.queue();
         // The others are for uploads that have begun.
         if queue.orders.len() >= ORDERS / 2 {
@@ -81,11 +83,12 @@ impl Keeper for Front {
     }
 
     fn end(&mut self, ended: &Ended) {
-        let dropped = self.shared.kernel_drops();
+        let backlog = self.shared.backlog();
+        self.drops.before(ended.at, backlog);
         let mut queue = self.shared.queue();
         queue.failed.remove(&ended.id);
         // There are no more of these than uploads, which are bounded.
-        self.put(&mut queue, Order::End(Box::new(*ended), dropped));
+        self.put(&mut queue, Order::End(Box::new(*ended), backlog.drops));
     }
 }
 

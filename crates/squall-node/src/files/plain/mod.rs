@@ -3,6 +3,7 @@
 //! The machine is [`squall::files::plain::Receiver`]. What it takes goes by way of a bounded queue to a thread that writes, and
 //! from there to one that makes files of what was written: on disk first, then under a name.
 
+mod drops;
 mod finisher;
 mod folder;
 mod front;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use squall::Gauge;
 use squall::files::plain::{Ended, UploadId};
+use squall::{Backlog, Gauge};
 
 use super::folder::Folder;
 use super::name::Facts;
@@ -97,10 +97,10 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The datagrams that the kernel has dropped so far, of all uploads: before the server runs, none.
-    pub(super) fn kernel_drops(&self) -> u64 {
+    /// What the kernel has of all uploads: before the server runs, nothing.
+    pub(super) fn backlog(&self) -> Backlog {
         let gauges = self.gauges.get().map_or(&[][..], Vec::as_slice);
-        gauges.iter().map(|gauge| gauge.kernel_drops("files")).sum()
+        gauges.iter().map(|gauge| gauge.backlog("files")).sum()
     }
 
     /// Wakes the writer.

@@ -40,6 +40,8 @@ pub struct Ended {
     pub lacks_beginning: bool,
     /// From its first datagram to its last.
     pub took: Duration,
+    /// When it ended.
+    pub at: Time,
 }
 
 impl Ended {

@@ -296,6 +296,7 @@ impl Receiver {
             dropped: upload.dropped,
             lacks_beginning: upload.lacks_beginning,
             took: upload.last.since(upload.began),
+            at: now,
         };
         let count = match end {
             End::Bye if ended.is_whole() => &mut self.stats.whole,
