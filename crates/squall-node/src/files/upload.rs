@@ -11,7 +11,7 @@ use tokio::runtime;
 use tokio::sync::watch;
 
 use super::send::{SendCounts, SendEvent, SendFailure, Sender};
-use crate::secure::{Buffers, ConnectError, Introduced, SecureClient, Target};
+use crate::secure::{Buffers, ConnectError, Introduced, SecureClient, Target, close_with};
 
 /// Sends to a receiver. A connection that is lost is made again, and the transfer goes on where it was.
 pub struct Upload {
@@ -151,7 +151,7 @@ impl Upload {
                 let (connection, mut stop) = (connected.session.connection.clone(), self.stop.subscribe());
                 tokio::spawn(async move {
                     if stop.wait_for(|stop| *stop).await.is_ok() {
-                        connection.close(Closing::Stopped.code().into(), b"the sender was stopped");
+                        close_with(&connection, Closing::Stopped.code(), b"the sender was stopped");
                     }
                 })
             };

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use quinn::congestion::{Controller, ControllerFactory};
@@ -35,7 +36,7 @@ impl ControllerFactory for ModelFactory {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
         let model =
             Model::new(&self.config, current_mtu.into(), Time::ZERO).expect("validated at the beginning");
-        Box::new(ModelController { model, epoch: now })
+        Box::new(ModelController { model, epoch: now, closes: Arc::default() })
     }
 }
 
@@ -45,13 +46,28 @@ pub(crate) struct ModelController {
     model: Model,
     /// The model's time counts from here.
     epoch: Instant,
+    /// Whether the connection is about to be closed; `quinn` has one of these controllers, and whoever asks for it gets a
+    /// copy.
+    closes: Arc<AtomicBool>,
 }
 
 impl ModelController {
     /// What a connection's controller believes of its path; `None` if it has another kind of controller.
     pub(crate) fn belief(connection: &quinn::Connection) -> Option<Belief> {
-        let controller = connection.congestion_state().into_any().downcast::<Self>().ok()?;
-        Some(controller.model.belief())
+        Some(Self::of(connection)?.model.belief())
+    }
+
+    /// Lets what closes a connection leave, however much is under way: `quinn` counts it as content
+    /// ([issue 2785](https://github.com/quinn-rs/quinn/issues/2785), mended behind quinn-proto 0.11.19), and a peer that
+    /// does not hear of it waits until nothing came for too long.
+    pub(super) fn let_close(connection: &quinn::Connection) {
+        if let Some(controller) = Self::of(connection) {
+            controller.closes.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn of(connection: &quinn::Connection) -> Option<Box<Self>> {
+        connection.congestion_state().into_any().downcast().ok()
     }
 
     fn time(&self, instant: Instant) -> Time {
@@ -92,7 +108,7 @@ impl Controller for ModelController {
     }
 
     fn window(&self) -> u64 {
-        self.model.window()
+        if self.closes.load(Ordering::Relaxed) { u64::MAX } else { self.model.window() }
     }
 
     fn initial_window(&self) -> u64 {

@@ -58,6 +58,7 @@ pub use identity::{Identity, IdentityError};
 pub use known_nodes::{KeyChanged, KnownNodes};
 pub use private_file::PrivateFileError;
 pub use server::{SecureConfig, SecureCounts, SecureError, SecureServer};
+pub(crate) use session::close_with;
 pub use session::{Alpn, Session};
 pub use socket::Buffers;
 pub use squall::secure::{PORT, Parting};

@@ -68,5 +68,11 @@ impl Session {
 }
 
 pub(super) fn close(connection: &quinn::Connection, why: Parting) {
-    connection.close(why.code().into(), why.to_string().as_bytes());
+    close_with(connection, why.code(), why.to_string().as_bytes());
+}
+
+/// Closes with a code and a reason of the protocol's own.
+pub(crate) fn close_with(connection: &quinn::Connection, code: u32, reason: &[u8]) {
+    ModelController::let_close(connection);
+    connection.close(code.into(), reason);
 }

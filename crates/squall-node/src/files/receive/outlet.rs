@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::files::disk::Trouble;
-use crate::secure::Parting;
+use crate::secure::{Parting, close_with};
 
 /// Something to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(super) async fn write(
             let _ = stream.finish();
             // When the sender has all of it, neither has anything more to say.
             let _ = stream.stopped().await;
-            connection.close(Parting::Done.code().into(), b"");
+            close_with(&connection, Parting::Done.code(), b"");
             return Ok(());
         }
         waiting.send_modify(|waiting| *waiting -= taken.len());

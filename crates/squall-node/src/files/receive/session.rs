@@ -19,7 +19,7 @@ use super::plan::Left;
 use super::receiver::Receiver;
 use super::{compare, content, control, window};
 use crate::files::disk::Trouble;
-use crate::secure::Session;
+use crate::secure::{Session, close_with};
 
 /// An entry that is not settled.
 pub(super) enum Entry {
@@ -75,7 +75,7 @@ pub(super) type Enlisted = (Source, Option<Arc<Handle>>);
 impl Handle {
     /// Ends it, and waits until nothing of it runs.
     pub(super) async fn supersede(&self) {
-        self.connection.close(Closing::Superseded.code().into(), b"the same sender came again");
+        close_with(&self.connection, Closing::Superseded.code(), b"the same sender came again");
         let _ = self.is_over.clone().wait_for(|over| *over).await;
     }
 }
@@ -360,7 +360,7 @@ impl Shared {
     fn end_on(&self, result: Result<(), String>) {
         if let Err(why) = result {
             let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-            self.connection.close(Closing::Broken.code().into(), why.as_bytes());
+            close_with(&self.connection, Closing::Broken.code(), why.as_bytes());
             fault.get_or_insert(why);
             self.ended.notify_one();
         }

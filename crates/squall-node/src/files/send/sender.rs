@@ -18,7 +18,7 @@ use super::shared::{Job, Offered, Shared, What};
 use super::walk::{Filter, Item, Tally};
 use super::{offers, small, verdicts, walk};
 use crate::files::disk::show;
-use crate::secure::{Parting, Session};
+use crate::secure::{Parting, Session, close_with};
 
 /// How something is sent.
 #[derive(Clone)]
@@ -157,8 +157,8 @@ impl Sender {
             shared.counting.sent.store(handed, Ordering::Relaxed);
         }
         match &result {
-            Ok(()) => connection.close(0_u32.into(), b""),
-            Err(failure) => connection.close(Closing::Broken.code().into(), failure.to_string().as_bytes()),
+            Ok(()) => close_with(&connection, Parting::Done.code(), b""),
+            Err(failure) => close_with(&connection, Closing::Broken.code(), failure.to_string().as_bytes()),
         }
         (shared.counting.counts(), result)
     }

@@ -1,5 +1,6 @@
 //! Both sides over loopback, and those who are neither.
 
+mod closing;
 mod keys;
 mod limits;
 mod proofs;
