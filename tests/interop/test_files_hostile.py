@@ -226,6 +226,10 @@ class FilesHostile(FilesCase):
             for name in ("before", "behind"):
                 self.assertEqual((seen / name / "file").read_bytes(), name.encode())
         self.assertFalse((seen / "large").exists())
+        with self.subTest("what did not fit gives way to what does"):
+            other = self.file("other", random_bytes(3 * MEGABYTE))
+            self.send(receiver, other)
+            self.assertEqual((seen / "other").read_bytes(), other.read_bytes())
         # Somebody makes room.
         self.assertEqual(subprocess.run([*mount, "remount,size=64m", str(self.inbox)]).returncode, 0)
         self.send(receiver, before, large, behind, "--json")

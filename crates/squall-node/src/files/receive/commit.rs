@@ -192,11 +192,9 @@ fn write(
 }
 
 fn name_file(staging: &Folder, incoming: &Incoming, temporary: &str) -> Result<(), Trouble> {
-    let moved = staging.move_to(temporary, &incoming.folder, incoming.name(), incoming.replaces);
+    let moved = staging.move_to(temporary, &incoming.folder, incoming.name(), incoming.replacing.is_asked());
     moved.map_err(|errno| match errno {
-        Errno::EXIST => {
-            Trouble::new(Reason::Exists, "something of that name came meanwhile; --force replaces it")
-        }
+        Errno::EXIST => incoming.replacing.refuse("something of that name came meanwhile"),
         Errno::XDEV => {
             Trouble::new(Reason::Failed, "its directory is on another file system than the receiver's")
         }

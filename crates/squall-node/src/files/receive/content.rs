@@ -57,7 +57,7 @@ fn sort(shared: &Arc<Shared>, bytes: &[u8]) -> Result<(), String> {
             let bytes = &bytes[start..];
             add(&shared.counting.bytes, bytes.len() as u64);
             let Some(incoming) = file(shared, header.entry)? else { return Ok(()) };
-            let next = incoming.take_chunk(header.index, bytes).map_err(fault)?;
+            let next = incoming.take_chunk(&shared.receiver.room, header.index, bytes).map_err(fault)?;
             shared.act(header.entry, &incoming, next);
             Ok(())
         }
@@ -72,7 +72,7 @@ fn unpack(shared: &Arc<Shared>, mut bytes: &[u8]) -> Result<(), String> {
         let (content, behind) = rest.split_at_checked(packed.length).ok_or("a packed file is cut off")?;
         add(&shared.counting.bytes, content.len() as u64);
         if let Some(incoming) = file(shared, packed.entry)? {
-            let next = incoming.take_whole(packed.modified, &packed.hash, content);
+            let next = incoming.take_whole(&shared.receiver.room, packed.modified, &packed.hash, content);
             shared.act(packed.entry, &incoming, next);
         }
         bytes = behind;

@@ -11,6 +11,7 @@ use squall::files::wire::{Modified, Reason};
 use squall::files::{Assembly, AssemblyError, CHUNK, Chunks, Hash, Name, Said, Total};
 
 use super::claims::Claim;
+use super::room::Room;
 use crate::files::disk::{
     Folder, Staged, Stat, Trouble, chunk_hash, data_name, file_hash, journal_name, read_chunk,
     set_file_times, small_name,
@@ -24,8 +25,8 @@ pub(super) struct Incoming {
     mode: u32,
     /// What has its name now, if it may be something else than what is coming.
     pub(super) existing: Option<Existing>,
-    /// Whether something of its name may be replaced.
-    pub(super) replaces: bool,
+    /// Whether something of its name is replaced.
+    pub(super) replacing: Replacing,
     claim: Claim,
     staging: Arc<Folder>,
     /// Something of it came in an earlier run.
@@ -44,6 +45,32 @@ pub(super) struct Existing {
     pub(super) stat: Stat,
     /// Its hash, once it was read.
     pub(super) hash: OnceLock<Hash>,
+}
+
+/// What becomes of what has a name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replacing {
+    /// It is replaced.
+    Asked,
+    /// It would be, but nobody asked for it.
+    Possible,
+    /// The receiver replaces nothing.
+    Never,
+}
+
+impl Replacing {
+    pub(super) fn is_asked(self) -> bool {
+        self == Self::Asked
+    }
+
+    /// That `what` stays, and why.
+    pub(super) fn refuse(self, what: &str) -> Trouble {
+        let why = match self {
+            Self::Asked | Self::Possible => "--force replaces it",
+            Self::Never => "the receiver replaces nothing",
+        };
+        Trouble::new(Reason::Exists, format!("{what}; {why}"))
+    }
 }
 
 /// What follows from something that came.
@@ -78,7 +105,7 @@ impl Incoming {
         mode: u32,
         size: Option<u64>,
         existing: Option<Existing>,
-        replaces: bool,
+        replacing: Replacing,
         claim: Claim,
         staging: Arc<Folder>,
         is_begun: bool,
@@ -88,7 +115,7 @@ impl Incoming {
             name: name.as_bytes().into(),
             mode,
             existing,
-            replaces,
+            replacing,
             claim,
             staging,
             is_begun,
@@ -160,6 +187,15 @@ impl Incoming {
         }
     }
 
+    /// What has come of it is taken away, although it is not whole: others need the room.
+    pub(super) fn give_up(&self) {
+        if let Some(staged) = self.staged.get() {
+            // Somebody may have it open for a moment still.
+            let _ = staged.resize(0);
+        }
+        self.forget();
+    }
+
     /// The disk did not take what was written: it is not to be believed later.
     pub(super) fn doubt(&self) {
         if let Some(staged) = self.staged.get() {
@@ -179,7 +215,13 @@ impl Incoming {
     }
 
     /// A small file, whole.
-    pub(super) fn take_whole(&self, modified: Modified, hash: &Hash, bytes: &[u8]) -> Next {
+    pub(super) fn take_whole(
+        self: &Arc<Self>,
+        room: &Room,
+        modified: Modified,
+        hash: &Hash,
+        bytes: &[u8],
+    ) -> Next {
         if self.is_settled() {
             return Next::Wait;
         }
@@ -196,9 +238,9 @@ impl Incoming {
             self.dress(&file, modified)?;
             Ok(file.into())
         };
-        match write() {
+        match room.write(self, write) {
             Ok(file) => Next::Commit(Ready { file, name: small_name(self.key()), size: bytes.len() as u64 }),
-            Err(error) => Next::Refuse(Trouble::io("cannot be written", &error)),
+            Err(trouble) => Next::Refuse(trouble),
         }
     }
 
@@ -206,36 +248,42 @@ impl Incoming {
     ///
     /// # Errors
     /// What no honest sender does.
-    pub(super) fn take_chunk(&self, index: u64, bytes: &[u8]) -> Result<Next, AssemblyError> {
+    pub(super) fn take_chunk(
+        self: &Arc<Self>,
+        room: &Room,
+        index: u64,
+        bytes: &[u8],
+    ) -> Result<Next, AssemblyError> {
         if self.is_settled() {
             return Ok(Next::Wait);
         }
-        let (start, room) = {
+        let (start, length) = {
             let assembly = self.assembly();
             // No bytes at all stand for zeros.
-            let room =
+            let length =
                 if bytes.is_empty() { assembly.room(index).unwrap_or(CHUNK as usize) } else { bytes.len() };
-            (assembly.place(index, room)?, room)
+            (assembly.place(index, length)?, length)
         };
         if let Some(refusal) = self.refuse_to_replace() {
             return Ok(refusal);
         }
-        if let Err(error) = self.staged().and_then(|staged| staged.put(index, start, bytes, room)) {
-            return Ok(Next::Refuse(Trouble::io("cannot be written", &error)));
+        let put = || self.staged().and_then(|staged| staged.put(index, start, bytes, length));
+        if let Err(trouble) = room.write(self, put) {
+            return Ok(Next::Refuse(trouble));
         }
         let said = {
             let mut assembly = self.assembly();
             assembly.arrive()?;
             assembly.poll()
         };
-        Ok(said.map_or(Next::Wait, |said| self.act_on(said)))
+        Ok(said.map_or(Next::Wait, |said| self.act_on(room, said)))
     }
 
     /// What the sender says of the file.
     ///
     /// # Errors
     /// What no honest sender does.
-    pub(super) fn take_word(&self, said: Said) -> Result<Next, AssemblyError> {
+    pub(super) fn take_word(self: &Arc<Self>, room: &Room, said: Said) -> Result<Next, AssemblyError> {
         if self.is_settled() {
             return Ok(Next::Wait);
         }
@@ -244,15 +292,13 @@ impl Incoming {
             assembly.conclude(said)?;
             assembly.poll()
         };
-        Ok(said.map_or(Next::Wait, |said| self.act_on(said)))
+        Ok(said.map_or(Next::Wait, |said| self.act_on(room, said)))
     }
 
-    fn act_on(&self, said: Said) -> Next {
+    fn act_on(self: &Arc<Self>, room: &Room, said: Said) -> Next {
         match said {
             Said::Again { .. } => self.again("it changed again and again while it was sent"),
-            Said::Whole(total) => self
-                .finish(&total)
-                .unwrap_or_else(|error| Next::Refuse(Trouble::io("cannot be written", &error))),
+            Said::Whole(total) => room.write(self, || self.finish(&total)).unwrap_or_else(Next::Refuse),
         }
     }
 
@@ -260,7 +306,7 @@ impl Incoming {
     fn finish(&self, total: &Total) -> io::Result<Next> {
         if let Some(existing) = &self.existing {
             if existing.hash.get() == Some(&total.hash) {
-                match self.replaces {
+                match self.replacing.is_asked() {
                     true => self.dress(&existing.file, total.modified)?,
                     // Its content is what was sent, and it keeps what else it is; its owner may be somebody else.
                     false => drop(set_file_times(&existing.file, total.modified)),
@@ -310,10 +356,8 @@ impl Incoming {
     }
 
     fn refuse_to_replace(&self) -> Option<Next> {
-        (self.existing.is_some() && !self.replaces).then(|| {
-            let text = "another file of that name is there; --force replaces it";
-            Next::Refuse(Trouble::new(Reason::Exists, text))
-        })
+        (self.existing.is_some() && !self.replacing.is_asked())
+            .then(|| Next::Refuse(self.replacing.refuse("another file of that name is there")))
     }
 
     /// Asks anew, but not for ever.

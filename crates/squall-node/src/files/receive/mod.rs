@@ -11,6 +11,7 @@ mod opened;
 mod outlet;
 mod plan;
 mod receiver;
+mod room;
 mod session;
 mod window;
 

@@ -11,7 +11,7 @@ use squall::files::{Name, Said, Total};
 use super::commit::Commit;
 use super::control::fault;
 use super::event::add;
-use super::incoming::{Existing, Incoming};
+use super::incoming::{Existing, Incoming, Replacing};
 use super::outlet::Say;
 use super::session::{Entry, Shared};
 use crate::files::disk::{Folder, Kind, Stat, Trouble, data_name, small_name};
@@ -122,7 +122,7 @@ impl Planner {
 
     fn word(&self, entry: u64, said: Said) -> Result<(), String> {
         if let Some(incoming) = self.shared.file(entry).map_err(fault)? {
-            let next = incoming.take_word(said).map_err(fault)?;
+            let next = incoming.take_word(&self.shared.receiver.room, said).map_err(fault)?;
             self.shared.act(entry, &incoming, next);
         }
         Ok(())
@@ -226,10 +226,7 @@ impl Planner {
             Some(Stat { kind: Kind::File, .. }) => stat,
             Some(Stat { kind: Kind::Link, .. }) if self.replaces() => None,
             Some(Stat { kind: Kind::Link, .. }) => {
-                return Err(Trouble::new(
-                    Reason::Exists,
-                    "a link of that name is there; --force replaces it",
-                ));
+                return Err(self.replacing().refuse("a link of that name is there"));
             }
             Some(_) => return Err(other_kind("no file")),
         };
@@ -250,15 +247,12 @@ impl Planner {
             && !self.replaces()
             && size.is_some_and(|size| size != stat.size)
         {
-            return Err(Trouble::new(
-                Reason::Exists,
-                "another file of that name is there; --force replaces it",
-            ));
+            return Err(self.replacing().refuse("another file of that name is there"));
         }
         if self.options.dry_run {
             return Ok(Plan::Absent);
         }
-        let replaces = self.replaces();
+        let replacing = self.replacing();
         let existing = match existing {
             None => None,
             Some(stat) => {
@@ -276,7 +270,7 @@ impl Planner {
             // A small file is there whole or not at all.
             || begun(small_name(&key)).is_some_and(|begun| size == Some(begun.size) && begun.size > 0);
         let compares = existing.is_some() || is_begun;
-        let incoming = Incoming::new(folder, name, mode, size, existing, replaces, claim, staging, is_begun);
+        let incoming = Incoming::new(folder, name, mode, size, existing, replacing, claim, staging, is_begun);
         Ok(if compares { Plan::Compare(incoming) } else { Plan::Wanted(incoming) })
     }
 
@@ -286,7 +280,7 @@ impl Planner {
             if !self.shared.receiver.config.takes_any_link && leads_out(target, self.way.len()) {
                 return Err(Trouble::new(
                     Reason::Link,
-                    "a link that leads out of the directory; the receiver takes none (--unsafe-links)",
+                    "a link that leads out of the directory, or may; the receiver takes none (--unsafe-links)",
                 ));
             }
             // Nothing is absent but in a dry run.
@@ -302,9 +296,7 @@ impl Planner {
                     Ok(Some((Some(folder), true)))
                 }
                 Some(Stat { kind: Kind::Directory | Kind::Other, .. }) => Err(other_kind("no link")),
-                Some(_) => {
-                    Err(Trouble::new(Reason::Exists, "something of that name is there; --force replaces it"))
-                }
+                Some(_) => Err(self.replacing().refuse("something of that name is there")),
             }
         });
         match planned {
@@ -363,14 +355,23 @@ impl Planner {
             return Err(Trouble::new(Reason::Name, "the name is the receiver's own"));
         }
         if name.is_deceptive() && !self.shared.receiver.config.takes_any_name {
-            let text = "a name with control characters; the receiver takes none (--any-names)";
+            let text =
+                "a name with characters that control how it is shown; the receiver takes none (--any-names)";
             return Err(Trouble::new(Reason::Name, text));
         }
         Ok(())
     }
 
+    fn replacing(&self) -> Replacing {
+        match (self.shared.receiver.config.replaces, self.options.force) {
+            (true, true) => Replacing::Asked,
+            (true, false) => Replacing::Possible,
+            (false, _) => Replacing::Never,
+        }
+    }
+
     fn replaces(&self) -> bool {
-        self.options.force && self.shared.receiver.config.replaces
+        self.replacing().is_asked()
     }
 
     /// What a file is called while it arrives: the same for the same place.

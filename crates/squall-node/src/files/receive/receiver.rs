@@ -14,6 +14,7 @@ use squall::files::wire::Source;
 
 use super::claims::Claims;
 use super::event::{ReceiveEvent, SessionCounts};
+use super::room::Room;
 use super::session;
 use crate::data::{DataError, LockFile};
 use crate::files::disk::{Folder, STAGING, said};
@@ -96,6 +97,7 @@ pub struct Receiver {
     pub(super) root: Arc<Folder>,
     pub(super) staging: Arc<Folder>,
     pub(super) claims: Claims,
+    pub(super) room: Room,
     sources: Mutex<HashMap<Source, Arc<session::Handle>>>,
     sessions: AtomicU64,
     report: Box<dyn Fn(&ReceiveEvent) + Send + Sync>,
@@ -135,11 +137,13 @@ impl Receiver {
             DataError::InUse { pid, .. } => ReceiveError::InUse { path: path.clone(), pid },
             DataError::Unwritable { path, source } => trouble(&path, source),
         })?;
+        let (staging, claims) = (Arc::new(staging), Claims::default());
         Ok(Self {
             config,
             root: Arc::new(root),
-            staging: Arc::new(staging),
-            claims: Claims::default(),
+            room: Room::new(Arc::clone(&staging), claims.clone()),
+            staging,
+            claims,
             sources: Mutex::default(),
             sessions: AtomicU64::new(0),
             report: Box::new(report),
