@@ -193,15 +193,21 @@ class FilesResume(FilesCase):
         self.assertLess(len(first.events("connected") + second.events("connected")), 5)
         self.assertLess(first.end()["sent"] + second.end()["sent"], 10 * MEGABYTE)
 
-    def test_standard_input_that_is_cut_off_says_that_it_cannot_be_resumed(self):
+    def test_standard_input_that_is_cut_off_is_not_sent_again_when_it_comes_once_more(self):
         receiver = self.receiver()
+        content = random_bytes(2 * MEGABYTE)
         read, write = os.pipe()
         sender = self.sending(receiver, "-", "--name", "piped", "--json", stdin=read)
         os.close(read)
         with open(write, "wb") as pipe:
-            pipe.write(random_bytes(2 * MEGABYTE))
+            pipe.write(content)
             self.under_way(receiver)
             receiver.stop()
-            self.assertEqual(sender.wait(), 1)
-        self.assertIn("standard input cannot be resumed", sender.err())
+            self.assertEqual(sender.wait(), 75)
+        self.assertIn("the same command resumes it, if it reads the same again", sender.err())
         self.assertFalse((self.inbox / "piped").exists())
+        receiver = self.again(receiver)
+        with open(self.file("again", content)) as again:
+            sender = self.send(receiver, "-", "--name", "piped", "--json", stdin=again)
+        self.assertEqual((self.inbox / "piped").read_bytes(), content)
+        self.assertLess(sender.end()["sent"], MEGABYTE)

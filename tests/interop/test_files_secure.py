@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from files import STAGING, FilesCase
+from files import MEGABYTE, STAGING, FilesCase, random_bytes
 from harness import PATIENCE, SQUALL, needs_ipv6, until
 
 SHOWN_TOKEN = r"(?:[0-9a-z]{5}-){5}[0-9a-z]{5}"
@@ -226,6 +226,39 @@ class FilesSecure(FilesCase):
         self.assertEqual(receiver.wait(), 0)
         self.assertEqual((self.inbox / "hello").read_bytes(), b"hello")
 
+    def test_once_waits_for_those_who_came_meanwhile_and_not_for_who_brings_nothing(self):
+        receiver = self.receiver("--once")
+        self.send(receiver, self.source / "nowhere", code=1)
+        self.assertFalse(receiver.has_ended())
+        large, small = self.file("large", random_bytes(3 * MEGABYTE)), self.file("small", b"small")
+        slow = self.sending(receiver, large, "--limit", "3MB/s")
+        until(lambda: len(receiver.events("came")) == 2, "it came")
+        self.send(receiver, small)
+        self.assertFalse(receiver.has_ended())
+        self.assertEqual(receiver.wait(), 0)
+        self.ended(slow)
+        self.assertEqual((self.inbox / "large").read_bytes(), large.read_bytes())
+
+    def test_who_takes_files_from_everybody_lets_nobody_replace_them(self):
+        receiver = self.receiver("--open")
+        path = self.file("hello", b"hello")
+        self.send(receiver, path)
+        path.write_bytes(b"another")
+        sender = self.send(receiver, path, "--force", code=1)
+        self.assertIn("another file of that name is there; the receiver replaces nothing", sender.err())
+        self.assertEqual((self.inbox / "hello").read_bytes(), b"hello")
+
+    def test_what_is_no_host_is_told_before_anybody_is_asked_for_it(self):
+        receiver = self.receiver()
+        path = self.file("hello", b"hello")
+        for host, said in [
+            (receiver.token, "the last word is a token and not a host"),
+            ("user@host.example", "write host.example alone"),
+            ("host.example:/tmp", "squall receive DIR"),
+        ]:
+            with self.subTest(host):
+                self.assertIn(said, self.send_to(host, path, code=2).err())
+
     def test_the_json_of_a_receiver_has_what_its_help_says(self):
         receiver = self.receiver()
         path = self.file("hello", b"hello")
@@ -234,7 +267,7 @@ class FilesSecure(FilesCase):
         self.send(receiver, path, code=1)
         until(receiver.sessions_over, "both are gone")
         listening, *events = receiver.events()
-        self.assertEqual(set(listening), {"event", "dir", "on", "key", "send"})
+        self.assertEqual(set(listening), {"event", "dir", "on", "key", "send", "note"})
         self.assertEqual((listening["dir"], listening["key"]), (str(self.inbox), receiver.key))
         self.assertEqual(listening["on"], [f"quic://{receiver.to}"])
         kinds = [event["event"] for event in events]

@@ -9,7 +9,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver};
+use super::receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver, SessionCounts};
 use crate::secure::{Alpn, Buffers, Parting, SecureConfig, SecureCounts, SecureError, SecureServer};
 
 /// A directory that takes files over the secure tier, as long as this lives.
@@ -18,7 +18,16 @@ pub struct FileServer {
     server: Arc<SecureServer>,
     receiver: Arc<Receiver>,
     accepting: tokio::task::JoinHandle<()>,
-    completed: watch::Receiver<u64>,
+    progress: watch::Receiver<Progress>,
+}
+
+/// How far a server has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// Senders that have brought everything they had.
+    complete: u64,
+    /// It takes nobody any more, and everybody has gone.
+    is_over: bool,
 }
 
 /// Why nothing is received.
@@ -57,9 +66,9 @@ impl FileServer {
             let _guard = runtime.enter();
             Arc::new(SecureServer::bind(secure.serve(Alpn::FILES))?)
         };
-        let (complete, completed) = watch::channel(0);
-        let accepting = runtime.spawn(accept(Arc::clone(&server), Arc::clone(&receiver), complete));
-        Ok(Self { runtime, server, receiver, accepting, completed })
+        let (tell, progress) = watch::channel(Progress::default());
+        let accepting = runtime.spawn(accept(Arc::clone(&server), Arc::clone(&receiver), tell));
+        Ok(Self { runtime, server, receiver, accepting, progress })
     }
 
     /// Where it listens, with the ports that the kernel chose, and what buffers the kernel gave.
@@ -82,11 +91,14 @@ impl FileServer {
         self.server.counts()
     }
 
-    /// Calls `then` when a sender has brought everything it had.
+    /// Calls `then` when a sender has brought everything it had, and everybody who came meanwhile has gone. From then on
+    /// nobody is taken any more.
     pub fn when_one_is_done(&self, then: impl FnOnce() + Send + 'static) {
-        let mut completed = self.completed.clone();
+        let (mut progress, server) = (self.progress.clone(), Arc::clone(&self.server));
         self.runtime.spawn(async move {
-            if completed.wait_for(|count| *count > 0).await.is_ok() {
+            if progress.wait_for(|progress| progress.complete > 0).await.is_ok() {
+                server.stop_accepting();
+                let _ = progress.wait_for(|progress| progress.is_over).await;
                 then();
             }
         });
@@ -113,19 +125,21 @@ impl std::fmt::Debug for FileServer {
 }
 
 /// Serves sessions until the server takes none any more, and those that it took to their ends.
-async fn accept(server: Arc<SecureServer>, receiver: Arc<Receiver>, complete: watch::Sender<u64>) {
+async fn accept(server: Arc<SecureServer>, receiver: Arc<Receiver>, tell: watch::Sender<Progress>) {
     let mut sessions = JoinSet::new();
     while let Some(session) = server.accept().await {
-        let (receiver, complete) = (Arc::clone(&receiver), complete.clone());
+        let (receiver, tell) = (Arc::clone(&receiver), tell.clone());
         sessions.spawn(async move {
-            // Who only asked brought nothing.
-            if receiver.serve(session).await.is_ok_and(|counts| !counts.is_dry) {
-                complete.send_modify(|count| *count += 1);
+            // Who only asked brought nothing, and neither did who had nothing that could be taken.
+            let brought = |counts: SessionCounts| !counts.is_dry && counts.stored + counts.unchanged > 0;
+            if receiver.serve(session).await.is_ok_and(brought) {
+                tell.send_modify(|progress| progress.complete += 1);
             }
         });
         while sessions.try_join_next().is_some() {}
     }
     while sessions.join_next().await.is_some() {}
+    tell.send_modify(|progress| progress.is_over = true);
 }
 
 /// One for QUIC, one for what is told and planned meanwhile.

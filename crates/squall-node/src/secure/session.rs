@@ -1,7 +1,7 @@
 //! A connection whose two sides know each other.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use squall::congestion::Belief;
 use squall::secure::Parting;
@@ -64,6 +64,19 @@ impl Session {
     /// Closes the connection; what is not acknowledged yet is lost.
     pub fn close(&self, why: Parting) {
         close(&self.connection, why);
+    }
+}
+
+/// Where a connection's peer is now. A socket for both families has IPv4 in IPv6's clothes.
+pub(crate) fn peer_of(connection: &quinn::Connection) -> SocketAddr {
+    plain(connection.remote_address())
+}
+
+pub(super) fn plain(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        // With its scope.
+        IpAddr::V6(_) => address,
     }
 }
 

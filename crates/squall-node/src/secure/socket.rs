@@ -68,7 +68,7 @@ pub(super) struct Opened {
 impl Opened {
     /// The sockets of `uri`, as every server of Squall opens them.
     pub(super) fn at(uri: &Uri, buffers: usize) -> Result<Vec<Self>, BindError> {
-        const NAME: &str = "secure";
+        const NAME: &str = "QUIC";
         if uri.transport() != Transport::Udp || uri.is_coap() {
             let (service, uri) = (NAME.to_owned(), uri.to_string());
             return Err(BindError::Transport { service, uri, reason: "QUIC needs udp" });
@@ -91,13 +91,17 @@ impl Opened {
 
     /// A socket to reach `peer` from, of the system's choice.
     pub(super) fn toward(peer: SocketAddr) -> io::Result<(UdpSocket, Buffers)> {
-        let from: SocketAddr = match peer {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
         let socket = Socket::open(Family::of(&peer.ip()), Kind::Datagram)?;
-        socket.bind(from)?;
+        socket.bind(from_any(peer))?;
         let buffers = Buffers::ask(&socket, BUFFERS);
         Ok((socket.into(), buffers))
+    }
+}
+
+/// An address of the system's choice, from which `peer` can be reached.
+pub(super) fn from_any(peer: SocketAddr) -> SocketAddr {
+    match peer {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
 }

@@ -52,6 +52,9 @@ pub enum TokenError {
         /// What is wrong with it.
         source: Box<TokenError>,
     },
+    /// What [`SQUALL_TOKEN`](Token::VARIABLE) says is no token.
+    #[error("{variable}: {0}", variable = Token::VARIABLE)]
+    InVariable(#[source] Box<TokenError>),
     /// The file that was named is not there.
     #[error("there is no token in {}: the file does not exist", .0.display())]
     NoFile(PathBuf),
@@ -126,7 +129,10 @@ impl Token {
             return Self::load(file).map(Some);
         }
         match std::env::var_os(Self::VARIABLE).filter(|text| !text.is_empty()) {
-            Some(text) => text.to_str().ok_or(TokenError::NoText)?.parse().map(Some),
+            Some(text) => {
+                let token = text.to_str().ok_or(TokenError::NoText).and_then(str::parse);
+                token.map(Some).map_err(|error| TokenError::InVariable(error.into()))
+            }
             None => Ok(None),
         }
     }

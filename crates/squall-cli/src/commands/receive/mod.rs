@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "open")]
     token_file: Option<PathBuf>,
 
-    /// Take files from everybody who can reach this machine, without a token
+    /// Take files from everybody who can reach this machine, without a token; none of them replaces a file
     #[arg(long)]
     open: bool,
 
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
 
-    /// End when a sender has brought everything it had
+    /// End when a sender has brought everything it had, and those who came meanwhile have too
     #[arg(long)]
     once: bool,
 
@@ -125,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
         secure = secure.on(uri);
     }
     let config = ReceiveConfig::new(&arguments.dir)
-        .replaces(!arguments.no_replace)
+        .replaces(!arguments.no_replace && !arguments.open)
         .takes_any_name(arguments.any_names)
         .takes_any_link(arguments.unsafe_links);
     if let Err(problem) = squall::socket::process::raise_descriptor_limit() {
@@ -137,7 +137,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     for absent in server.left_out() {
         say(format_args!("squall: left out: {absent}"));
     }
-    display.listening(&server, &key, token.as_ref()).map_err(Exit::from)?;
+    match display.listening(&server, &key, token.as_ref()) {
+        // A reader that has gone has read what is to be typed.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
     let (stop, stopped) = mpsc::channel();
     let signalled = stop.clone();
     stop_on_signal(move || {

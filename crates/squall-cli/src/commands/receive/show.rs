@@ -114,9 +114,9 @@ fn hosts(server: &FileServer) -> Vec<String> {
         let Some(address) = resolved.first().and_then(|address| address.ip()) else { continue };
         let port = if address.port() == PORT { String::new() } else { format!(":{}", address.port()) };
         let addresses = match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => own(true),
+            IpAddr::V4(ip) if ip.is_unspecified() => own(true, false),
             // It takes IPv4 too, or has a socket for that beside it.
-            IpAddr::V6(ip) if ip.is_unspecified() => [own(true), own(false)].concat(),
+            IpAddr::V6(ip) if ip.is_unspecified() => own(true, true),
             ip => vec![ip],
         };
         for ip in addresses {
@@ -131,18 +131,21 @@ fn hosts(server: &FileServer) -> Vec<String> {
     hosts
 }
 
-/// The addresses of this machine's interfaces that others may know, loopback where there are no others.
-fn own(is_ipv4: bool) -> Vec<IpAddr> {
+/// The addresses of this machine's interfaces that others may know, of these families; loopback where there are no
+/// others.
+fn own(ipv4: bool, ipv6: bool) -> Vec<IpAddr> {
     let all = interfaces().unwrap_or_default();
-    let of_family = |is_loopback: bool| {
+    let known = |is_loopback: bool| {
         let up = all.iter().filter(|one| one.flags.up && one.flags.loopback == is_loopback);
         let addresses = up.flat_map(|one| &one.addresses).map(|one| one.address);
         // A link-local address means something with an interface alone.
-        let known = addresses.filter(|ip| ip.is_ipv4() == is_ipv4 && !is_link_local(ip));
-        known.collect::<Vec<_>>()
+        let wanted = |ip: &IpAddr| if ip.is_ipv4() { ipv4 } else { ipv6 };
+        let mut known: Vec<_> = addresses.filter(|ip| wanted(ip) && !is_link_local(ip)).collect();
+        known.sort_by_key(IpAddr::is_ipv6);
+        known
     };
-    let others = of_family(false);
-    if others.is_empty() { of_family(true) } else { others }
+    let others = known(false);
+    if others.is_empty() { known(true) } else { others }
 }
 
 fn is_link_local(ip: &IpAddr) -> bool {

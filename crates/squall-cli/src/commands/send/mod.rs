@@ -7,6 +7,7 @@ mod show;
 mod source;
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,8 +136,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     if arguments.plain {
         return plain::run(&arguments, &host, &items);
     }
-    let target =
-        Target::parse(&host).map_err(|error| Exit::Usage.with(error))?.family(arguments.family.get());
+    let target = target(&host)?.family(arguments.family.get());
     let given = Token::given(arguments.token.as_deref(), arguments.token_file.as_deref());
     let token = given.map_err(|error| Exit::Usage.with(error))?;
     let trust = match arguments.pin {
@@ -173,19 +173,18 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     let uploaded =
         uploaded.map_err(|error| Exit::Failed.with(format_args!("cannot start threads: {error}")))?;
     display.end(&uploaded)?;
+    let resume = match arguments.name {
+        Some(_) => "the same command resumes it, if it reads the same again",
+        None => "the same command resumes it",
+    };
     Ok(match &uploaded.end {
         UploadEnd::Complete if uploaded.counts.failed == 0 => Exit::Done,
         UploadEnd::Complete => Exit::Failed,
         UploadEnd::Broken(why) => Exit::Failed.with(why),
         UploadEnd::HalfWay(why) if arguments.dry_run => Exit::Failed.with(why),
-        UploadEnd::HalfWay(why) if arguments.name.is_some() => {
-            Exit::Failed.with(format_args!("stopped half-way: {why}; standard input cannot be resumed"))
-        }
-        UploadEnd::HalfWay(why) => {
-            Exit::HalfWay.with(format_args!("stopped half-way: {why}; the same command resumes it"))
-        }
+        UploadEnd::HalfWay(why) => Exit::HalfWay.with(format_args!("stopped half-way: {why}; {resume}")),
         UploadEnd::Stopped if arguments.dry_run => Exit::Interrupted,
-        UploadEnd::Stopped => Exit::Interrupted.with("interrupted; the same command resumes it"),
+        UploadEnd::Stopped => Exit::Interrupted.with(format_args!("interrupted; {resume}")),
         UploadEnd::NotBegun(error) => exit_of(error).with(error),
         _ => Exit::Failed,
     })
@@ -207,6 +206,9 @@ fn split(arguments: &Arguments) -> Result<(String, Vec<Item>), Exit> {
         (2.., _) => return Err(Exit::Usage.with("standard input can be sent once")),
         _ => {}
     }
+    if paths.iter().any(|path| path == "PATH..." && !std::path::Path::new(path).exists()) {
+        return Err(Exit::Usage.with("write what is to be sent in the place of PATH..."));
+    }
     let items: Vec<_> = paths
         .iter()
         .map(|path| match &arguments.name {
@@ -219,14 +221,37 @@ fn split(arguments: &Arguments) -> Result<(String, Vec<Item>), Exit> {
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         let name = crate::output::shown(twice[0].as_ref());
-        return Err(Exit::Usage
-            .with(format_args!("two of what is sent are called {name}; send them one after the other")));
+        return Err(Exit::Usage.with(format_args!(
+            "two of what is sent are called {name}, and only one can have the name there"
+        )));
     }
     Ok((host.into(), items))
 }
 
+/// Where it goes. What other programs take there, and what was forgotten, is told from a host before name servers hear
+/// of it.
+fn target(host: &str) -> Result<Target, Exit> {
+    let hint = if host.parse::<Token>().is_ok() {
+        Some("the last word is a token and not a host; write --token before it".into())
+    } else if let Some((_, host)) = host.rsplit_once('@') {
+        Some(format!("the receiver asks for a token and not for a user; write {host} alone"))
+    } else if let Some((host, _)) = host.split_once(":/").filter(|(_, path)| !path.starts_with('/')) {
+        Some(format!("the receiver says where files go (squall receive DIR); write {host} alone"))
+    } else {
+        None
+    };
+    match hint {
+        Some(hint) => Err(Exit::Usage.with(hint)),
+        None => Target::parse(host).map_err(|error| Exit::Usage.with(error)),
+    }
+}
+
 fn exit_of(error: &ConnectError) -> Exit {
-    if error.is_usage() {
+    if let ConnectError::System { source, .. } = error
+        && matches!(source.kind(), ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable)
+    {
+        Exit::NoAnswer
+    } else if error.is_usage() {
         Exit::Usage
     } else if error.is_no_answer() || matches!(error, ConnectError::Address(_)) {
         Exit::NoAnswer

@@ -18,7 +18,7 @@ use super::room::Room;
 use super::session;
 use crate::data::{DataError, LockFile};
 use crate::files::disk::{Folder, STAGING, said};
-use crate::secure::Session;
+use crate::secure::{Session, peer_of};
 
 /// What may be taken, and where it goes.
 #[derive(Clone, Debug)]
@@ -169,7 +169,7 @@ impl Receiver {
         let broken = result.err();
         self.report(&ReceiveEvent::Went {
             session: number,
-            peer: connection.remote_address(),
+            peer: peer_of(&connection),
             counts,
             broken: broken.clone(),
         });

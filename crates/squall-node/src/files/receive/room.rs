@@ -46,7 +46,8 @@ impl Room {
                     if !self.give_up_one(incoming.key()) {
                         self.keep(incoming);
                         let mut trouble = Trouble::io("cannot be written", &error);
-                        trouble.text += "; what has come of it stays in .squall-partial until others need the room";
+                        trouble.text +=
+                            "; what has come of it stays in .squall-partial until others need the room";
                         return Err(trouble);
                     }
                 }

@@ -67,6 +67,7 @@ struct Open {
 pub(super) struct Handle {
     connection: Connection,
     is_over: watch::Receiver<bool>,
+    is_superseded: AtomicBool,
 }
 
 /// The mark of a session's source, and the session that had it before.
@@ -75,6 +76,7 @@ pub(super) type Enlisted = (Source, Option<Arc<Handle>>);
 impl Handle {
     /// Ends it, and waits until nothing of it runs.
     pub(super) async fn supersede(&self) {
+        self.is_superseded.store(true, Ordering::Relaxed);
         close_with(&self.connection, Closing::Superseded.code(), b"the same sender came again");
         let _ = self.is_over.clone().wait_for(|over| *over).await;
     }
@@ -113,7 +115,8 @@ pub(super) async fn run(
         fault: Mutex::default(),
         ended: Notify::new(),
     });
-    let handle = Arc::new(Handle { connection: connection.clone(), is_over });
+    let handle = Handle { connection: connection.clone(), is_over, is_superseded: AtomicBool::new(false) };
+    let handle = Arc::new(handle);
     let mut tasks = JoinSet::new();
     let source: Arc<Mutex<Option<Enlisted>>> = Arc::default();
     {
@@ -163,7 +166,7 @@ pub(super) async fn run(
         }
         receiver.retire(source, &handle);
     }
-    let result = shared.verdict(&closed);
+    let result = shared.verdict(&closed, handle.is_superseded.load(Ordering::Relaxed));
     shared.open().entries = Ledger::default();
     let _ = over.send(true);
     (SessionCounts { is_dry: shared.is_dry(), ..shared.counting.counts() }, result)
@@ -367,7 +370,7 @@ impl Shared {
     }
 
     /// How it ended.
-    fn verdict(&self, closed: &quinn::ConnectionError) -> Result<(), String> {
+    fn verdict(&self, closed: &quinn::ConnectionError, is_superseded: bool) -> Result<(), String> {
         if let Some(fault) = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(fault);
         }
@@ -385,6 +388,7 @@ impl Shared {
             quinn::ConnectionError::TimedOut => {
                 format!("nothing came from the sender for {} s", IDLE.as_secs())
             }
+            quinn::ConnectionError::LocallyClosed if is_superseded => "the same sender came again".into(),
             quinn::ConnectionError::LocallyClosed => "it was ended here".into(),
             quinn::ConnectionError::Reset => "the sender does not know the connection any more".into(),
             other => crate::files::disk::show(other.to_string().as_bytes()),

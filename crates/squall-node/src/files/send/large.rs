@@ -263,7 +263,12 @@ fn read_file_against(
     }
     let after = Stat::of(&file).map_err(failed)?;
     if !after.is_same_content(&before) {
-        return Ok(End::Again(after));
+        // Of one that nobody can open any more, what was read is all there is, if nothing was written meanwhile.
+        let is_gone =
+            matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        if !is_gone || (after.size, after.modified) != (before.size, before.modified) {
+            return Ok(End::Again(after));
+        }
     }
     let hash = only.or_else(|| root.finish()).unwrap_or_else(|| file_hash(&[]));
     Ok(End::Whole { size: before.size, stat: Some(before), hash })

@@ -1,7 +1,7 @@
 //! The addresses of a server, tried one after the other until one answers.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use quinn::{Connection, ConnectionError, Endpoint, TokioRuntime, TransportErrorC
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::super::socket::{Buffers, Opened};
+use super::super::socket::{Buffers, Opened, from_any};
 use super::super::trust::Expected;
 use super::super::{Alpn, ConnectError, Fingerprint, Transport, tls};
 
@@ -70,6 +70,9 @@ pub(super) async fn race(racer: &Racer, addresses: &[SocketAddr]) -> Result<Winn
 
 impl Racer {
     async fn connect(self, address: SocketAddr) -> Result<Winner, ConnectError> {
+        // Nothing else tells that there is no way there: quinn takes what sending says for a loss.
+        let way = UdpSocket::bind(from_any(address)).and_then(|socket| socket.connect(address));
+        way.map_err(|source| ConnectError::System { what: "reach the server", source })?;
         let failed = |source: io::Error| ConnectError::System { what: "open a socket", source };
         let (socket, buffers) = Opened::toward(address).map_err(failed)?;
         let endpoint = Endpoint::new(self.transport.endpoint(None), None, socket, Arc::new(TokioRuntime));

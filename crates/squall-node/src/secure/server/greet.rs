@@ -8,6 +8,7 @@ use squall::secure::{Greeting, GreetingError, Parting};
 
 use super::super::limits::Places;
 use super::super::proof::Prover;
+use super::super::session::peer_of;
 use super::super::transport::open_wide;
 use super::super::{Admission, Alpn, Session};
 
@@ -42,7 +43,7 @@ pub(super) async fn greet(
         (None, Greeting::Proof(_)) => return Err(Turned::Away(Parting::TokenNotAsked)),
         (None, Greeting::Open) => Greeting::Open,
     };
-    let peer = connection.remote_address();
+    let peer = peer_of(connection);
     let place = sessions.take(peer).ok_or(Turned::Away(Parting::Full))?;
     open_wide(connection);
     say(connection, &mut send, answer).await?;

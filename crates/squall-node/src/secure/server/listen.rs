@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::limits::{Place, Places, Ruling};
-use super::super::session::close;
+use super::super::session::{close, plain};
 use super::super::{Admission, Alpn, Session};
 use super::counts::{Counts, count};
 use super::greet::{Turned, greet};
@@ -37,7 +37,7 @@ impl Listener {
             tokio::select! {
                 incoming = endpoint.accept() => {
                     let Some(incoming) = incoming else { return };
-                    let peer = incoming.remote_address();
+                    let peer = plain(incoming.remote_address());
                     if let Some((connecting, place)) = self.admit(incoming) {
                         greetings.spawn(self.clone().receive(connecting, peer, place));
                     }
