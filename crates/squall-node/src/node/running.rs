@@ -59,18 +59,19 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
         None => (None, Files::default()),
     };
     let once: Vec<Service> = chat_service.into_iter().chain(files_service).collect();
-    let alone = processes && services.is_empty();
-    let mut servers = Vec::new();
-    if processes {
-        if !alone {
-            servers.push(with(settings.server(model), services).start()?);
-        }
-        if !once.is_empty() {
-            servers.push(with(settings.server(Model::Inline), once).start()?);
-        }
+    let mut groups = if processes {
+        vec![(model, services), (Model::Inline, once)]
     } else {
-        let services = services.into_iter().chain(once).collect();
-        servers.push(with(settings.server(model), services).start()?);
+        vec![(model, services.into_iter().chain(once).collect())]
+    };
+    groups.retain(|(_, services)| !services.is_empty());
+    if groups.is_empty() && files.secure.is_some() {
+        // The secure tier serves by itself; when the node stops is a server's to know all the same.
+        groups.push((Model::Inline, Vec::new()));
+    }
+    let mut servers = Vec::new();
+    for (model, services) in groups {
+        servers.push(with(settings.server(model).may_be_empty(true), services).start()?);
     }
     let mut locals: Vec<Local> = servers.iter().flat_map(|server| server.locals().iter().cloned()).collect();
     locals.extend(files.secure.iter().flat_map(|files| files.locals().iter().cloned()));
