@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use squall_node::secure::Token;
 use support::{Ended, command};
 
 /// A node that takes files, in a home of its own.
@@ -120,6 +121,53 @@ fn a_data_directory_of_files_over_quic_alone_is_of_one_node() {
     assert_eq!(second.code, Some(1), "{}", second.stderr);
     let says = format!("{} is in use by process {}", data.path().display(), first.id());
     assert!(second.stderr.contains(&says), "{}", second.stderr);
+}
+
+#[test]
+fn what_came_over_quic_and_who_was_turned_away_is_told_by_ctl_and_at_the_end() {
+    let files = Files::new(&["quic://127.0.0.1:0"], &[]);
+    Token::load_or_make(&files.home.path().join("other")).unwrap();
+    for (content, token, code) in
+        [("hello", TOKEN, 0), ("hello", TOKEN, 0), ("hello again", TOKEN, 1), ("hello", "other", 1)]
+    {
+        let sent = files.send(content, "greeting", token);
+        assert_eq!(sent.code, Some(code), "{}", sent.stderr);
+    }
+    // A sender may have ended before its session has.
+    let is_over = |_| files.ctl(&["stats", "--json"]).json()[0]["files"]["secure_open"] == 0;
+    assert!((0..1000).any(is_over), "a session stays open");
+    let told = files.ctl(&["stats"]);
+    let line = told.text().lines().find(|line| line.starts_with("files: ")).unwrap();
+    assert_eq!(
+        line,
+        "files: secure away token wrong 1, secure bytes 5, secure refused 1, secure sessions 3, \
+         secure stored 1, secure unchanged 1"
+    );
+    let counts = &files.ctl(&["stats", "--json"]).json()[0]["files"];
+    assert_eq!(counts["secure_stored"], 1);
+    assert_eq!(counts["secure_away_too_many"], 0);
+    let ended = files.end();
+    let says = "; files over QUIC: 3 sessions, 1 stored, 1 unchanged, 1 refused, 5 bytes, 1 turned away (1 token wrong)";
+    assert!(ended.stderr.contains(says), "{}", ended.stderr);
+}
+
+#[test]
+fn plain_uploads_are_requests_without_an_answer_at_the_end_too() {
+    let files = Files::new(&["udp://127.0.0.1:0"], &[]);
+    let from = files.home.path().join("greeting");
+    std::fs::write(&from, "hello").unwrap();
+    let sent = files.run(&["send", "--plain", from.to_str().unwrap(), files.address(0)]);
+    assert_eq!(sent.code, Some(0), "{}", sent.stderr);
+    let stats = files.ctl(&["stats"]);
+    assert!(stats.text().contains("silent 2"), "{}", stats.text());
+    let ended = files.end();
+    let says = "answered 0 requests and left 0 unanswered";
+    assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("; silent to 2 requests that had no answer; files: 1 upload"),
+        "{}",
+        ended.stderr
+    );
 }
 
 /// The node's token in its home.

@@ -7,9 +7,10 @@ use squall::{BindError, IpFamily, Local, Uri};
 use tracing::{debug, error, info, warn};
 
 use super::config::FilesConfig;
+use super::counts::FileServerCounts;
 use super::plan::FilePlace;
 use super::receive::{ReceiveConfig, ReceiveEvent};
-use super::server::{FileServer, FileServerError};
+use super::server::{FileServer, FileServerError, FileServerRemote};
 use crate::data::DataDirectory;
 use crate::node::{Addresses, NodeError};
 use crate::secure::{Admission, Fingerprint, Identity, SecureConfig, Token, Transport};
@@ -136,9 +137,13 @@ impl SecureFiles {
         Some(format!("echo hello | squall send - {host}{port} --name hello-$${token}"))
     }
 
-    /// Ends: senders are told, and what is whole goes under its name.
-    pub(crate) fn finish(self) {
-        self.server.stop();
+    pub(super) fn remote(&self) -> FileServerRemote {
+        self.server.remote()
+    }
+
+    /// Ends: senders are told, and what is whole goes under its name; and reports.
+    pub(crate) fn finish(self) -> FileServerCounts {
+        self.server.stop()
     }
 }
 

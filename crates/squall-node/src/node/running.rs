@@ -13,8 +13,8 @@ use crate::chat::control::{ControlServer, Listener, NodeView};
 use crate::chat::{Chat, Operator};
 use crate::config::ControlPlace;
 use crate::data::SharedData;
-use crate::files::Files;
 use crate::files::plain::PlainFiles;
+use crate::files::{Files, SecureFiles};
 
 /// A node that runs. Dropping it stops the node without waiting.
 #[derive(Debug)]
@@ -87,8 +87,8 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
         files.watch(gauges.clone());
     }
     let chat_remote = chat.as_ref().map(Chat::remote);
-    let files_remote = files.plain.as_ref().map(PlainFiles::remote);
-    let operator = Arc::new(Operator::new(view, Instant::now(), gauges, stopper, chat_remote, files_remote));
+    let operator =
+        Arc::new(Operator::new(view, Instant::now(), gauges, stopper, chat_remote, files.remote()));
     let control = listener.and_then(|listener| {
         let started = ControlServer::start(listener, Arc::clone(&operator) as Arc<_>);
         started.map_err(|problem| warn!("cannot take orders: {problem}")).ok()
@@ -172,14 +172,13 @@ impl RunningNode {
                 None => report,
             });
         }
-        if let Some(secure) = self.files.secure.take() {
-            secure.finish();
-        }
+        let secure_files = self.files.secure.take().map(SecureFiles::finish);
         let report = total.expect("a node has a server");
         NodeReport {
             report,
             chat: self.chat.take().map(Chat::finish),
             files: self.files.plain.take().map(PlainFiles::finish),
+            secure_files,
         }
     }
 }

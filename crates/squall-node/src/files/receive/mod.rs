@@ -12,7 +12,9 @@ mod outlet;
 mod plan;
 mod receiver;
 mod session;
+mod tallies;
 mod window;
 
 pub use event::{ReceiveEvent, SessionCounts};
 pub use receiver::{ReceiveConfig, ReceiveError, Receiver};
+pub use tallies::ReceiverCounts;
