@@ -628,7 +628,7 @@ class Operator(ChatCase):
         self.assertEqual(self.stats(node)["members"], 2)
         self.assertEqual(node.stop(), 0)
         self.assertEqual(other.recv(2000), b"bye bye")
-        self.assertRegex(node.last_line(), r"answered 3 requests .*; chat: 2 joins, 2 messages delivered 3 times")
+        self.assertRegex(node.last_line(), r"answered 1 request .*; silent to 2 requests .*; chat: 2 joins, 2 messages delivered 3 times")
 
 
 class Kept(ChatCase):

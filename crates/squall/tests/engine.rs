@@ -310,6 +310,16 @@ fn a_reply_that_its_host_refuses_is_counted_and_the_next_request_is_answered() {
 }
 
 #[test]
+fn a_server_without_services_starts_only_where_that_is_meant() {
+    assert!(Server::new().start().unwrap_err().is_usage());
+    let server = Server::new().may_be_empty(true).start().unwrap();
+    assert!(server.locals().is_empty() && !server.wait_for_stop_within(Duration::ZERO));
+    server.stopper().stop();
+    assert!(server.wait_for_stop_within(LONG));
+    assert_eq!(server.wait().handled, 0);
+}
+
+#[test]
 fn a_port_that_another_socket_has_is_an_error_even_if_it_shares_it() {
     let taken =
         squall::socket::Socket::open(squall::socket::Family::V4, squall::socket::Kind::Datagram).unwrap();

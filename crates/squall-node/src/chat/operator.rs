@@ -15,7 +15,7 @@ use super::control::{
 use super::running::ChatRemote;
 use super::told::{history_counts, hub_counts};
 use crate::clock::unix_millis;
-use crate::files::plain::PlainRemote;
+use crate::files::FilesRemote;
 use crate::node::NodeStopper;
 
 /// Obeys the orders to a node, wherever they come from.
@@ -25,7 +25,7 @@ pub struct Operator {
     gauges: Vec<Gauge>,
     stopper: NodeStopper,
     chat: Option<ChatRemote>,
-    files: Option<PlainRemote>,
+    files: FilesRemote,
 }
 
 impl fmt::Debug for Operator {
@@ -41,7 +41,7 @@ impl Operator {
         gauges: Vec<Gauge>,
         stopper: NodeStopper,
         chat: Option<ChatRemote>,
-        files: Option<PlainRemote>,
+        files: FilesRemote,
     ) -> Self {
         Self { node, started, gauges, stopper, chat, files }
     }
@@ -104,10 +104,7 @@ impl Operator {
             chat = named(hub_counts(&stats));
             history = named(history_counts(&remote.store.stats()));
         }
-        let files = match &self.files {
-            Some(files) => named(files.counts()?),
-            None => BTreeMap::new(),
-        };
+        let files = self.files.counts()?.into_iter().collect();
         Some(StatsView { elapsed: self.started.elapsed().as_secs_f64(), server, chat, history, files })
     }
 }

@@ -7,10 +7,12 @@
 //! - [`FilesConfig`]: what can be set of the service `files`; [`Files`]: it, in a node that runs.
 
 mod config;
+mod counts;
 mod disk;
 pub mod plain;
 mod plan;
 mod receive;
+mod remote;
 mod secure;
 mod send;
 mod server;
@@ -18,9 +20,11 @@ mod upload;
 
 pub(crate) use config::FileFiles;
 pub use config::FilesConfig;
+pub use counts::FileServerCounts;
 pub use plan::Files;
 pub(crate) use plan::{FilePlace, FilesPlan};
-pub use receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver, SessionCounts};
+pub use receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver, ReceiverCounts, SessionCounts};
+pub(crate) use remote::FilesRemote;
 pub use secure::SecureFiles;
 pub use send::{Item, SendConfig, SendCounts, SendEvent, SendFailure, Sender, Tally, sender_mark};
 pub use server::{FileServer, FileServerError};

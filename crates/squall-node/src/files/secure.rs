@@ -1,14 +1,17 @@
 //! Files over the secure tier, as a service of a node.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use squall::{BindError, IpFamily, Local, Uri};
 use tracing::{debug, error, info, warn};
 
 use super::config::FilesConfig;
+use super::counts::FileServerCounts;
 use super::plan::FilePlace;
 use super::receive::{ReceiveConfig, ReceiveEvent};
-use super::server::{FileServer, FileServerError};
+use super::server::{FileServer, FileServerError, FileServerRemote};
+use crate::data::DataDirectory;
 use crate::node::{Addresses, NodeError};
 use crate::secure::{Admission, Fingerprint, Identity, SecureConfig, Token, Transport};
 
@@ -28,6 +31,8 @@ pub struct SecureFiles {
     locals: Vec<Local>,
     key: Fingerprint,
     token_file: Option<PathBuf>,
+    /// This node's, until it ends.
+    _data: Option<Arc<DataDirectory>>,
 }
 
 impl SecurePlan {
@@ -39,7 +44,7 @@ impl SecurePlan {
     /// Opens the folder and the addresses; `None` where nobody has asked for it and there is no folder, key or token to
     /// be had, which the log says.
     pub(crate) fn open(self, place: &FilePlace) -> Result<Option<SecureFiles>, NodeError> {
-        match self.start(&place.path) {
+        match self.start(place) {
             Ok(files) => Ok(Some(files)),
             Err(NodeError::Data(problem)) if self.is_default => {
                 error!("files are not taken over QUIC until the node is started again: {problem}");
@@ -49,7 +54,7 @@ impl SecurePlan {
         }
     }
 
-    fn start(&self, folder: &Path) -> Result<SecureFiles, NodeError> {
+    fn start(&self, place: &FilePlace) -> Result<SecureFiles, NodeError> {
         let data = |problem: &dyn std::error::Error| NodeError::Data(problem.to_string());
         let identity = Identity::load_or_make(&Identity::default_path()).map_err(|problem| data(&problem))?;
         let key = identity.fingerprint();
@@ -68,7 +73,7 @@ impl SecurePlan {
             };
         }
         // Where anybody may send, nobody replaces what others sent.
-        let config = ReceiveConfig::new(folder).replaces(!self.config.open);
+        let config = ReceiveConfig::new(&place.path).replaces(!self.config.open);
         let server = FileServer::start(config, secure, log).map_err(|problem| match problem {
             FileServerError::Secure(crate::secure::SecureError::Bind(problem)) => NodeError::Bind(problem),
             problem => data(&problem),
@@ -82,7 +87,7 @@ impl SecurePlan {
             Some(Local { service: "files".into(), uri: uri.clone(), address, receive_buffer, sockets: 1 })
         });
         let locals = locals.collect();
-        Ok(SecureFiles { server, locals, key, token_file })
+        Ok(SecureFiles { server, locals, key, token_file, _data: place.data.clone() })
     }
 }
 
@@ -132,9 +137,13 @@ impl SecureFiles {
         Some(format!("echo hello | squall send - {host}{port} --name hello-$${token}"))
     }
 
-    /// Ends: senders are told, and what is whole goes under its name.
-    pub(crate) fn finish(self) {
-        self.server.stop();
+    pub(super) fn remote(&self) -> FileServerRemote {
+        self.server.remote()
+    }
+
+    /// Ends: senders are told, and what is whole goes under its name; and reports.
+    pub(crate) fn finish(self) -> FileServerCounts {
+        self.server.stop()
     }
 }
 

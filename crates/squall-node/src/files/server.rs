@@ -1,7 +1,7 @@
 //! Receiving from whoever comes with the token.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use squall::{BindError, Uri};
@@ -9,8 +9,9 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::counts::FileServerCounts;
 use super::receive::{ReceiveConfig, ReceiveError, ReceiveEvent, Receiver, SessionCounts};
-use crate::secure::{Alpn, Buffers, Parting, SecureConfig, SecureCounts, SecureError, SecureServer};
+use crate::secure::{Alpn, Buffers, Parting, SecureConfig, SecureError, SecureServer};
 
 /// A directory that takes files over the secure tier, as long as this lives.
 pub struct FileServer {
@@ -86,9 +87,13 @@ impl FileServer {
         &self.receiver
     }
 
-    /// What became of who came.
-    pub fn counts(&self) -> SecureCounts {
-        self.server.counts()
+    /// What came until now, and who.
+    pub fn counts(&self) -> FileServerCounts {
+        FileServerCounts::of(&self.receiver, &self.server)
+    }
+
+    pub(super) fn remote(&self) -> FileServerRemote {
+        FileServerRemote { server: Arc::downgrade(&self.server), receiver: Arc::downgrade(&self.receiver) }
     }
 
     /// Calls `then` when a sender has brought everything it had, and everybody who came meanwhile has gone. From then on
@@ -104,17 +109,33 @@ impl FileServer {
         });
     }
 
-    /// Ends: senders are told, and what is whole goes under its name.
-    pub fn stop(self) {
-        self.server.close(Parting::Stopping);
-        self.runtime.block_on(async {
+    /// Ends: senders are told, and what is whole goes under its name. Gives what was counted to the last.
+    pub fn stop(self) -> FileServerCounts {
+        let Self { runtime, server, receiver, accepting, .. } = self;
+        server.close(Parting::Stopping);
+        runtime.block_on(async {
             let end = async {
-                let _ = self.accepting.await;
-                self.server.wait_idle().await;
+                let _ = accepting.await;
+                server.wait_idle().await;
             };
             let _ = tokio::time::timeout(END, end).await;
         });
-        self.runtime.shutdown_timeout(END);
+        runtime.shutdown_timeout(END);
+        FileServerCounts::of(&receiver, &server)
+    }
+}
+
+/// What counts a server's files from elsewhere, and does not keep its directory from being given back.
+#[derive(Clone, Debug)]
+pub(super) struct FileServerRemote {
+    server: Weak<SecureServer>,
+    receiver: Weak<Receiver>,
+}
+
+impl FileServerRemote {
+    /// What came until now, and who; `None` when the server has ended.
+    pub(super) fn counts(&self) -> Option<FileServerCounts> {
+        Some(FileServerCounts::of(&*self.receiver.upgrade()?, &*self.server.upgrade()?))
     }
 }
 

@@ -13,8 +13,8 @@ use crate::chat::control::{ControlServer, Listener, NodeView};
 use crate::chat::{Chat, Operator};
 use crate::config::ControlPlace;
 use crate::data::SharedData;
-use crate::files::Files;
 use crate::files::plain::PlainFiles;
+use crate::files::{Files, SecureFiles};
 
 /// A node that runs. Dropping it stops the node without waiting.
 #[derive(Debug)]
@@ -59,18 +59,19 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
         None => (None, Files::default()),
     };
     let once: Vec<Service> = chat_service.into_iter().chain(files_service).collect();
-    let alone = processes && services.is_empty();
-    let mut servers = Vec::new();
-    if processes {
-        if !alone {
-            servers.push(with(settings.server(model), services).start()?);
-        }
-        if !once.is_empty() {
-            servers.push(with(settings.server(Model::Inline), once).start()?);
-        }
+    let mut groups = if processes {
+        vec![(model, services), (Model::Inline, once)]
     } else {
-        let services = services.into_iter().chain(once).collect();
-        servers.push(with(settings.server(model), services).start()?);
+        vec![(model, services.into_iter().chain(once).collect())]
+    };
+    groups.retain(|(_, services)| !services.is_empty());
+    if groups.is_empty() && files.secure.is_some() {
+        // The secure tier serves by itself; when the node stops is a server's to know all the same.
+        groups.push((Model::Inline, Vec::new()));
+    }
+    let mut servers = Vec::new();
+    for (model, services) in groups {
+        servers.push(with(settings.server(model).may_be_empty(true), services).start()?);
     }
     let mut locals: Vec<Local> = servers.iter().flat_map(|server| server.locals().iter().cloned()).collect();
     locals.extend(files.secure.iter().flat_map(|files| files.locals().iter().cloned()));
@@ -86,8 +87,8 @@ pub(super) fn start(node: Node) -> Result<RunningNode, NodeError> {
         files.watch(gauges.clone());
     }
     let chat_remote = chat.as_ref().map(Chat::remote);
-    let files_remote = files.plain.as_ref().map(PlainFiles::remote);
-    let operator = Arc::new(Operator::new(view, Instant::now(), gauges, stopper, chat_remote, files_remote));
+    let operator =
+        Arc::new(Operator::new(view, Instant::now(), gauges, stopper, chat_remote, files.remote()));
     let control = listener.and_then(|listener| {
         let started = ControlServer::start(listener, Arc::clone(&operator) as Arc<_>);
         started.map_err(|problem| warn!("cannot take orders: {problem}")).ok()
@@ -171,14 +172,13 @@ impl RunningNode {
                 None => report,
             });
         }
-        if let Some(secure) = self.files.secure.take() {
-            secure.finish();
-        }
+        let secure_files = self.files.secure.take().map(SecureFiles::finish);
         let report = total.expect("a node has a server");
         NodeReport {
             report,
             chat: self.chat.take().map(Chat::finish),
             files: self.files.plain.take().map(PlainFiles::finish),
+            secure_files,
         }
     }
 }

@@ -3,6 +3,7 @@
 use squall::{Counter, Report};
 
 use crate::chat::ChatReport;
+use crate::files::FileServerCounts;
 use crate::files::plain::PlainReport;
 
 /// What a node did, told when it has stopped.
@@ -13,8 +14,10 @@ pub struct NodeReport {
     pub report: Report,
     /// What its chat did, if it had one.
     pub chat: Option<ChatReport>,
-    /// What its uploads did, if it took any.
+    /// What its uploads over the plain wire did, if it took any.
     pub files: Option<PlainReport>,
+    /// What its files over the secure tier did, if it took any.
+    pub secure_files: Option<FileServerCounts>,
 }
 
 impl NodeReport {
@@ -22,10 +25,14 @@ impl NodeReport {
     pub fn summary(&self) -> String {
         let report = &self.report;
         let stats = &report.stats;
-        let mut line =
-            format!("answered {} and left {} unanswered", requests(report.handled), report.unanswered);
+        let answered = requests(stats.total(Counter::Answered));
+        let mut line = format!("answered {answered} and left {} unanswered", report.unanswered);
         line += &reasons(stats.unanswered_by());
         line += &format!(" in {:.1} s", report.elapsed.as_secs_f64());
+        let silent = stats.total(Counter::Silent);
+        if silent > 0 {
+            line += &format!("; silent to {} that had no answer", requests(silent));
+        }
         if report.unfinished > 0 {
             line += &format!("; {} not finished in time", report.unfinished);
         }
@@ -50,6 +57,9 @@ impl NodeReport {
             line += &format!("; {}", chat.summary());
         }
         if let Some(files) = &self.files {
+            line += &format!("; {}", files.summary());
+        }
+        if let Some(files) = &self.secure_files {
             line += &format!("; {}", files.summary());
         }
         line

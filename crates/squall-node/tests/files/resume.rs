@@ -83,6 +83,11 @@ async fn another_sender_of_the_same_file_is_told_that_it_is_being_written() {
     assert_eq!(other.failures(), [("large".into(), "another transfer is writing it".into())]);
     connection.close(0_u32.into(), b"");
     let _ = task.await;
+    // Its receiver hears of that a little later.
+    let went = |event: &ReceiveEvent| matches!(event, ReceiveEvent::Went { session: 1, .. });
+    while !house.events.lock().unwrap().iter().any(went) {
+        tokio::task::yield_now().await;
+    }
     house.send(&["large"]).await.succeeds();
 }
 

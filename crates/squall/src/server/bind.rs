@@ -164,7 +164,7 @@ pub(crate) fn bind_all(
 ) -> Result<(Vec<Bound>, Vec<BindError>), BindError> {
     let mut all = Vec::new();
     let mut absent = Vec::new();
-    if services.is_empty() {
+    if services.is_empty() && !config.may_be_empty {
         return Err(BindError::Nowhere("a server without services".into()));
     }
     let v4_wildcards: Vec<(Transport, Address)> = services

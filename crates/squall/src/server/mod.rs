@@ -89,6 +89,7 @@ pub(crate) struct Config {
     pub(crate) limit: Option<u64>,
     pub(crate) grace: Duration,
     pub(crate) icmp_errors: bool,
+    pub(crate) may_be_empty: bool,
     pub(crate) hooks: Hooks,
 }
 
@@ -107,6 +108,7 @@ impl Default for Config {
             limit: None,
             grace: Duration::from_secs(5),
             icmp_errors: false,
+            may_be_empty: false,
             hooks: Hooks::default(),
         }
     }
@@ -201,6 +203,13 @@ impl Server {
     /// keeps them to itself. They never stop a server or another peer's reply.
     pub fn icmp_errors(mut self, count: bool) -> Self {
         self.config.icmp_errors = count;
+        self
+    }
+
+    /// Whether it starts without any service too, and then does nothing until it is told to stop: for a program whose
+    /// services can all be such that it serves them by itself. Off by default, when that is an error.
+    pub fn may_be_empty(mut self, may: bool) -> Self {
+        self.config.may_be_empty = may;
         self
     }
 

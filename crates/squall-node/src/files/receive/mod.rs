@@ -13,7 +13,9 @@ mod plan;
 mod receiver;
 mod room;
 mod session;
+mod tallies;
 mod window;
 
 pub use event::{ReceiveEvent, SessionCounts};
 pub use receiver::{ReceiveConfig, ReceiveError, Receiver};
+pub use tallies::ReceiverCounts;

@@ -16,6 +16,7 @@ use super::claims::Claims;
 use super::event::{ReceiveEvent, SessionCounts};
 use super::room::Room;
 use super::session;
+use super::tallies::{ReceiverCounts, Tallies};
 use crate::data::{DataError, LockFile};
 use crate::files::disk::{Folder, STAGING, said};
 use crate::secure::{Session, peer_of};
@@ -100,6 +101,7 @@ pub struct Receiver {
     pub(super) room: Room,
     sources: Mutex<HashMap<Source, Arc<session::Handle>>>,
     sessions: AtomicU64,
+    tallies: Tallies,
     report: Box<dyn Fn(&ReceiveEvent) + Send + Sync>,
     path: PathBuf,
     /// This process's, until it ends.
@@ -146,6 +148,7 @@ impl Receiver {
             claims,
             sources: Mutex::default(),
             sessions: AtomicU64::new(0),
+            tallies: Tallies::default(),
             report: Box::new(report),
             path,
             lock: Some(lock),
@@ -157,6 +160,11 @@ impl Receiver {
         &self.path
     }
 
+    /// What was counted until now, sessions that are under way included.
+    pub fn counts(&self) -> ReceiverCounts {
+        self.tallies.counts()
+    }
+
     /// Takes what a sender brings, until that is all or the connection is gone.
     ///
     /// # Errors
@@ -165,8 +173,10 @@ impl Receiver {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         self.report(&ReceiveEvent::Came { session: number, peer: session.peer });
         let connection = session.connection.clone();
-        let (counts, result) = session::run(self, number, session).await;
+        let counting = self.tallies.begin(number);
+        let (counts, result) = session::run(self, number, counting, session).await;
         let broken = result.err();
+        self.tallies.end(number, &counts, broken.is_some());
         self.report(&ReceiveEvent::Went {
             session: number,
             peer: peer_of(&connection),

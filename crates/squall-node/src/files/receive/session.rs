@@ -36,7 +36,7 @@ pub(super) struct Shared {
     pub(super) receiver: Arc<Receiver>,
     pub(super) number: u64,
     pub(super) connection: Connection,
-    pub(super) counting: Counting,
+    pub(super) counting: Arc<Counting>,
     pub(super) say: Outlet,
     pub(super) compare: mpsc::UnboundedSender<(u64, Arc<Incoming>)>,
     committer: Committer,
@@ -86,6 +86,7 @@ impl Handle {
 pub(super) async fn run(
     receiver: &Arc<Receiver>,
     number: u64,
+    counting: Arc<Counting>,
     session: Session,
 ) -> (SessionCounts, Result<(), String>) {
     let (say, said) = outlet::outlet();
@@ -101,7 +102,7 @@ pub(super) async fn run(
         receiver: Arc::clone(receiver),
         number,
         connection: connection.clone(),
-        counting: Counting::default(),
+        counting,
         say,
         compare,
         committer,

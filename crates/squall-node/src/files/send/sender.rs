@@ -151,16 +151,16 @@ impl Sender {
         reading.abort();
         tasks.shutdown().await;
         let result = result.map_err(|failure| reason_of(&connection, failure));
+        let mut counts = shared.counting.counts();
         if result.is_ok() {
             // What was stored has arrived, whether the acknowledgement has come back or not.
-            let handed = shared.counting.handed.load(Ordering::Relaxed);
-            shared.counting.sent.store(handed, Ordering::Relaxed);
+            counts.sent = shared.counting.handed.load(Ordering::Relaxed);
         }
         match &result {
             Ok(()) => close_with(&connection, Parting::Done.code(), b""),
             Err(failure) => close_with(&connection, Closing::Broken.code(), failure.to_string().as_bytes()),
         }
-        (shared.counting.counts(), result)
+        (counts, result)
     }
 }
 
