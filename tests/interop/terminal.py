@@ -23,7 +23,8 @@ class Pane:
         environment = {"LC_ALL": "C.UTF-8", "TZ": "UTC", **environment}
         words = ["env", *(f"{name}={value}" for name, value in environment.items()), *command]
         # What the shell says behind it tells that it has ended, and that the terminal is as it was.
-        line = f"{shlex.join(words)}; echo ended with $?; stty -a | grep -o '[-]*icanon'; cat"
+        # Ctrl-C reaches the shell too, which stays.
+        line = f"trap : INT; {shlex.join(words)}; echo ended with $?; stty -a | grep -o '[-]*icanon'; cat"
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), line)
         test.addCleanup(self._tmux, "kill-server", check=False)
 

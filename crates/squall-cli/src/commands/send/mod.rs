@@ -1,7 +1,9 @@
 //! `squall send`: files to another machine.
 
+mod line;
 mod patterns;
 mod plain;
+mod progress;
 mod rate;
 mod show;
 mod source;
