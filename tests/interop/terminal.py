@@ -54,6 +54,10 @@ class Pane:
     def screen(self):
         return self._tmux("capture-pane", "-p")
 
+    def history(self):
+        """The screen, and above it what has left it."""
+        return self._tmux("capture-pane", "-p", "-S", "-")
+
     def cursor_is_shown(self):
         return self._tmux("display-message", "-p", "#{cursor_flag}").strip() == "1"
 

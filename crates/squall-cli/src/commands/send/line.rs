@@ -34,12 +34,15 @@ impl Line {
 
     /// Shows something else, with a gauge where it is known how much there is.
     pub(super) fn show(&self, done: u64, total: Option<u64>, text: String) {
-        match total {
-            Some(total) => self.0.set_length(total),
-            None => self.0.unset_length(),
+        // Each of these may draw, and no text is to have the gauge of another.
+        if total.is_none() {
+            self.0.unset_length();
+        }
+        self.0.set_message(text);
+        if let Some(total) = total {
+            self.0.set_length(total);
         }
         self.0.set_position(done);
-        self.0.set_message(text);
     }
 
     /// Takes the line away while something else is written.
@@ -121,8 +124,8 @@ impl<Out: Write + fmt::Debug + Send> TermLike for Terminal<Out> {
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        // And what became of its end.
-        self.push(format_args!("\r\x1b[J"))
+        // And what became of its end. From the first cell of all on, tmux would keep what it erases in its history.
+        self.push(format_args!("\r \x1b[J\r\x1b[K"))
     }
 
     fn flush(&self) -> io::Result<()> {
@@ -168,8 +171,8 @@ mod tests {
         drop(line);
         let mut bytes = String::new();
         reader.read_to_string(&mut bytes).unwrap();
-        let mut lines = bytes.split('\r').map(|line| line.trim_start_matches("\x1b[J"));
-        lines.rfind(|line| !line.trim().is_empty()).unwrap_or_default().into()
+        let mut lines = bytes.split('\r').map(|line| line.trim_start_matches("\x1b[K"));
+        lines.rfind(|line| !line.trim().is_empty() && !line.ends_with("\x1b[J")).unwrap_or_default().into()
     }
 
     #[test]
