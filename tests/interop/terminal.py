@@ -23,7 +23,8 @@ class Pane:
         environment = {"LC_ALL": "C.UTF-8", "TZ": "UTC", **environment}
         words = ["env", *(f"{name}={value}" for name, value in environment.items()), *command]
         # What the shell says behind it tells that it has ended, and that the terminal is as it was.
-        line = f"{shlex.join(words)}; echo ended with $?; stty -a | grep -o '[-]*icanon'; cat"
+        # Ctrl-C reaches the shell too, which stays.
+        line = f"trap : INT; {shlex.join(words)}; echo ended with $?; stty -a | grep -o '[-]*icanon'; cat"
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), line)
         test.addCleanup(self._tmux, "kill-server", check=False)
 
@@ -52,6 +53,10 @@ class Pane:
 
     def screen(self):
         return self._tmux("capture-pane", "-p")
+
+    def history(self):
+        """The screen, and above it what has left it."""
+        return self._tmux("capture-pane", "-p", "-S", "-")
 
     def cursor_is_shown(self):
         return self._tmux("display-message", "-p", "#{cursor_flag}").strip() == "1"

@@ -51,6 +51,11 @@ pub(crate) fn shown(path: &Path) -> String {
     sanitize(path.as_os_str().as_bytes()).to_string()
 }
 
+/// A number of something: 1 file, 2 files.
+pub(crate) fn counted(number: u64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
 /// An event with its path as text, and with the bytes of one that is none.
 pub(crate) fn with_path(mut event: Value, path: &Path) -> Value {
     event["path"] = Value::from(path.to_string_lossy());

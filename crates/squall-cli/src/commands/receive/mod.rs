@@ -73,7 +73,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 
-    /// List each file
+    /// List each file that is stored
     #[arg(short, long)]
     verbose: bool,
 }

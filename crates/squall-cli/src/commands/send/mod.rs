@@ -1,7 +1,9 @@
 //! `squall send`: files to another machine.
 
+mod line;
 mod patterns;
 mod plain;
+mod progress;
 mod rate;
 mod show;
 mod source;
@@ -102,7 +104,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 
-    /// List each file
+    /// List each file that is stored
     #[arg(short, long)]
     verbose: bool,
 }
@@ -115,7 +117,7 @@ too, until the new one is whole.
 
 Fields of --json: event, and for connected: peer, key (pinned, known, new), fingerprint; stored, unchanged, differs: \
 path, size; failed: path, reason (exists, other-kind, name, link, space, permission, busy, content, failed), text; \
-progress, each second: files, bytes, total_files, total_bytes (null: not counted yet), sent (bytes that were not there \
+progress, each second: files, bytes, total_files, total_bytes (null: not known), sent (bytes that were not there \
 before), seconds, and what the path is believed to be: bandwidth (bits a second), round_trip_ms (without a queue), queue_ms, loss (0 to 1); lost: text; end: result \
 (complete, half-way, broken, stopped, not-begun), text, stored, unchanged, failed, differing, sent, kept, seconds. A path that is no \
 UTF-8 has its bytes in path_hex.
@@ -161,8 +163,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Exit> {
     let uploaded = std::thread::scope(|scope| {
         let counting = display.wants_total().then(|| {
             scope.spawn(|| {
-                let tally = upload.sender().tally(|_| !display.is_over());
-                display.total(tally);
+                if let Some(tally) = upload.sender().tally(|_| !display.is_over()) {
+                    display.total(tally);
+                }
             })
         });
         let uploaded = upload.run(move |event| telling.show(event));

@@ -12,7 +12,7 @@ use squall_node::files::plain::send::{SendConfig, SendError, send};
 
 use super::Arguments;
 use crate::exit::Exit;
-use crate::output::write_json;
+use crate::output::{counted, write_json};
 
 /// Sends one file, or standard input.
 pub(super) fn run(arguments: &Arguments, host: &str, items: &[Item]) -> Result<Exit, Exit> {
@@ -49,8 +49,8 @@ pub(super) fn run(arguments: &Arguments, host: &str, items: &[Item]) -> Result<E
         let end = json!({"event": "end", "result": "sent", "bytes": sent.bytes, "datagrams": sent.datagrams});
         write_json(&mut out, &end)?;
     } else {
-        let (bytes, datagrams) = (HumanBytes(sent.bytes), sent.datagrams);
-        writeln!(out, "{bytes} sent to {to} in {datagrams} datagrams; nobody says whether they arrived")?;
+        let (bytes, datagrams) = (HumanBytes(sent.bytes), counted(sent.datagrams, "datagram"));
+        writeln!(out, "{bytes} sent to {to} in {datagrams}; nobody says whether they arrived")?;
     }
     out.flush()?;
     Ok(Exit::Done)

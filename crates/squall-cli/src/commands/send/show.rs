@@ -1,13 +1,12 @@
 //! What a sender shows.
 
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::HumanBytes;
 use serde_json::{Value, json};
 use squall::congestion::Belief;
 use squall::text::sanitize;
@@ -15,9 +14,11 @@ use squall_node::files::{SendEvent, Tally, UploadEnd, UploadEvent, Uploaded};
 use squall_node::secure::Introduced;
 
 use super::Arguments;
+use super::line::Line;
+use super::progress::{Begun, Progress};
 use super::rate::Rate;
 use crate::exit::Exit;
-use crate::output::{say, shown, with_path, write_json};
+use crate::output::{counted, say, shown, with_path, write_json};
 
 /// Shows what happens: a progress on a terminal, JSON where that is wanted, and failures in any case.
 pub(super) struct Display {
@@ -25,7 +26,7 @@ pub(super) struct Display {
     verbose: bool,
     dry_run: bool,
     host: String,
-    bar: Option<ProgressBar>,
+    line: Option<Line>,
     /// Files of which some has been sent, the one that was begun first in front.
     begun: Mutex<Vec<Begun>>,
     files: AtomicU64,
@@ -36,33 +37,20 @@ pub(super) struct Display {
     started: Instant,
     last: Mutex<Instant>,
     path: Mutex<Option<Belief>>,
+    is_connected: AtomicBool,
     is_over: AtomicBool,
-}
-
-/// A file of which some has been sent.
-struct Begun {
-    path: Arc<PathBuf>,
-    /// Its bytes, where that is known.
-    size: Option<u64>,
-    /// Those of them that are there.
-    done: u64,
 }
 
 impl Display {
     pub(super) fn new(arguments: &Arguments, host: &str) -> Self {
         let is_seen = !arguments.json && !arguments.dry_run && io::stderr().is_terminal();
-        let bar = is_seen.then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
-            bar.set_style(style(None));
-            bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        });
+        let line = is_seen.then(|| Line::new(connecting(host)));
         Self {
             json: arguments.json,
             verbose: arguments.verbose,
             dry_run: arguments.dry_run,
             host: host.into(),
-            bar,
+            line,
             begun: Mutex::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -72,21 +60,19 @@ impl Display {
             started: Instant::now(),
             last: Mutex::new(Instant::now()),
             path: Mutex::default(),
+            is_connected: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
         }
     }
 
     /// Whether anybody would see how much there is in all.
     pub(super) fn wants_total(&self) -> bool {
-        self.json || self.bar.is_some()
+        self.json || self.line.is_some()
     }
 
     pub(super) fn total(&self, tally: Tally) {
-        if let Some(bar) = &self.bar {
-            bar.set_length(tally.bytes);
-            bar.set_style(style(Some(tally)));
-        }
         *lock(&self.total) = Some(tally);
+        self.draw();
     }
 
     pub(super) fn over(&self) {
@@ -121,6 +107,8 @@ impl Display {
                 {
                     self.note(&format!("squall: {note}"));
                 }
+                self.is_connected.store(true, Ordering::Relaxed);
+                self.draw();
                 self.tell(|| json!({"event": "connected", "peer": peer.to_string(), "key": key, "fingerprint": fingerprint}));
             }
             UploadEvent::Lost { why } => {
@@ -132,6 +120,8 @@ impl Display {
                 lock(&self.begun).clear();
                 self.files.store(0, Ordering::Relaxed);
                 self.bytes.store(0, Ordering::Relaxed);
+                self.is_connected.store(false, Ordering::Relaxed);
+                self.draw();
             }
             UploadEvent::Files(event) => self.file(event),
             _ => {}
@@ -157,7 +147,7 @@ impl Display {
             SendEvent::Stored { path, size } => {
                 self.files.fetch_add(1, Ordering::Relaxed);
                 self.ended(path);
-                self.line(path, "");
+                self.list(path);
                 self.tell(|| with_path(json!({"event": "stored", "size": size}), path));
             }
             SendEvent::Unchanged { path, size, is_file } => {
@@ -197,35 +187,20 @@ impl Display {
         place.map(|place| begun.remove(place)).is_some()
     }
 
-    fn progress(&self) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.bytes.load(Ordering::Relaxed));
-            let begun = lock(&self.begun);
-            // Large ones alone can be read.
-            let large = begun.iter().filter(|file| file.size.is_none_or(|size| size > 1 << 20));
-            let files: Vec<_> = large
-                .take(2)
-                .map(|Begun { path, size, done }| match size {
-                    Some(size) => format!("{} {} %", name(path), done * 100 / (*size).max(1)),
-                    None => format!("{} {}", name(path), HumanBytes(*done)),
-                })
-                .collect();
-            let count = self.files.load(Ordering::Relaxed);
-            let of = lock(&self.total).map_or_else(String::new, |total| format!(" of {}", total.files));
-            let more = if files.is_empty() { String::new() } else { format!(": {}", files.join(", ")) };
-            let rate = lock(&self.rate).get();
-            let total = lock(&self.total).map(|total| total.bytes);
-            let left = total.map(|total| total.saturating_sub(self.bytes.load(Ordering::Relaxed)));
-            let pace = match (rate, left) {
-                (Some(rate), Some(left)) if rate >= 1.0 => {
-                    let left = HumanDuration(Duration::from_secs_f64(left as f64 / rate));
-                    format!("{}/s, {left:#} left; ", HumanBytes(rate as u64))
-                }
-                (Some(rate), _) => format!("{}/s; ", HumanBytes(rate as u64)),
-                _ => String::new(),
-            };
-            bar.set_message(format!("{pace}{count}{of} files{more}"));
+    /// Shows how far it is.
+    fn draw(&self) {
+        let Some(line) = &self.line else { return };
+        if !self.is_connected.load(Ordering::Relaxed) {
+            return line.show(0, None, connecting(&self.host));
         }
+        let (bytes, files) = (self.bytes.load(Ordering::Relaxed), self.files.load(Ordering::Relaxed));
+        let (total, rate) = (*lock(&self.total), lock(&self.rate).get());
+        let text = Progress { bytes, files, total, rate, begun: &lock(&self.begun) }.text();
+        line.show(bytes, total.map(|total| total.bytes), text);
+    }
+
+    fn progress(&self) {
+        self.draw();
         if self.json {
             let mut last = lock(&self.last);
             if last.elapsed() >= Duration::from_secs(1) {
@@ -255,8 +230,8 @@ impl Display {
 
     /// How it ended.
     pub(super) fn end(&self, uploaded: &Uploaded) -> Result<(), Exit> {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(line) = &self.line {
+            line.end();
         }
         let counts = &uploaded.counts;
         let (result, text) = match &uploaded.end {
@@ -281,23 +256,24 @@ impl Display {
         Ok(out.flush()?)
     }
 
-    fn line(&self, path: &Path, more: &str) {
+    /// Lists a file that is stored.
+    fn list(&self, path: &Path) {
         if self.verbose && !self.json {
-            let line = format!("{}{more}", shown(path));
-            match &self.bar {
-                Some(bar) => bar.println(line),
-                None => {
-                    let _ = writeln!(io::stdout(), "{line}");
-                }
-            }
+            self.beside(|| {
+                let _ = writeln!(io::stdout(), "{}", shown(path));
+            });
         }
     }
 
     /// Says something beside the results.
     fn note(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| say(text)),
-            None => say(text),
+        self.beside(|| say(text));
+    }
+
+    fn beside(&self, write: impl FnOnce()) {
+        match &self.line {
+            Some(line) => line.beside(write),
+            None => write(),
         }
     }
 
@@ -311,8 +287,7 @@ impl Display {
 
 fn summary(uploaded: &Uploaded) -> String {
     let counts = &uploaded.counts;
-    let files = |count: u64| if count == 1 { "1 file".into() } else { format!("{count} files") };
-    let mut parts = vec![format!("{} stored", files(counts.stored))];
+    let mut parts = vec![format!("{} stored", counted(counts.stored, "file"))];
     if counts.unchanged > 0 {
         parts.push(format!("{} unchanged", counts.unchanged));
     }
@@ -324,17 +299,8 @@ fn summary(uploaded: &Uploaded) -> String {
     format!("{}; {} sent in {seconds:.1} s ({rate}/s)", parts.join(", "), HumanBytes(counts.sent))
 }
 
-fn style(total: Option<Tally>) -> ProgressStyle {
-    let template = match total {
-        Some(_) => "{bar:24} {percent:>3} % {bytes} of {total_bytes} {msg}",
-        None => "{bytes} {msg}",
-    };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-fn name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    sanitize(name.as_bytes()).max_len(24).to_string()
+fn connecting(host: &str) -> String {
+    format!("connecting to {} …", sanitize(host.as_bytes()))
 }
 
 fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -114,7 +114,7 @@ pub(super) async fn send(
     match end {
         End::Whole { size, stat, hash } => {
             let modified = stat.map(|stat| stat.modified).unwrap_or_else(now);
-            shared.answered(entry);
+            shared.answered(entry, size);
             shared.say(&Offer::Whole { entry, chunks, size, modified, hash });
         }
         End::Again(stat) => shared.again(entry, stat),

@@ -59,7 +59,7 @@ async fn offer(shared: &Arc<Shared>, step: Step) {
     };
     let what = match &step {
         Step::File { stat, .. } => What::File(*stat),
-        Step::Pipe { .. } => What::Pipe,
+        Step::Pipe { .. } => What::Pipe(0),
         Step::Link { .. } => What::Link,
         Step::Enter { .. } | Step::Leave | Step::Trouble { .. } => What::Directory,
     };

@@ -96,9 +96,10 @@ impl Sender {
     }
 
     /// Counts what there is to be sent, for a progress. It may take as long as reading all directories does; `go_on`
-    /// gets what was counted so far and says whether anybody still wants to know.
-    pub fn tally(&self, go_on: impl Fn(Tally) -> bool) -> Tally {
-        walk::tally(&self.items, &*self.config.filter, go_on)
+    /// gets what was counted so far and says whether anybody still wants to know. `None` where standard input is among
+    /// it: nobody knows how much that is.
+    pub fn tally(&self, go_on: impl Fn(Tally) -> bool) -> Option<Tally> {
+        self.is_repeatable().then(|| walk::tally(&self.items, &*self.config.filter, go_on))
     }
 
     /// Sends over `session` what the receiver does not have.

@@ -27,7 +27,8 @@ pub(super) struct Offered {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
     File(Stat),
-    Pipe,
+    /// Standard input, and its bytes, which are known when it has come to its end.
+    Pipe(u64),
     Link,
     Directory,
 }
@@ -132,10 +133,13 @@ impl Shared {
         Ok(())
     }
 
-    /// All of a file was sent: it may be asked for again.
-    pub(super) fn answered(&self, entry: u64) {
+    /// All of a file was sent, which are so many bytes: it may be asked for again.
+    pub(super) fn answered(&self, entry: u64, size: u64) {
         if let Ok(open) = self.entries().get_mut(entry) {
             open.is_asked = false;
+            if let What::Pipe(bytes) = &mut open.what {
+                *bytes = size;
+            }
         }
     }
 

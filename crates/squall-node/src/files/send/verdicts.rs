@@ -102,17 +102,18 @@ fn act(shared: &Shared, verdict: Verdict<'_>, jobs: &mpsc::UnboundedSender<Job>)
 
 impl Offered {
     pub(super) fn has_content(&self) -> bool {
-        matches!(self.what, What::File(_) | What::Pipe)
+        matches!(self.what, What::File(_) | What::Pipe(_))
     }
 
     fn is_file(&self) -> bool {
-        matches!(self.what, What::File(_) | What::Pipe | What::Link)
+        matches!(self.what, What::File(_) | What::Pipe(_) | What::Link)
     }
 
     fn size(&self) -> u64 {
         match self.what {
             What::File(stat) => stat.size,
-            _ => 0,
+            What::Pipe(bytes) => bytes,
+            What::Link | What::Directory => 0,
         }
     }
 }
