@@ -112,6 +112,7 @@ impl FileServer {
     /// Ends: senders are told, and what is whole goes under its name. Gives what was counted to the last.
     pub fn stop(self) -> FileServerCounts {
         let Self { runtime, server, receiver, accepting, .. } = self;
+        receiver.stop();
         server.close(Parting::Stopping);
         runtime.block_on(async {
             let end = async {
@@ -152,7 +153,7 @@ async fn accept(server: Arc<SecureServer>, receiver: Arc<Receiver>, tell: watch:
         let (receiver, tell) = (Arc::clone(&receiver), tell.clone());
         sessions.spawn(async move {
             // Who only asked brought nothing, and neither did who had nothing that could be taken.
-            let brought = |counts: SessionCounts| !counts.is_dry && counts.stored + counts.unchanged > 0;
+            let brought = |counts: SessionCounts| !counts.is_dry && counts.has_taken;
             if receiver.serve(session).await.is_ok_and(brought) {
                 tell.send_modify(|progress| progress.complete += 1);
             }

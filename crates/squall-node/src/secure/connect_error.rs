@@ -120,17 +120,25 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether nobody answered.
+    /// Whether nobody answered, or no way leads there now.
     pub fn is_no_answer(&self) -> bool {
         matches!(self, Self::NoAnswer { .. } | Self::Silent { .. } | Self::Broken { .. })
+            || self.is_unreachable()
+    }
+
+    /// Whether no way leads there now, as the system says.
+    pub(super) fn is_unreachable(&self) -> bool {
+        use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable};
+        matches!(self, Self::System { source, .. }
+            if matches!(source.kind(), NetworkUnreachable | HostUnreachable | NetworkDown))
     }
 
     /// Whether the same may work later.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Address(error) => error.is_temporary(),
-            Self::NoAnswer { .. } | Self::Silent { .. } | Self::Broken { .. } | Self::Refused { .. } => true,
-            _ => false,
+            Self::Refused { .. } => true,
+            _ => self.is_no_answer(),
         }
     }
 

@@ -80,7 +80,7 @@ pub(super) fn plain(address: SocketAddr) -> SocketAddr {
     }
 }
 
-pub(super) fn close(connection: &quinn::Connection, why: Parting) {
+pub(crate) fn close(connection: &quinn::Connection, why: Parting) {
     close_with(connection, why.code(), why.to_string().as_bytes());
 }
 

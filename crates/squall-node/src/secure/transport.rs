@@ -49,7 +49,10 @@ const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// Packets that are acknowledged together
 /// ([draft-ietf-quic-ack-frequency](https://datatracker.ietf.org/doc/html/draft-ietf-quic-ack-frequency)).
-const ACKNOWLEDGED: VarInt = VarInt::from_u32(20);
+///
+/// Its frame counts those that may come before one is acknowledged. quinn sends the frame once: where that is lost, the
+/// connection keeps QUIC's own policy.
+const ACKNOWLEDGED: u32 = 20;
 /// How long one waits for the others. With 25 ms, QUIC's default, a window of a few packets had only these each 25 ms.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(2);
 
@@ -145,7 +148,7 @@ impl Transport {
 fn acknowledgements() -> AckFrequencyConfig {
     let mut acknowledgements = AckFrequencyConfig::default();
     acknowledgements
-        .ack_eliciting_threshold(ACKNOWLEDGED)
+        .ack_eliciting_threshold(VarInt::from_u32(ACKNOWLEDGED - 1))
         .max_ack_delay(Some(ACKNOWLEDGED_WITHIN))
         .reordering_threshold(VarInt::from_u32(3));
     acknowledgements

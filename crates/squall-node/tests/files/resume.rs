@@ -116,7 +116,7 @@ async fn a_session_that_does_not_say_whose_it_is_is_ended() {
     let session = house.session().await;
     let closed = session.connection.closed().await;
     assert!(matches!(closed, quinn::ConnectionError::ApplicationClosed(_)), "{closed}");
-    assert!(closed.to_string().contains("does not say who it is"), "{closed}");
+    assert!(closed.to_string().contains("did not come in time"), "{closed}");
 }
 
 #[tokio::test]

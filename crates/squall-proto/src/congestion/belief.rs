@@ -27,7 +27,7 @@ pub struct Belief {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// It doubles its window each round trip until the path is full.
+    /// It about doubles its rate each round trip until the path is full.
     Startup,
     /// It keeps a short queue.
     Steady,

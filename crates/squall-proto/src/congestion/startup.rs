@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::round::Ended;
 
-/// The window doubles each round until the queue grows, or the rate does not grow any more.
+/// The rate about doubles each round until the queue grows, or the rate does not grow any more.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Startup {
     /// Of late, in seconds.

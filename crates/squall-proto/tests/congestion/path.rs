@@ -26,6 +26,8 @@ enum Event {
     /// A sender may send, or looks for losses.
     Wake(usize),
     Arrival(usize, u64),
+    /// What has arrived is acknowledged, if this packet is the first of it still.
+    Due(usize, u64),
     Acks(usize, Vec<u64>),
 }
 
@@ -121,6 +123,10 @@ impl Path {
                     }
                 }
                 Event::Arrival(place, number) => self.arrive(place, number),
+                Event::Due(place, first) if self.senders[place].unacknowledged.first() == Some(&first) => {
+                    self.acknowledge(place);
+                }
+                Event::Due(..) => {}
                 Event::Acks(place, numbers) => {
                     self.senders[place].acknowledge(at, &numbers);
                     self.send(place);
@@ -169,17 +175,32 @@ impl Path {
         self.wake(place, again);
     }
 
+    /// Packets are acknowledged as the secure tier has it: twenty together, or what is there after 2 ms.
     fn arrive(&mut self, place: usize, number: u64) {
         let waiting = &mut self.senders[place].unacknowledged;
         waiting.push(number);
-        // Every second packet is acknowledged. Acknowledgements repeat what earlier ones said, so that the loss of one
-        // only makes the next one say more.
-        if waiting.len() >= 2 {
-            let packet = Packet { size: 60, payload: &[], peer: None };
-            if let Decision::Delivered(copies) = self.down.decide(self.now, &packet) {
-                let numbers = std::mem::take(waiting);
-                assert!(self.events.push(copies.first().at, 0, Event::Acks(place, numbers)).is_ok());
-            }
+        match waiting.len() {
+            1 => self.acknowledge_later(place),
+            20.. => self.acknowledge(place),
+            _ => {}
+        }
+    }
+
+    fn acknowledge_later(&mut self, place: usize) {
+        if let Some(&first) = self.senders[place].unacknowledged.first() {
+            let at = self.now + Duration::from_millis(2);
+            assert!(self.events.push(at, 0, Event::Due(place, first)).is_ok());
+        }
+    }
+
+    /// Acknowledgements repeat what earlier ones said, so that the loss of one only makes the next one say more.
+    fn acknowledge(&mut self, place: usize) {
+        let packet = Packet { size: 60, payload: &[], peer: None };
+        if let Decision::Delivered(copies) = self.down.decide(self.now, &packet) {
+            let numbers = std::mem::take(&mut self.senders[place].unacknowledged);
+            assert!(self.events.push(copies.first().at, 0, Event::Acks(place, numbers)).is_ok());
+        } else {
+            self.acknowledge_later(place);
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
 
-    /// End when a sender has brought everything it had, and those who came meanwhile have too
+    /// End when a sender has brought everything it had, and those who came meanwhile have gone
     #[arg(long)]
     once: bool,
 

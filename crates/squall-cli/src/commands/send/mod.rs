@@ -9,7 +9,6 @@ mod show;
 mod source;
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -234,12 +233,15 @@ fn split(arguments: &Arguments) -> Result<(String, Vec<Item>), Exit> {
 /// Where it goes. What other programs take there, and what was forgotten, is told from a host before name servers hear
 /// of it.
 fn target(host: &str) -> Result<Target, Exit> {
+    let alone = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let alone =
+        alone.split_once(":/").filter(|(_, path)| !path.starts_with('/')).map_or(alone, |(host, _)| host);
     let hint = if host.parse::<Token>().is_ok() {
         Some("the last word is a token and not a host; write --token before it".into())
-    } else if let Some((_, host)) = host.rsplit_once('@') {
-        Some(format!("the receiver asks for a token and not for a user; write {host} alone"))
-    } else if let Some((host, _)) = host.split_once(":/").filter(|(_, path)| !path.starts_with('/')) {
-        Some(format!("the receiver says where files go (squall receive DIR); write {host} alone"))
+    } else if alone != host {
+        Some(format!(
+            "the receiver asks for a token and no user, and says where files go (squall receive DIR); write {alone} alone"
+        ))
     } else {
         None
     };
@@ -250,11 +252,7 @@ fn target(host: &str) -> Result<Target, Exit> {
 }
 
 fn exit_of(error: &ConnectError) -> Exit {
-    if let ConnectError::System { source, .. } = error
-        && matches!(source.kind(), ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable)
-    {
-        Exit::NoAnswer
-    } else if error.is_usage() {
+    if error.is_usage() {
         Exit::Usage
     } else if error.is_no_answer() || matches!(error, ConnectError::Address(_)) {
         Exit::NoAnswer

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quinn::RecvStream;
 use squall::files::wire::{MAX_MESSAGE, Offer, split_message};
+use squall::secure::Parting;
 use tokio::time::{Instant, timeout_at};
 
 use super::outlet::Say;
 use super::plan::Planner;
 use super::session::{Enlisted, Handle, Shared};
 use crate::files::disk::show;
+use crate::secure::close;
 
 /// Reads offers to the end of the stream.
 pub(super) async fn read(
@@ -34,7 +36,10 @@ pub(super) async fn read(
             // Whoever says nothing keeps a place from others.
             false => match timeout_at(deadline, reading).await {
                 Ok(read) => read,
-                Err(_) => return Err("it does not say who it is".into()),
+                Err(_) => {
+                    close(&shared.connection, Parting::Silent);
+                    return Ok(());
+                }
             },
         };
         // A connection that broke is told by the connection.

@@ -66,6 +66,8 @@ pub struct SessionCounts {
     pub bytes: u64,
     /// Whether the sender only asked what would be sent.
     pub is_dry: bool,
+    /// Whether something of what was offered is here, be it a directory.
+    pub has_taken: bool,
 }
 
 /// [`SessionCounts`] while they grow.
@@ -88,6 +90,7 @@ impl Counting {
             withdrawn: get(&self.withdrawn),
             bytes: get(&self.bytes),
             is_dry: false,
+            has_taken: false,
         }
     }
 }

@@ -189,11 +189,11 @@ impl Incoming {
 
     /// What has come of it is taken away, although it is not whole: others need the room.
     pub(super) fn give_up(&self) {
+        // First its names: what a late writer still adds is nobody's then.
+        self.forget();
         if let Some(staged) = self.staged.get() {
-            // Somebody may have it open for a moment still.
             let _ = staged.resize(0);
         }
-        self.forget();
     }
 
     /// The disk did not take what was written: it is not to be believed later.
@@ -240,7 +240,11 @@ impl Incoming {
         };
         match room.write(self, write) {
             Ok(file) => Next::Commit(Ready { file, name: small_name(self.key()), size: bytes.len() as u64 }),
-            Err(trouble) => Next::Refuse(trouble),
+            Err(trouble) => {
+                // It is there whole or not at all.
+                let _ = self.staging.remove(&small_name(self.key()));
+                Next::Refuse(trouble)
+            }
         }
     }
 

@@ -10,7 +10,8 @@ use squall::files::Name;
 use crate::files::disk::{Folder, mode_name};
 
 /// The directories of a session that have other permissions than they are to keep. There is a note of each beside the
-/// files that arrive, for the session that comes when the process was killed meanwhile.
+/// files that arrive, for the session that comes when the process was killed meanwhile. Of two sessions that are in one
+/// directory at once, the first to leave closes it.
 #[derive(Debug)]
 pub(super) struct Opened {
     staging: Arc<Folder>,
@@ -32,22 +33,29 @@ impl Opened {
             None => self.noted(key).filter(|noted| noted | OWNER == present).unwrap_or(present),
         };
         if kept & OWNER != OWNER {
-            self.note(key, kept)?;
+            if self.noted(key) != Some(kept)
+                && let Err(error) = self.note(key, kept)
+            {
+                let _ = self.staging.remove(&mode_name(key));
+                return Err(error);
+            }
             self.held().insert(key.into(), (Arc::clone(folder), kept));
         }
         match if kept | OWNER == present { Ok(()) } else { folder.set_mode(kept | OWNER) } {
             // Somebody else's stays as it is; others may be allowed to write in it.
             Err(Errno::PERM) => {
-                self.close(key);
+                self.close(key, folder);
                 Ok(present)
             }
             set => Ok(set.map(|()| kept)?),
         }
     }
 
-    /// It has the permissions that it is to keep.
-    pub(super) fn close(&self, key: &str) {
-        if self.held().remove(key).is_some() {
+    /// It has the permissions that it is to keep, unless it was opened again meanwhile.
+    pub(super) fn close(&self, key: &str, folder: &Arc<Folder>) {
+        let mut held = self.held();
+        if held.get(key).is_some_and(|(present, _)| Arc::ptr_eq(present, folder)) {
+            held.remove(key);
             let _ = self.staging.remove(&mode_name(key));
         }
     }
@@ -137,7 +145,7 @@ mod tests {
         killed.open("k", &inside, None).unwrap();
         let next = Opened::new(Arc::clone(&staging));
         assert_eq!(next.open("k", &inside, None).unwrap(), 0o511);
-        next.close("k");
+        next.close("k", &inside);
         assert_eq!(notes(root.path()), 0);
         killed.open("k", &inside, Some(0o500)).unwrap();
         inside.set_mode(0o750).unwrap();

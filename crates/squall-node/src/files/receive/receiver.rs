@@ -190,6 +190,13 @@ impl Receiver {
         (self.report)(event);
     }
 
+    /// Tells all senders that this side stops.
+    pub(in crate::files) fn stop(&self) {
+        for handle in self.sources.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            handle.stop();
+        }
+    }
+
     /// Makes `handle` the session of a source, and gives the one that was.
     pub(super) fn enlist(
         &self,

@@ -9,7 +9,7 @@ use super::incoming::Incoming;
 use crate::files::disk::{Folder, Trouble, data_name, journal_name};
 
 /// What has come of files for which the disk had no room. It stays, so that they can be resumed, until others need
-/// the room.
+/// the room; those of an earlier run of the receiver never give way.
 #[derive(Debug)]
 pub(super) struct Room {
     staging: Arc<Folder>,
@@ -58,9 +58,7 @@ impl Room {
 
     fn keep(&self, incoming: &Arc<Incoming>) {
         let mut refused = self.refused();
-        if refused.iter().any(|refused| refused.key == incoming.key()) {
-            return;
-        }
+        refused.retain(|refused| refused.key != incoming.key());
         if refused.len() == MOST {
             refused.pop_front();
         }
@@ -70,32 +68,32 @@ impl Room {
     /// Gives up what has come of one that was refused, and tells whether there was one.
     fn give_up_one(&self, for_key: &str) -> bool {
         let mut refused = self.refused();
-        let mut others = (0..refused.len()).filter_map(|_| {
-            let one = refused.pop_front()?;
-            if one.key == for_key {
+        for _ in 0..refused.len() {
+            let Some(one) = refused.pop_front() else { break };
+            let is_given_up = one.key != for_key
+                && match one.incoming.upgrade() {
+                    // It is about to be.
+                    Some(incoming) if !incoming.is_settled() => false,
+                    Some(incoming) => {
+                        incoming.give_up();
+                        return true;
+                    }
+                    None => match self.claims.take(&one.key) {
+                        Some(_claim) => {
+                            for name in [journal_name(&one.key), data_name(&one.key)] {
+                                let _ = self.staging.remove(&name);
+                            }
+                            return true;
+                        }
+                        // Somebody resumes it, and is remembered anew if there is no room again.
+                        None => true,
+                    },
+                };
+            if !is_given_up {
                 refused.push_back(one);
-                return None;
             }
-            Some(one)
-        });
-        others.any(|one| match one.incoming.upgrade() {
-            Some(incoming) => {
-                // Unless it is asked for still, or again.
-                let is_settled = incoming.is_settled();
-                if is_settled {
-                    incoming.give_up();
-                }
-                is_settled
-            }
-            None => match self.claims.take(&one.key) {
-                Some(_claim) => {
-                    let _ = self.staging.remove(&journal_name(&one.key));
-                    self.staging.remove(&data_name(&one.key)).is_ok()
-                }
-                // Somebody resumes it.
-                None => false,
-            },
-        })
+        }
+        false
     }
 
     fn refused(&self) -> MutexGuard<'_, VecDeque<Refused>> {
@@ -107,5 +105,83 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Files that are remembered; where there are more, the earliest keep what came of them.
+/// Files that are remembered; where there are more, the earliest never give way.
 const MOST: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use squall::files::Name;
+
+    use super::super::incoming::Replacing;
+    use super::*;
+
+    struct House {
+        root: tempfile::TempDir,
+        folder: Arc<Folder>,
+        room: Room,
+    }
+
+    impl House {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let folder = Arc::new(Folder::open(root.path()).unwrap());
+            let room = Room::new(Arc::clone(&folder), Claims::default());
+            Self { root, folder, room }
+        }
+
+        /// A file of which something has come.
+        fn begun(&self, key: &str) -> Arc<Incoming> {
+            let name = Name::new(key.as_bytes()).unwrap();
+            let claim = self.room.claims.take(key).unwrap();
+            let (folder, staging) = (Arc::clone(&self.folder), Arc::clone(&self.folder));
+            let replacing = Replacing::Possible;
+            let incoming = Incoming::new(folder, name, 0o644, None, None, replacing, claim, staging, false);
+            incoming.staged().unwrap().put(0, 0, b"come", 4).unwrap();
+            Arc::new(incoming)
+        }
+
+        fn has(&self, key: &str) -> bool {
+            self.root.path().join(data_name(key)).exists()
+        }
+
+        /// Writes something for which there is room after as many files have given way; whether that was enough.
+        fn write(&self, incoming: &Arc<Incoming>, after: u32) -> bool {
+            let tried = Cell::new(0);
+            let write = || match tried.replace(tried.get() + 1) {
+                tries if tries < after => Err(io::ErrorKind::StorageFull.into()),
+                _ => Ok(()),
+            };
+            self.room.write(incoming, write).is_ok()
+        }
+    }
+
+    #[test]
+    fn one_after_the_other_gives_way_when_nobody_asks_for_it_any_more() {
+        let house = House::new();
+        let [one, other, third] = ["one", "other", "third"].map(|key| house.begun(key));
+        assert!(!house.write(&one, 1) && !house.write(&other, 1), "neither is given up yet");
+        assert!(house.has("one") && house.has("other"));
+        one.settle();
+        other.settle();
+        drop(other);
+        assert!(house.write(&third, 1));
+        assert!(!house.has("one") && house.has("other"), "no more gives way than is needed");
+        assert!(house.write(&third, 1));
+        assert!(!house.has("other"));
+        assert!(!house.write(&third, 1) && house.has("third"), "its own stays");
+    }
+
+    #[test]
+    fn what_is_resumed_does_not_give_way() {
+        let house = House::new();
+        let [one, other] = ["one", "other"].map(|key| house.begun(key));
+        assert!(!house.write(&one, 1));
+        one.settle();
+        drop(one);
+        let again = house.begun("one");
+        assert!(!house.write(&other, 1) && house.has("one"));
+        drop(again);
+    }
+}

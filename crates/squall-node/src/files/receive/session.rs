@@ -7,6 +7,7 @@ use std::time::Duration;
 use quinn::Connection;
 use squall::files::wire::{Closing, Source};
 use squall::files::{Ledger, LedgerError};
+use squall::secure::Parting;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -19,7 +20,7 @@ use super::plan::Left;
 use super::receiver::Receiver;
 use super::{compare, content, control, window};
 use crate::files::disk::Trouble;
-use crate::secure::{Session, close_with};
+use crate::secure::{Session, close, close_with};
 
 /// An entry that is not settled.
 pub(super) enum Entry {
@@ -50,6 +51,8 @@ pub(super) struct Shared {
     threads: Arc<Semaphore>,
     is_over: AtomicBool,
     pub(super) is_dry: AtomicBool,
+    /// Something of what was offered is here.
+    has_taken: AtomicBool,
     fault: Mutex<Option<String>>,
     ended: Notify,
 }
@@ -74,6 +77,11 @@ pub(super) struct Handle {
 pub(super) type Enlisted = (Source, Option<Arc<Handle>>);
 
 impl Handle {
+    /// Ends it, as this side does.
+    pub(super) fn stop(&self) {
+        close(&self.connection, Parting::Stopping);
+    }
+
     /// Ends it, and waits until nothing of it runs.
     pub(super) async fn supersede(&self) {
         self.is_superseded.store(true, Ordering::Relaxed);
@@ -113,6 +121,7 @@ pub(super) async fn run(
         threads: Arc::new(Semaphore::new(THREADS)),
         is_over: AtomicBool::new(false),
         is_dry: AtomicBool::new(false),
+        has_taken: AtomicBool::new(false),
         fault: Mutex::default(),
         ended: Notify::new(),
     });
@@ -170,7 +179,8 @@ pub(super) async fn run(
     let result = shared.verdict(&closed, handle.is_superseded.load(Ordering::Relaxed));
     shared.open().entries = Ledger::default();
     let _ = over.send(true);
-    (SessionCounts { is_dry: shared.is_dry(), ..shared.counting.counts() }, result)
+    let has_taken = shared.has_taken.load(Ordering::Relaxed);
+    (SessionCounts { is_dry: shared.is_dry(), has_taken, ..shared.counting.counts() }, result)
 }
 
 /// Tells the sender what is on disk.
@@ -185,7 +195,7 @@ async fn settle_commits(shared: Arc<Shared>, mut commits: mpsc::UnboundedReceive
                     shared.stored(path.clone(), 0);
                 }
                 if let Commit::Left(left) = &commit {
-                    shared.opened.close(&left.key);
+                    shared.opened.close(&left.key, &left.folder);
                 }
                 shared.settle(entry, Say::Stored(entry));
             }
@@ -246,6 +256,9 @@ impl Shared {
             let Ok(settled) = open.entries.settle(entry) else { return };
             if let Entry::File(incoming) = settled {
                 incoming.settle();
+            }
+            if matches!(say, Say::Stored(_) | Say::Unchanged(_)) {
+                self.has_taken.store(true, Ordering::Relaxed);
             }
             // Within the lock: that all is done is said last.
             self.say.send(say);

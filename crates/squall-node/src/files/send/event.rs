@@ -139,7 +139,7 @@ pub enum SendFailure {
     Ended {
         /// What it said.
         why: String,
-        /// Whether it ended itself, so that it may be there again.
+        /// Whether it ended itself, or heard nothing in time, so that another connection may bring it to its end.
         is_stopping: bool,
     },
     /// The receiver cannot go on: what this side says means nothing there.

@@ -183,7 +183,9 @@ fn reason_of(connection: &quinn::Connection, failure: SendFailure) -> SendFailur
             if code == u64::from(Closing::Broken.code()) {
                 return SendFailure::Refused(why);
             }
-            SendFailure::Ended { why, is_stopping: Parting::of(code) == Some(Parting::Stopping) }
+            // Either may take the same a moment later.
+            let is_stopping = matches!(Parting::of(code), Some(Parting::Stopping | Parting::Silent));
+            SendFailure::Ended { why, is_stopping }
         }
         Some(error) if matches!(failure, SendFailure::Lost(_)) => lost(error),
         _ => failure,

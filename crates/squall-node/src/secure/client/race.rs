@@ -58,7 +58,10 @@ pub(super) async fn race(racer: &Racer, addresses: &[SocketAddr]) -> Result<Winn
         match ended {
             Some(Ok(Ok(winner))) => return Ok(winner),
             Some(Ok(Err(error @ (ConnectError::System { .. } | ConnectError::NoAnswer { .. })))) => {
-                first_obstacle.get_or_insert(error);
+                // Where one address cannot be reached at all, another one's silence says more.
+                let earlier =
+                    first_obstacle.take().filter(|earlier: &ConnectError| !earlier.is_unreachable());
+                first_obstacle = Some(earlier.unwrap_or(error));
             }
             Some(Ok(Err(answer))) => return Err(answer),
             Some(Err(lost)) => return Err(ConnectError::System { what: "connect", source: lost.into() }),

@@ -39,3 +39,15 @@ async fn the_next_address_is_tried_where_one_is_silent_or_cannot_be_reached() {
     let obstacle = race(&racer, &[nowhere, nowhere]).await.err().unwrap();
     assert!(matches!(obstacle, ConnectError::System { .. }), "{obstacle}");
 }
+
+#[test]
+fn where_no_way_leads_now_one_may_lead_later() {
+    let unreachable = |kind: io::ErrorKind| ConnectError::System { what: "reach it", source: kind.into() };
+    for kind in
+        [io::ErrorKind::NetworkUnreachable, io::ErrorKind::HostUnreachable, io::ErrorKind::NetworkDown]
+    {
+        let error = unreachable(kind);
+        assert!(error.is_temporary() && error.is_no_answer() && !error.is_usage(), "{error}");
+    }
+    assert!(!unreachable(io::ErrorKind::PermissionDenied).is_temporary());
+}

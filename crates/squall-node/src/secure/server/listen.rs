@@ -97,7 +97,9 @@ impl Listener {
             Ok(session) => {
                 count(&self.counts.admitted);
                 // Whoever takes no sessions takes no peers: the place stays taken.
-                let _ = self.give.send(session).await;
+                if let Err(unwanted) = self.give.send(session).await {
+                    unwanted.0.close(Parting::Stopping);
+                }
             }
             Err(Turned::Away(why)) => {
                 close(&connection, why);

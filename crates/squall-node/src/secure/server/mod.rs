@@ -139,15 +139,23 @@ impl SecureServer {
         &self.left_out
     }
 
-    /// The next peer that passed the greeting; `None` when the server takes nobody any more. Dropping the future
-    /// loses no session.
+    /// The next peer that passed the greeting; `None` when the server takes nobody any more, and those who were let in by
+    /// then have been told. Dropping the future loses no session.
     pub async fn accept(&self) -> Option<Session> {
         let mut stopping = self.stop.subscribe();
         let mut ready = self.ready.lock().await;
-        tokio::select! {
+        let present = tokio::select! {
             biased;
             _ = stopping.wait_for(|stopping| *stopping) => None,
-            session = ready.recv() => session,
+            session = ready.recv() => Some(session),
+        };
+        match present {
+            Some(session) => session,
+            None => {
+                // Who is in the greeting yet is turned away when it is over.
+                ready.close();
+                ready.recv().await
+            }
         }
     }
 
