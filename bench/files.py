@@ -127,14 +127,16 @@ class Bench:
             rate = size * 8 / ends[0]["seconds"] / 1e6
             queues = [tick["queue_ms"] for tick in ticks[1:] if tick["queue_ms"] is not None]
             queue = f", queue {statistics.mean(queues):.1f} ms by its own estimate" if queues else ""
-            first, last = ticks[min(2, len(ticks) - 1)], ticks[-1]
-            steady = (last["sent"] - first["sent"]) * 8 / 1e6 / max(last["seconds"] - first["seconds"], 1e-9)
-            seconds = ", ".join(
-                f"{(b['sent'] - a['sent']) * 8 / 1e6 / (b['seconds'] - a['seconds']):.0f}"
-                for a, b in zip(ticks, ticks[1:])
-            )
-            print(f"weather {weather}: {rate:.0f} Mbit/s over all of {size / 1e6:.0f} MB, {steady:.0f} from the second "
-                  f"second on ({seconds}){queue}", flush=True)
+            steady = "over before a third second"
+            if len(ticks) > 2:
+                mean = self.between(ticks[min(2, len(ticks) - 2)], ticks[-1])
+                each = ", ".join(f"{self.between(*pair):.0f}" for pair in zip(ticks, ticks[1:]))
+                steady = f"{mean:.0f} from the second second on ({each})"
+            print(f"weather {weather}: {rate:.0f} Mbit/s over all of {size / 1e6:.0f} MB, {steady}{queue}", flush=True)
+
+    @staticmethod
+    def between(first, last):
+        return (last["sent"] - first["sent"]) * 8 / 1e6 / (last["seconds"] - first["seconds"])
 
     def send(self, source, line, inbox):
         self.run_send(source, line)
