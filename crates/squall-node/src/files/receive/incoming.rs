@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use squall::files::wire::{Modified, Reason};
 use squall::files::{Assembly, AssemblyError, CHUNK, Chunks, Hash, Name, Said, Total};
@@ -36,6 +36,8 @@ pub(super) struct Incoming {
     assembly: Mutex<Assembly>,
     attempts: AtomicU8,
     is_settled: AtomicBool,
+    /// Shared by those that write it.
+    writing: RwLock<()>,
 }
 
 /// A file that is there already.
@@ -124,6 +126,7 @@ impl Incoming {
             assembly: Mutex::new(Assembly::new(size)),
             attempts: AtomicU8::new(0),
             is_settled: AtomicBool::new(false),
+            writing: RwLock::new(()),
         }
     }
 
@@ -133,6 +136,10 @@ impl Incoming {
 
     pub(super) fn path(&self) -> PathBuf {
         self.folder.path_of(self.name())
+    }
+
+    pub(super) fn claim(&self) -> &Claim {
+        &self.claim
     }
 
     pub(super) fn key(&self) -> &str {
@@ -148,9 +155,9 @@ impl Incoming {
         self.is_settled.load(Ordering::Relaxed)
     }
 
-    /// Nothing more is written; what still comes is dropped.
-    pub(super) fn settle(&self) {
-        self.is_settled.store(true, Ordering::Relaxed);
+    /// Nothing more is written; what still comes is dropped. `false` if it was so already.
+    pub(super) fn settle(&self) -> bool {
+        !self.is_settled.swap(true, Ordering::Relaxed)
     }
 
     /// What has come of it, in this run or an earlier one.
@@ -187,9 +194,16 @@ impl Incoming {
         }
     }
 
-    /// What has come of it is taken away, although it is not whole: others need the room.
+    /// Writes something of it; `None` if nobody waits for it any more.
+    pub(super) fn write<R>(&self, what: impl FnOnce() -> R) -> Option<R> {
+        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        (!self.is_settled()).then(what)
+    }
+
+    /// What has come of it is taken away, although it is not whole: others need the room. Nobody waits for it any more.
     pub(super) fn give_up(&self) {
-        // First its names: what a late writer still adds is nobody's then.
+        // One that still writes would take the room again.
+        let _writing = self.writing.write().unwrap_or_else(PoisonError::into_inner);
         self.forget();
         if let Some(staged) = self.staged.get() {
             let _ = staged.resize(0);
@@ -240,10 +254,12 @@ impl Incoming {
         };
         match room.write(self, write) {
             Ok(file) => Next::Commit(Ready { file, name: small_name(self.key()), size: bytes.len() as u64 }),
-            Err(trouble) => {
-                // It is there whole or not at all.
-                let _ = self.staging.remove(&small_name(self.key()));
-                Next::Refuse(trouble)
+            Err(next) => {
+                if matches!(next, Next::Refuse(_)) {
+                    // It is there whole or not at all.
+                    let _ = self.staging.remove(&small_name(self.key()));
+                }
+                next
             }
         }
     }
@@ -272,8 +288,8 @@ impl Incoming {
             return Ok(refusal);
         }
         let put = || self.staged().and_then(|staged| staged.put(index, start, bytes, length));
-        if let Err(trouble) = room.write(self, put) {
-            return Ok(Next::Refuse(trouble));
+        if let Err(next) = room.write(self, put) {
+            return Ok(next);
         }
         let said = {
             let mut assembly = self.assembly();
@@ -302,7 +318,7 @@ impl Incoming {
     fn act_on(self: &Arc<Self>, room: &Room, said: Said) -> Next {
         match said {
             Said::Again { .. } => self.again("it changed again and again while it was sent"),
-            Said::Whole(total) => room.write(self, || self.finish(&total)).unwrap_or_else(Next::Refuse),
+            Said::Whole(total) => room.write(self, || self.finish(&total)).unwrap_or_else(|next| next),
         }
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::claims::Claims;
-use super::incoming::Incoming;
+use super::incoming::{Incoming, Next};
 use crate::files::disk::{Folder, Trouble, data_name, journal_name};
 
 /// What has come of files for which the disk had no room. It stays, so that they can be resumed, until others need
@@ -14,12 +14,20 @@ use crate::files::disk::{Folder, Trouble, data_name, journal_name};
 pub(super) struct Room {
     staging: Arc<Folder>,
     claims: Claims,
-    refused: Mutex<VecDeque<Refused>>,
+    refused: Mutex<AllRefused>,
+}
+
+#[derive(Debug, Default)]
+struct AllRefused {
+    files: VecDeque<Refused>,
+    /// How often one gave way.
+    made: u64,
 }
 
 #[derive(Debug)]
 struct Refused {
     key: String,
+    claim: u64,
     /// While something still comes for it.
     incoming: Weak<Incoming>,
 }
@@ -33,43 +41,54 @@ impl Room {
     /// its own up.
     ///
     /// # Errors
-    /// There is no room for it either, or it cannot be written for another reason.
+    /// [`Next::Refuse`]: there is no room for it either, or it cannot be written for another reason. [`Next::Wait`]:
+    /// nobody waits for it any more.
     pub(super) fn write<R>(
         &self,
         incoming: &Arc<Incoming>,
         what: impl Fn() -> io::Result<R>,
-    ) -> Result<R, Trouble> {
+    ) -> Result<R, Next> {
         loop {
-            match what() {
+            let made = self.refused().made;
+            match incoming.write(&what).ok_or(Next::Wait)? {
                 Ok(written) => return Ok(written),
                 Err(error) if is_full(&error) => {
-                    if !self.give_up_one(incoming.key()) {
+                    if !self.make(made, incoming.key()) {
                         self.keep(incoming);
                         let mut trouble = Trouble::io("cannot be written", &error);
                         trouble.text +=
                             "; what has come of it stays in .squall-partial until others need the room";
-                        return Err(trouble);
+                        return Err(Next::Refuse(trouble));
                     }
                 }
-                Err(error) => return Err(Trouble::io("cannot be written", &error)),
+                Err(error) => return Err(Next::Refuse(Trouble::io("cannot be written", &error))),
             }
         }
     }
 
     fn keep(&self, incoming: &Arc<Incoming>) {
-        let mut refused = self.refused();
-        refused.retain(|refused| refused.key != incoming.key());
-        if refused.len() == MOST {
-            refused.pop_front();
+        let files = &mut self.refused().files;
+        files.retain(|refused| refused.key != incoming.key());
+        if files.len() == MOST {
+            files.pop_front();
         }
-        refused.push_back(Refused { key: incoming.key().into(), incoming: Arc::downgrade(incoming) });
+        let claim = incoming.claim().number();
+        files.push_back(Refused { key: incoming.key().into(), claim, incoming: Arc::downgrade(incoming) });
+    }
+
+    /// Whether there may be more room than when it had been made `made` times.
+    fn make(&self, made: u64, for_key: &str) -> bool {
+        let mut refused = self.refused();
+        // Of several that find the disk full at once, the first makes room for all.
+        let is_made = refused.made != made || self.give_up_one(&mut refused.files, for_key);
+        refused.made += u64::from(refused.made == made && is_made);
+        is_made
     }
 
     /// Gives up what has come of one that was refused, and tells whether there was one.
-    fn give_up_one(&self, for_key: &str) -> bool {
-        let mut refused = self.refused();
-        for _ in 0..refused.len() {
-            let Some(one) = refused.pop_front() else { break };
+    fn give_up_one(&self, files: &mut VecDeque<Refused>, for_key: &str) -> bool {
+        for _ in 0..files.len() {
+            let Some(one) = files.pop_front() else { break };
             let is_given_up = one.key != for_key
                 && match one.incoming.upgrade() {
                     // It is about to be.
@@ -78,7 +97,7 @@ impl Room {
                         incoming.give_up();
                         return true;
                     }
-                    None => match self.claims.take(&one.key) {
+                    None => match self.claims.take_after(one.claim, &one.key) {
                         Some(_claim) => {
                             for name in [journal_name(&one.key), data_name(&one.key)] {
                                 let _ = self.staging.remove(&name);
@@ -90,13 +109,13 @@ impl Room {
                     },
                 };
             if !is_given_up {
-                refused.push_back(one);
+                files.push_back(one);
             }
         }
         false
     }
 
-    fn refused(&self) -> MutexGuard<'_, VecDeque<Refused>> {
+    fn refused(&self) -> MutexGuard<'_, AllRefused> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -171,6 +190,32 @@ mod tests {
         assert!(house.write(&third, 1));
         assert!(!house.has("other"));
         assert!(!house.write(&third, 1) && house.has("third"), "its own stays");
+    }
+
+    #[test]
+    fn room_that_another_made_meanwhile_is_used() {
+        let house = House::new();
+        let [one, other, third] = ["one", "other", "third"].map(|key| house.begun(key));
+        assert!(!house.write(&one, 1));
+        one.settle();
+        let is_first = Cell::new(true);
+        let written = house.room.write(&other, || match is_first.replace(false) {
+            true => {
+                assert!(house.write(&third, 1));
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            false => Ok(()),
+        });
+        assert!(written.is_ok());
+    }
+
+    #[test]
+    fn what_gave_way_is_not_written_any_more() {
+        let house = House::new();
+        let one = house.begun("one");
+        one.settle();
+        let late = house.room.write(&one, || -> io::Result<()> { panic!("nobody waits for it") });
+        assert!(matches!(late, Err(Next::Wait)));
     }
 
     #[test]

@@ -319,7 +319,6 @@ impl Shared {
     /// Does what follows from something that came for a file.
     pub(super) fn act(&self, entry: u64, incoming: &Arc<Incoming>, next: Next) {
         match next {
-            Next::Wait => {}
             Next::Compare => {
                 let _ = self.compare.send((entry, Arc::clone(incoming)));
             }
@@ -332,10 +331,12 @@ impl Shared {
                 add(&self.counting.unchanged, 1);
                 self.settle(entry, Say::Unchanged(entry));
             }
-            Next::Refuse(trouble) => {
+            // Of several chunks that do not fit, the first tells it.
+            Next::Refuse(trouble) if incoming.settle() => {
                 self.refused(&incoming.path(), &trouble);
                 self.settle(entry, Say::Refused(entry, trouble));
             }
+            Next::Wait | Next::Refuse(_) => {}
         }
     }
 
