@@ -1,9 +1,12 @@
 """Who may send and who is sent to: tokens, keys, the line that a receiver shows, and how both programs end."""
 
+import collections
 import os
 import re
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -238,6 +241,31 @@ class FilesSecure(FilesCase):
         self.assertEqual(receiver.wait(), 0)
         self.ended(slow)
         self.assertEqual((self.inbox / "large").read_bytes(), large.read_bytes())
+
+    def test_once_ends_although_the_last_words_of_the_sender_are_lost(self):
+        receiver = self.receiver("--once")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as between:
+            between.bind(("127.0.0.1", 0))
+            to, sender, late = (receiver.host, receiver.port), None, collections.deque()
+            sending = self.sending_to(f"127.0.0.1:{between.getsockname()[1]}", self.file("hello", b"hello"),
+                                      "--pin", receiver.key, "--token", receiver.token)
+            # What is sent takes so long that what is under way when the sender has ended never arrives.
+            while not sending.has_ended():
+                wait = max(late[0][0] - time.monotonic(), 0) if late else 0.1
+                if select.select([between], [], [], min(wait, 0.1))[0]:
+                    datagram, came_from = between.recvfrom(65536)
+                    if came_from == to:
+                        between.sendto(datagram, sender)
+                    else:
+                        sender = came_from
+                        late.append((time.monotonic() + 0.3, datagram))
+                while late and late[0][0] <= time.monotonic():
+                    between.sendto(late.popleft()[1], to)
+            self.ended(sending)
+            self.assertTrue(late, "something was under way")
+            self.assertFalse(receiver.has_ended())
+            self.assertEqual(receiver.wait(), 0)
+        self.assertEqual((self.inbox / "hello").read_bytes(), b"hello")
 
     def test_who_takes_files_from_everybody_lets_nobody_replace_them(self):
         receiver = self.receiver("--open")

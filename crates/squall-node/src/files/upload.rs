@@ -173,9 +173,10 @@ impl Upload {
                 .await;
             stopping.abort();
             counts = counts.and(done);
-            // The receiver is to hear of the end; that all is done it said itself.
-            let farewell = if result.is_ok() { Duration::ZERO } else { FAREWELL };
-            let _ = tokio::time::timeout(farewell, connected.endpoint.wait_idle()).await;
+            // The receiver is to hear of the end, even if that is lost once; that all is done it said itself.
+            if result.is_err() {
+                let _ = tokio::time::timeout(FAREWELL, connected.endpoint.wait_idle()).await;
+            }
             if *self.stop.borrow() {
                 break UploadEnd::Stopped;
             }

@@ -59,7 +59,7 @@ pub use known_nodes::{KeyChanged, KnownNodes};
 pub use private_file::PrivateFileError;
 pub use server::{SecureConfig, SecureCounts, SecureError, SecureServer};
 pub use session::{Alpn, Session};
-pub(crate) use session::{close, close_with, peer_of};
+pub(crate) use session::{close, close_with, part_with, peer_of};
 pub use socket::Buffers;
 pub use squall::secure::{PORT, Parting};
 pub use target::{Target, TargetError};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use squall::congestion::Belief;
 use squall::secure::Parting;
@@ -89,3 +90,23 @@ pub(crate) fn close_with(connection: &quinn::Connection, code: u32, reason: &[u8
     ModelController::let_close(connection);
     connection.close(code.into(), reason);
 }
+
+/// Closes as [`close_with`] does and waits until that has left: a process that ends before takes it along, and the peer
+/// waits until nothing came for too long.
+pub(crate) async fn part_with(connection: &quinn::Connection, code: u32, reason: &[u8]) {
+    let sent = || connection.stats().udp_tx.datagrams;
+    let is_told = connection.close_reason().is_some();
+    let before = sent();
+    close_with(connection, code, reason);
+    let leaves = async {
+        // Once it is closed, nothing else is sent.
+        while !is_told && sent() == before {
+            tokio::time::sleep(MOMENT).await;
+        }
+    };
+    let _ = tokio::time::timeout(LEAVING, leaves).await;
+}
+
+const MOMENT: Duration = Duration::from_millis(1);
+/// A host that has no time for it for so long is not waited for.
+const LEAVING: Duration = Duration::from_secs(1);

@@ -1,12 +1,14 @@
 //! What the receiver says, on its way to the control stream: entries that follow one another share a message.
 
 use std::io;
+use std::time::Duration;
 
 use quinn::{Connection, SendStream};
 use squall::files::WINDOW;
 use squall::files::wire::Verdict;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::files::disk::Trouble;
 use crate::secure::{Parting, close_with};
@@ -66,8 +68,8 @@ pub(super) async fn write(
         stream.write_all(&bytes).await?;
         if taken.last() == Some(&Say::Complete) {
             let _ = stream.finish();
-            // When the sender has all of it, neither has anything more to say.
-            let _ = stream.stopped().await;
+            // When the sender has all of it, neither has anything more to say. One whose last datagram was lost is gone.
+            let _ = timeout(LINGER, stream.stopped()).await;
             close_with(&connection, Parting::Done.code(), b"");
             return Ok(());
         }
@@ -108,6 +110,9 @@ fn encode(said: &[Say], out: &mut Vec<u8>) {
         rest = &rest[taken..];
     }
 }
+
+/// How long a sender may take to acknowledge that all is done: a network that is away for some seconds is waited for.
+const LINGER: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ use super::shared::{Job, Offered, Shared, What};
 use super::walk::{Filter, Item, Tally};
 use super::{offers, small, verdicts, walk};
 use crate::files::disk::show;
-use crate::secure::{Parting, Session, close_with};
+use crate::secure::{Parting, Session, close_with, part_with};
 
 /// How something is sent.
 #[derive(Clone)]
@@ -158,7 +158,7 @@ impl Sender {
             counts.sent = shared.counting.handed.load(Ordering::Relaxed);
         }
         match &result {
-            Ok(()) => close_with(&connection, Parting::Done.code(), b""),
+            Ok(()) => part_with(&connection, Parting::Done.code(), b"").await,
             Err(failure) => close_with(&connection, Closing::Broken.code(), failure.to_string().as_bytes()),
         }
         (counts, result)

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::UdpSocket;
 
+use super::super::session::part_with;
 use super::*;
 
 /// Passes datagrams on between `server` and whoever comes, and drops those for the server while it is `held`.
@@ -45,4 +46,22 @@ async fn who_closes_with_a_full_window_under_way_is_heard() {
     connected.session.close(Parting::Stopping);
     assert_eq!(parting(&session.connection).await, Some(Parting::Stopping));
     passing.abort();
+}
+
+#[tokio::test]
+async fn who_parts_and_ends_at_once_is_heard() {
+    let server = SecureServer::bind(config(Admission::Loopback)).unwrap();
+    let client = SecureClient::new(Alpn::FILES, nowhere(), Transport::default().idle(Duration::from_secs(3)));
+    let target = target(&server);
+    // A process of its own, as it were: nothing of it goes on when it is over.
+    let ending = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let connected = client.connect(&target).await.unwrap();
+            part_with(&connected.session.connection, Parting::Done.code(), b"").await;
+        });
+    });
+    let session = server.accept().await.unwrap();
+    assert_eq!(parting(&session.connection).await, Some(Parting::Done));
+    ending.join().unwrap();
 }
