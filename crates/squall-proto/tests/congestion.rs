@@ -99,8 +99,13 @@ fn loss_in_bursts_costs_little() {
 #[test]
 fn two_share_alike_and_so_does_one_that_comes_later() {
     each_seed(|seed| {
-        for (late, settle, ratio) in [(0.0, 4.0, 1.5), (3.0, 20.0, 1.5)] {
-            let mut path = path(USUAL, seed);
+        let gigabit = ("rate=1gbit,delay=25ms,queue=6MB", 1e9 / 200e6 * USUAL_RATE);
+        for (late, settle, ratio, (weather, all)) in [
+            (0.0, 4.0, 1.5, (USUAL, USUAL_RATE)),
+            (3.0, 20.0, 1.4, (USUAL, USUAL_RATE)),
+            (3.0, 5.0, 1.5, gigabit),
+        ] {
+            let mut path = path(weather, seed);
             path.sender(squall());
             path.run(seconds(late));
             path.sender(squall());
@@ -108,7 +113,7 @@ fn two_share_alike_and_so_does_one_that_comes_later() {
             let did = path.run(seconds(8.0));
             let (one, other) = (did[0].rate, did[1].rate);
             assert!(one < ratio * other && other < ratio * one, "seed {seed}, {late} s: {did:?}");
-            assert!(one + other > 0.93 * USUAL_RATE, "seed {seed}, {late} s: {did:?}");
+            assert!(one + other > 0.93 * all, "seed {seed}, {late} s: {did:?}");
             assert!(did[0].waited < seconds(0.0125), "seed {seed}, {late} s: {did:?}");
         }
     });
@@ -152,9 +157,8 @@ fn a_longer_way_is_believed_after_a_while_and_slows_nothing_down_for_long() {
     path.sender(squall());
     path.run(seconds(4.0));
     path.change("rate=200mbit,delay=50ms,queue=1.2MB");
-    path.run(seconds(4.0));
-    assert!(path.run(seconds(4.0))[0].rate > 0.7 * USUAL_RATE);
-    path.run(seconds(10.0));
+    path.run(seconds(6.0));
+    assert!(path.run(seconds(4.0))[0].rate > 0.9 * USUAL_RATE);
     let round_trip = belief(&path, 0).round_trip.unwrap();
     assert!((seconds(0.099)..seconds(0.11)).contains(&round_trip), "{round_trip:?}");
 }
@@ -183,7 +187,7 @@ fn too_little_to_send_makes_nothing_forgotten() {
     path.supply(sender, None);
     path.run(seconds(0.2));
     let did = path.run(seconds(0.5))[0];
-    assert!(did.rate > 0.88 * USUAL_RATE, "{did:?}");
+    assert!(did.rate > 0.9 * USUAL_RATE, "{did:?}");
 }
 
 #[test]

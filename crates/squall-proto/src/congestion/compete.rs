@@ -19,11 +19,25 @@ pub(super) struct Competition {
     most: f64,
     /// Seconds until the window is `most` again.
     until: f64,
+    /// Window and round trip of the round with the longest one.
+    crest: (u64, Duration),
 }
 
 impl Competition {
     pub(super) fn new(now: Time, packets: f64) -> Self {
-        Self { epoch: now, most: packets, until: 0.0 }
+        Self { epoch: now, most: packets, until: 0.0, crest: (0, Duration::ZERO) }
+    }
+
+    /// A round with this window had this round trip.
+    pub(super) fn round(&mut self, window: u64, round_trip: Duration) {
+        if round_trip > self.crest.1 {
+            self.crest = (window, round_trip);
+        }
+    }
+
+    /// The window and the round trip of the round with the longest one.
+    pub(super) fn crest(&self) -> (u64, Duration) {
+        self.crest
     }
 
     /// The window now.
@@ -71,6 +85,15 @@ mod tests {
         competition.back_off(at(10), 1400.0);
         assert!((competition.window(at(10)) - 980.0).abs() < 1e-6);
         assert!(competition.window(at(20)) < 1400.1);
+    }
+
+    #[test]
+    fn the_crest_is_the_round_with_the_longest_round_trip() {
+        let mut competition = Competition::new(Time::ZERO, 1000.0);
+        for (window, millis) in [(500, 70), (900, 95), (1000, 90)] {
+            competition.round(window, Duration::from_millis(millis));
+        }
+        assert_eq!(competition.crest(), (900, Duration::from_millis(95)));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 
+use super::base::Base;
 use super::belief::{Belief, Phase};
 use super::compete::{self, Competition};
 use super::config::CongestionConfig;
 use super::delivery::{Deliveries, Sample};
 use super::drain::{self, Drains};
-use super::filters::{Largest, Least};
+use super::filters::Largest;
 use super::losses::{Losses, Verdict};
 use super::queue::{self, Law};
 use super::round::{Ended, Round};
@@ -42,10 +43,7 @@ pub struct Controller {
     deliveries: Deliveries,
     round: Round,
     bandwidth: Largest,
-    /// Means of rounds.
-    without: Least,
-    /// Single round trips.
-    shortest: Least,
+    base: Base,
     queue: Duration,
     /// How much longer a round's mean round trip is than its shortest, in seconds. A queue that is kept is the same
     /// for all of a round; what makes them differ is none.
@@ -84,6 +82,13 @@ struct Drain {
     competition: Option<Competition>,
 }
 
+impl Drain {
+    /// Where the queue was longest of late: the window in which it begins may have made none at all.
+    fn crest(&self) -> (u64, Duration) {
+        self.competition.map_or(self.before, |competition| competition.crest())
+    }
+}
+
 impl Controller {
     /// A controller of a connection whose packets have up to `packet` bytes.
     ///
@@ -101,8 +106,7 @@ impl Controller {
             deliveries: Deliveries::default(),
             round: Round::new(now, 0),
             bandwidth: Largest::default(),
-            without: Least::default(),
-            shortest: Least::default(),
+            base: Base::default(),
             queue: Duration::ZERO,
             jitter: 0.0,
             losses: Losses::default(),
@@ -130,8 +134,8 @@ impl Controller {
     pub fn belief(&self) -> Belief {
         Belief {
             bandwidth: self.bandwidth.get() as u64,
-            round_trip: self.without.get(),
-            shortest: self.shortest.get(),
+            round_trip: self.base.get(),
+            shortest: self.base.shortest(),
             queue: self.queue,
             window: self.window,
             loss: self.losses.usual(),
@@ -146,7 +150,7 @@ impl Controller {
 
     /// Packets of `bytes` bytes in all were sent.
     pub fn handle_sent(&mut self, now: Time, bytes: u64) {
-        let resolution = self.shortest.get().unwrap_or_default() / 512;
+        let resolution = self.base.shortest().unwrap_or_default() / 512;
         self.deliveries.sent(now, bytes, resolution);
     }
 
@@ -163,7 +167,7 @@ impl Controller {
         // Of a few packets, one fewer is a large part, and one that is not full waits as a full one does.
         self.filled |= before >= self.window - self.window / 4 || before + 2 * self.packet >= self.window;
         let Some(sample) = self.deliveries.finish(now, in_flight, limited) else { return };
-        self.shortest.add(now, sample.round_trip);
+        self.base.sample(now, sample.round_trip);
         if let Some(rate) = sample.rate
             && (!sample.limited || rate > self.bandwidth.get())
         {
@@ -210,7 +214,7 @@ impl Controller {
     fn grow(&mut self, before: u64, sample: &Sample) {
         match &mut self.state {
             State::Startup(startup) => {
-                let without = self.without.get().or(self.shortest.get()).unwrap_or_default();
+                let without = self.base.get().or(self.base.shortest()).unwrap_or_default();
                 // With little under way, acknowledgements are held back for a while, and that is no queue.
                 if before < self.window / 2 {
                     return;
@@ -228,8 +232,8 @@ impl Controller {
     }
 
     fn end_round(&mut self, now: Time, ended: &Ended) {
-        self.without.add(now, ended.round_trip);
-        let without = self.without.get().unwrap_or_default();
+        self.base.round(now, ended);
+        let without = self.base.get().unwrap_or_default();
         self.queue = ended.queue(without);
         self.jitter += (ended.jitter().as_secs_f64() - self.jitter) / JITTER_ROUNDS;
         let (filled, _) = (core::mem::take(&mut self.filled), core::mem::take(&mut self.marked));
@@ -257,8 +261,9 @@ impl Controller {
     }
 
     fn steady(&mut self, now: Time, ended: &Ended, without: Duration, filled: bool) {
-        // Without what is added for losses, which may be what is tried out.
-        let holds = (self.bandwidth.get() * without.as_secs_f64()) as u64;
+        // Without what is added for losses, which may be what is tried out; no less than was ever seen to fit.
+        let mean = self.base.mean().unwrap_or(without);
+        let holds = (self.bandwidth.get() * mean.as_secs_f64()) as u64;
         let verdict = self.losses.round(now, ended, self.window, holds, self.packet);
         if let Verdict::TooMuch(window) | Verdict::Innocent(window) = verdict {
             self.law.pause();
@@ -306,9 +311,8 @@ impl Controller {
                 self.state = State::Drain(drain);
             }
             (..drain::MOST_ROUNDS, Some(_)) if !empty => self.state = State::Drain(drain),
-            (_, Some(first)) if !empty && drain::is_bottom(drain.before, first, within) => {
-                self.without = Least::default();
-                self.without.add(now, ended.round_trip);
+            (_, Some(first)) if !empty && drain::is_bottom(drain.crest(), first, within) => {
+                self.base.replace(now, ended);
                 self.drained(now, ended, drain.before.0);
             }
             (_, Some(first)) if !empty => {
@@ -331,8 +335,9 @@ impl Controller {
     fn drained(&mut self, now: Time, ended: &Ended, before: u64) {
         self.drains.done(now);
         self.losses.drained(ended, self.packet);
+        self.base.drained(now, ended);
         self.enter(State::Steady);
-        let without = self.without.get().unwrap_or_default();
+        let without = self.base.get().unwrap_or_default();
         // A queue that stood for the path's own is gone.
         self.set_window(self.holds(without + self.target(without)).min(before as f64));
         self.trusted = self.window;
@@ -340,6 +345,7 @@ impl Controller {
 
     fn compete(&mut self, now: Time, ended: &Ended, without: Duration, mut competition: Competition) {
         let target = self.target(without);
+        competition.round(self.window, ended.round_trip);
         if drain::is_empty(self.queue, target) {
             self.trusted = self.window;
             return self.enter(State::Steady);
@@ -360,7 +366,7 @@ impl Controller {
 
     /// Follows the bandwidth while the queue of the start-up drains.
     fn settle(&mut self) {
-        let without = self.without.get().or(self.shortest.get()).unwrap_or_default();
+        let without = self.base.get().or(self.base.shortest()).unwrap_or_default();
         let target = self.target(without);
         self.set_window(self.holds(without + target));
     }

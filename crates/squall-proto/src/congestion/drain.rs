@@ -60,9 +60,9 @@ pub(super) fn is_empty(queue: Duration, target: Duration) -> bool {
     queue <= target / 2
 }
 
-/// Whether a drain reached the bottom although the round trip is longer than it once was: what was given way at `first`
-/// shortened it, and what was given way after that, `now`, did not. So nothing waits, and the path itself has
-/// become longer. Each is a window and a round trip.
+/// Whether a drain reached the bottom although the round trip is longer than it once was: it was longer still with the
+/// window of `before`, and what was given way between `first` and `now` did not shorten it. So nothing waits, and the path
+/// itself has become longer. Each is a window and a round trip.
 pub(super) fn is_bottom(before: (u64, Duration), first: (u64, Duration), now: (u64, Duration)) -> bool {
     // The share of all that is in flight: what was given way shortens a queue by as much as that.
     let share = |from: (u64, Duration), to: (u64, Duration)| {

@@ -17,6 +17,9 @@ pub(super) struct Losses {
     usual: f64,
     /// How many packets that is known from.
     seen: f64,
+    /// How many times as much as independent losses do those of a round vary: what is lost in bursts, or is only late and
+    /// makes others look lost, comes several at a time.
+    spread: f64,
     trial: Option<Trial>,
     cap: Option<Cap>,
 }
@@ -75,6 +78,9 @@ impl Losses {
         }
         let (loss, packets) = (part(ended.lost, ended.acked), packets(ended, packet));
         if !self.is_excess(loss, packets) {
+            let off = loss - self.usual;
+            let spread = off * off / self.variance(packets);
+            self.spread += (spread.min(MOST_SPREAD) - self.spread) / MEMORY;
             self.learn(loss, packets);
             return Verdict::Usual;
         }
@@ -104,8 +110,13 @@ impl Losses {
     }
 
     fn margin(&self, packets: f64) -> f64 {
+        NOTICED + 3.0 * libm::sqrt(self.variance(packets) * self.spread.max(1.0))
+    }
+
+    /// Of the part that is lost of so many packets, if losses are independent.
+    fn variance(&self, packets: f64) -> f64 {
         let usual = self.usual.max(1.0 / packets.max(1.0)).min(0.5);
-        NOTICED + 3.0 * libm::sqrt(usual * (1.0 - usual) / packets.max(1.0))
+        usual * (1.0 - usual) / packets.max(1.0)
     }
 
     fn learn(&mut self, loss: f64, packets: f64) {
@@ -181,6 +192,7 @@ const JUDGED_DRAIN: f64 = 30.0;
 const LONGEST_TRIAL: u32 = 8;
 /// How many rounds the usual loss is a mean of.
 const MEMORY: f64 = 16.0;
+const MOST_SPREAD: f64 = 16.0;
 /// How long a cap holds before it rises, and by how much it then does in a round.
 const HOLD: Duration = Duration::from_secs(1);
 const GROWTH: f64 = 1.05;
@@ -199,6 +211,7 @@ mod tests {
             lost,
             round_trip: Duration::from_millis(50),
             shortest: Duration::from_millis(50),
+            samples: 100,
             rate: 1e6,
             limited: false,
         };
@@ -218,6 +231,22 @@ mod tests {
             assert_eq!(round(&mut losses, 50 * at, 23 + at % 5), Verdict::Usual, "round {at}");
         }
         assert!((losses.usual() - 0.25).abs() < 0.01, "{losses:?}");
+    }
+
+    #[test]
+    fn gusts_of_which_there_were_several_are_usual() {
+        let mut losses = Losses::default();
+        let judge = |losses: &Losses| losses.is_excess(0.09, (WINDOW / PACKET) as f64);
+        let verdicts = [0, 50, 100].map(|millis| round(&mut losses, millis, 4));
+        assert_eq!(verdicts[1..], [Verdict::Usual, Verdict::Innocent(WINDOW)], "it was tried out");
+        for at in 3..40 {
+            assert_eq!(round(&mut losses, 50 * at, 4), Verdict::Usual);
+        }
+        assert!(judge(&losses));
+        for at in 40..80 {
+            assert_eq!(round(&mut losses, 50 * at, 2 + at % 2 * 4), Verdict::Usual, "round {at}");
+        }
+        assert!(!judge(&losses) && losses.is_excess(0.2, 1000.0), "{losses:?}");
     }
 
     #[test]

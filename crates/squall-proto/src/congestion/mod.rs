@@ -6,7 +6,7 @@
 //!
 //! A queue that fills slows it down, a lost datagram does not. Loss tells of congestion only if there is less of it
 //! when less is sent, and that is tried out; what was there anyway is the weather. The queue
-//! is seen in the round trip: the mean of a round over the least such mean. The
+//! is seen in the round trip: the mean of a round over what that is without a queue. The
 //! controller keeps its own queue at a part of the round trip that is smaller the faster it is, so that
 //! several share alike, and regularly lets it run empty, so that all of them know how long the
 //! round trip is without one. Where a queue stays although the controller gives way, someone
@@ -17,6 +17,7 @@
 //! [FAST TCP](https://doi.org/10.1109/TNET.2006.886335) and [Swift](https://doi.org/10.1145/3387514.3406591), the
 //! two modes [Copa](https://www.usenix.org/conference/nsdi18/presentation/arun).
 
+mod base;
 mod belief;
 mod compete;
 mod config;

@@ -12,6 +12,8 @@ use core::time::Duration;
 pub(super) struct Law {
     /// For how many rounds the queue stayed under half of its target.
     empty: u32,
+    /// For how many it stayed clearly under it.
+    low: u32,
 }
 
 /// The queue to keep with `packets` packets in flight and a round trip of `without` a queue.
@@ -26,18 +28,17 @@ impl Law {
         let (without, queue, target) = (without.as_secs_f64(), queue.as_secs_f64(), target.as_secs_f64());
         let step = GAIN * (target - queue) / (without + queue);
         self.empty = if queue < target / 2.0 { self.empty + 1 } else { 0 };
-        // There is room: a path that got faster is filled within a few rounds.
-        let step = if self.empty > PATIENCE {
-            step * f64::from(1_u32 << (self.empty - PATIENCE).min(8))
-        } else {
-            step
-        };
+        self.low = if queue < target * LOW { self.low + 1 } else { 0 };
+        // There is room: a path that got faster is filled within a few rounds. Or the queue is that of others who keep it
+        // shorter, since they send more, and what this one sends does not make it longer yet.
+        let times = |rounds: u32, most| f64::from(1_u32 << rounds.saturating_sub(PATIENCE).min(most));
+        let step = step * times(self.empty, 8).max(times(self.low, 3));
         1.0 + step.clamp(-MOST_DOWN, MOST_UP)
     }
 
     /// Forgets that there was room.
     pub(super) fn pause(&mut self) {
-        self.empty = 0;
+        (self.empty, self.low) = (0, 0);
     }
 }
 
@@ -50,6 +51,8 @@ const STEEP: f64 = 0.75;
 /// The queue answers a round late, so that a gain of one would swing.
 const GAIN: f64 = 0.5;
 const PATIENCE: u32 = 2;
+/// Clearly under the target.
+const LOW: f64 = 0.75;
 const MOST_UP: f64 = 0.35;
 const MOST_DOWN: f64 = 0.15;
 
@@ -86,5 +89,18 @@ mod tests {
         assert!(factors[0] < 1.06 && factors[9] == 1.0 + MOST_UP, "{factors:?}");
         law.pause();
         assert_eq!(law.factor(WITHOUT, Duration::ZERO, Duration::from_millis(5)), factors[0]);
+    }
+
+    #[test]
+    fn a_queue_that_others_keep_short_makes_it_grow_faster_and_one_near_the_target_does_not() {
+        let millis = Duration::from_millis;
+        let after = |queue: u64| {
+            let mut law = Law::default();
+            let mut factors = [0.0; 10];
+            factors.fill_with(|| law.factor(WITHOUT, millis(queue), millis(12)));
+            (factors[9] - 1.0) / (factors[0] - 1.0)
+        };
+        assert!((after(8) - 8.0).abs() < 1e-6, "{}", after(8));
+        assert!((after(10) - 1.0).abs() < 1e-6, "{}", after(10));
     }
 }

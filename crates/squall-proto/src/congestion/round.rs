@@ -12,6 +12,7 @@ pub(super) struct Round {
     /// It ends when a packet is acknowledged before whose sending so much had been delivered.
     until: u64,
     acked: u64,
+    samples: u32,
     lost: u64,
     /// Round trips in seconds, weighted by bytes.
     weighted: f64,
@@ -29,6 +30,7 @@ pub(super) struct Ended {
     /// The mean over what was acknowledged.
     pub(super) round_trip: Duration,
     pub(super) shortest: Duration,
+    pub(super) samples: u32,
     /// What arrived a second, in bytes.
     pub(super) rate: f64,
     /// Whether the sender had too little to send.
@@ -41,6 +43,7 @@ impl Round {
             began: now,
             until: delivered,
             acked: 0,
+            samples: 0,
             lost: 0,
             weighted: 0.0,
             shortest: Duration::MAX,
@@ -55,6 +58,7 @@ impl Round {
     /// Counts a sample; gives the round if that ended it.
     pub(super) fn add(&mut self, now: Time, sample: &Sample, delivered: u64) -> Option<Ended> {
         self.acked += sample.bytes;
+        self.samples += 1;
         self.weighted += sample.round_trip.as_secs_f64() * sample.bytes as f64;
         self.shortest = self.shortest.min(sample.round_trip);
         self.limited |= sample.limited;
@@ -66,6 +70,7 @@ impl Round {
             lost: self.lost,
             round_trip: Duration::from_secs_f64(self.weighted / self.acked as f64),
             shortest: self.shortest,
+            samples: self.samples,
             rate: self.acked as f64 / (now - self.began).as_secs_f64(),
             limited: self.limited,
         };

@@ -75,6 +75,7 @@ mod tests {
             lost: 0,
             round_trip: Duration::ZERO,
             shortest: Duration::ZERO,
+            samples: 1,
             rate: 1.0,
             limited,
         };
