@@ -1,6 +1,7 @@
 """Who may send and who is sent to: tokens, keys, the line that a receiver shows, and how both programs end."""
 
 import collections
+import json
 import os
 import re
 import select
@@ -266,6 +267,20 @@ class FilesSecure(FilesCase):
             self.assertFalse(receiver.has_ended())
             self.assertEqual(receiver.wait(), 0)
         self.assertEqual((self.inbox / "hello").read_bytes(), b"hello")
+
+    def test_a_reader_that_does_not_read_stops_nobody_and_misses_nothing(self):
+        receiver = subprocess.Popen([SQUALL, "receive", self.inbox, "--on", "127.0.0.1:0", "--json"],
+                                    env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(receiver.stdout.close)
+        self.addCleanup(receiver.kill)
+        line = json.loads(receiver.stdout.readline())["send"]
+        # Their lines are more than a pipe holds.
+        names = {self.file(f"many/{number:04}-{'x' * 100}", b"x").name for number in range(2000)}
+        self.assertEqual(self.typed(line, self.source / "many").returncode, 0)
+        receiver.terminate()
+        events = [json.loads(line) for line in receiver.stdout]
+        self.assertEqual(receiver.wait(PATIENCE), 0)
+        self.assertEqual({os.path.basename(event["path"]) for event in events if event["event"] == "stored"}, names)
 
     def test_who_takes_files_from_everybody_lets_nobody_replace_them(self):
         receiver = self.receiver("--open")

@@ -1,8 +1,9 @@
 //! `squall receive`: files from another machine.
 
+mod lines;
 mod show;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -88,7 +89,7 @@ nobody means to resume.
 Fields of --json: event, and for listening: dir, on, key, send (the line), note (what the kernel cut; \
 null: nothing); came: session, peer; stored: session, path, \
 size; refused: session, path, reason, text; went: session, peer, stored, unchanged, refused, withdrawn, bytes, broken \
-(null: all was brought).
+(null: all was brought); left-out: count (of lines: nobody read them, and 16 MiB waited).
 
 Examples:
   squall receive                       into this directory, from whoever has the token
@@ -131,7 +132,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     if let Err(problem) = squall::socket::process::raise_descriptor_limit() {
         say(format_args!("squall: cannot raise the limit on open descriptors: {problem}"));
     }
-    let display = Arc::new(Display::new(arguments));
+    let display = Arc::new(Display::new(arguments)?);
     let telling = Arc::clone(&display);
     let server = FileServer::start(config, secure, move |event| telling.show(event)).map_err(refuse)?;
     for absent in server.left_out() {
@@ -154,7 +155,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     }
     let _ = stopped.recv();
     server.stop();
-    io::stdout().flush()?;
+    display.end();
     Ok(Exit::Done)
 }
 

@@ -12,18 +12,34 @@ use squall_node::files::{FileServer, ReceiveEvent};
 use squall_node::secure::{Fingerprint, PORT, Token};
 
 use super::Arguments;
-use crate::output::{say, shown, with_path, write_json};
+use super::lines::Lines;
+use crate::output::{counted, say, shown, with_path, write_json};
 
 /// Shows what happens: lines for people, or JSON.
 pub(super) struct Display {
     json: bool,
     verbose: bool,
     dir: PathBuf,
+    lines: Lines,
 }
 
 impl Display {
-    pub(super) fn new(arguments: &Arguments) -> Self {
-        Self { json: arguments.json, verbose: arguments.verbose, dir: arguments.dir.clone() }
+    /// On standard output.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn new(arguments: &Arguments) -> io::Result<Self> {
+        let tell = match arguments.json {
+            true => |left_out| as_line(&json!({ "event": "left-out", "count": left_out })),
+            false => |left_out| format!("{} left out, since nobody read them\n", counted(left_out, "line")),
+        };
+        let lines = Lines::to(io::stdout(), tell)?;
+        Ok(Self { json: arguments.json, verbose: arguments.verbose, dir: arguments.dir.clone(), lines })
+    }
+
+    /// Waits until all is written, as long as somebody reads.
+    pub(super) fn end(&self) {
+        self.lines.end();
     }
 
     /// Where it listens, and what is to be typed elsewhere.
@@ -63,12 +79,13 @@ impl Display {
     }
 
     pub(super) fn show(&self, event: &ReceiveEvent) {
-        let mut out = io::stdout().lock();
-        // A reader that has gone has what it wanted; the files come all the same.
-        let _ = match self.json {
-            true => to_json(event).map_or(Ok(()), |event| write_json(&mut out, &event)),
-            false => self.to_text(event).map_or(Ok(()), |line| writeln!(out, "{line}")),
+        let line = match self.json {
+            true => to_json(event).map(|event| as_line(&event)),
+            false => self.to_text(event).map(|line| line + "\n"),
         };
+        if let Some(line) = line {
+            self.lines.print(line);
+        }
     }
 
     fn to_text(&self, event: &ReceiveEvent) -> Option<String> {
@@ -104,6 +121,13 @@ impl Display {
         let dir = std::fs::canonicalize(&self.dir).unwrap_or_default();
         shown(path.strip_prefix(dir).unwrap_or(path))
     }
+}
+
+fn as_line(event: &Value) -> String {
+    let mut line = Vec::new();
+    // Nothing that is written to memory fails.
+    let _ = write_json(&mut line, event);
+    String::from_utf8_lossy(&line).into_owned()
 }
 
 /// What others can reach this machine by.
