@@ -31,14 +31,14 @@ impl Base {
 
     pub(super) fn round(&mut self, now: Time, ended: &Ended) {
         self.means.add(now, ended.round_trip);
-        // The shortest of a few is no shorter than their mean by much, whatever they are.
+        // With few samples the mean is close to the shortest, whatever the noise.
         if ended.samples >= ENOUGH {
             self.noise.add(now, ended.jitter());
         }
     }
 
-    /// A drain emptied the queue. Before the first one, only what was sent in the start-up may have found it empty, which was
-    /// too little for noise of its own: who saw that would believe in a shorter path than who came later.
+    /// A drain emptied the queue. Before the first one it may have been empty in the start-up alone, with too little under way
+    /// to make noise. Whoever saw that would believe in a shorter path than those who came later.
     pub(super) fn drained(&mut self, now: Time, ended: &Ended) {
         if !self.has_drained {
             *self = Self { shortest: self.shortest.clone(), has_drained: true, ..Self::default() };

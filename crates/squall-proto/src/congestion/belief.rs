@@ -11,7 +11,7 @@ pub struct Belief {
     pub bandwidth: u64,
     /// The round trip without a queue, as the mean of a round; `None` before the first one ended.
     pub round_trip: Option<Duration>,
-    /// The shortest single round trip of the last 80 seconds.
+    /// The shortest single round trip of the last 80 to 100 seconds, or since the path became another.
     pub shortest: Option<Duration>,
     /// How much longer the last round's mean round trip was than one without a queue.
     pub queue: Duration,

@@ -19,25 +19,30 @@ pub(super) struct Competition {
     most: f64,
     /// Seconds until the window is `most` again.
     until: f64,
-    /// Window and round trip of the round with the longest one.
-    crest: (u64, Duration),
+    /// Window and round trip of the round with the longest one since the last drain.
+    crest: Option<(u64, Duration)>,
 }
 
 impl Competition {
     pub(super) fn new(now: Time, packets: f64) -> Self {
-        Self { epoch: now, most: packets, until: 0.0, crest: (0, Duration::ZERO) }
+        Self { epoch: now, most: packets, until: 0.0, crest: None }
     }
 
     /// A round with this window had this round trip.
     pub(super) fn round(&mut self, window: u64, round_trip: Duration) {
-        if round_trip > self.crest.1 {
-            self.crest = (window, round_trip);
+        if self.crest.is_none_or(|(_, longest)| round_trip > longest) {
+            self.crest = Some((window, round_trip));
         }
     }
 
-    /// The window and the round trip of the round with the longest one.
-    pub(super) fn crest(&self) -> (u64, Duration) {
+    /// The window and the round trip of the round with the longest one since the last drain.
+    pub(super) fn crest(&self) -> Option<(u64, Duration)> {
         self.crest
+    }
+
+    /// Goes on after a drain.
+    pub(super) fn after_drain(self) -> Self {
+        Self { crest: None, ..self }
     }
 
     /// The window now.
@@ -93,7 +98,8 @@ mod tests {
         for (window, millis) in [(500, 70), (900, 95), (1000, 90)] {
             competition.round(window, Duration::from_millis(millis));
         }
-        assert_eq!(competition.crest(), (900, Duration::from_millis(95)));
+        assert_eq!(competition.crest(), Some((900, Duration::from_millis(95))));
+        assert_eq!(competition.after_drain().crest(), None);
     }
 
     #[test]

@@ -83,9 +83,10 @@ struct Drain {
 }
 
 impl Drain {
-    /// Where the queue was longest of late: the window in which it begins may have made none at all.
-    fn crest(&self) -> (u64, Duration) {
-        self.competition.map_or(self.before, |competition| competition.crest())
+    /// Whether it reached the bottom with what is in flight `now`.
+    fn is_bottom(&self, first: (u64, Duration), now: (u64, Duration)) -> bool {
+        let crest = self.competition.and_then(|competition| competition.crest());
+        drain::is_bottom(self.before, first, now) || drain::is_level(crest, self.before, first, now)
     }
 }
 
@@ -187,6 +188,9 @@ impl Controller {
         if persistent {
             self.window = self.config.initial();
             self.bandwidth = Largest::default();
+            // RFC 9002, section 5.2, would have the shortest round trip measured anew.
+            (self.base, self.drains) = (Base::default(), Drains::default());
+            (self.trusted, self.jitter) = (0, 0.0);
             self.enter(State::Startup(Startup::default()));
         }
     }
@@ -236,6 +240,7 @@ impl Controller {
         let without = self.base.get().unwrap_or_default();
         self.queue = ended.queue(without);
         self.jitter += (ended.jitter().as_secs_f64() - self.jitter) / JITTER_ROUNDS;
+        self.losses.relax(now);
         let (filled, _) = (core::mem::take(&mut self.filled), core::mem::take(&mut self.marked));
         match self.state {
             State::Startup(ref mut startup) => {
@@ -261,7 +266,7 @@ impl Controller {
     }
 
     fn steady(&mut self, now: Time, ended: &Ended, without: Duration, filled: bool) {
-        // Without what is added for losses, which may be what is tried out; no less than was ever seen to fit.
+        // Without what is added for losses, which may be what is tried out.
         let mean = self.base.mean().unwrap_or(without);
         let holds = (self.bandwidth.get() * mean.as_secs_f64()) as u64;
         let verdict = self.losses.round(now, ended, self.window, holds, self.packet);
@@ -311,7 +316,7 @@ impl Controller {
                 self.state = State::Drain(drain);
             }
             (..drain::MOST_ROUNDS, Some(_)) if !empty => self.state = State::Drain(drain),
-            (_, Some(first)) if !empty && drain::is_bottom(drain.crest(), first, within) => {
+            (_, Some(first)) if !empty && drain.is_bottom(first, within) => {
                 self.base.replace(now, ended);
                 self.drained(now, ended, drain.before.0);
             }
@@ -322,6 +327,7 @@ impl Controller {
                 // CUBIC goes on where it was, unless its share was wrong.
                 let packets = self.packets(self.window);
                 let same = drain.competition.filter(|_| window == drain.before.0 as f64);
+                let same = same.map(Competition::after_drain);
                 if window > drain.before.0 as f64 {
                     self.drains.soon(now);
                 }
@@ -373,6 +379,7 @@ impl Controller {
 
     fn enter(&mut self, state: State) {
         self.law.pause();
+        self.losses.interrupt();
         self.state = state;
     }
 

@@ -60,17 +60,36 @@ pub(super) fn is_empty(queue: Duration, target: Duration) -> bool {
     queue <= target / 2
 }
 
-/// Whether a drain reached the bottom although the round trip is longer than it once was: it was longer still with the
-/// window of `before`, and what was given way between `first` and `now` did not shorten it. So nothing waits, and the path
-/// itself has become longer. Each is a window and a round trip.
+/// Whether a drain reached the bottom although the round trip is longer than it once was: what was given way at `first`
+/// shortened it, and what was given way after that, `now`, did not. So nothing waits, and the path itself has
+/// become longer. Each is a window and a round trip.
 pub(super) fn is_bottom(before: (u64, Duration), first: (u64, Duration), now: (u64, Duration)) -> bool {
-    // The share of all that is in flight: what was given way shortens a queue by as much as that.
-    let share = |from: (u64, Duration), to: (u64, Duration)| {
-        let given = from.0.saturating_sub(to.0).max(1) as f64 / before.0.max(1) as f64;
-        (from.1.as_secs_f64() - to.1.as_secs_f64()) / before.1.as_secs_f64() / given
-    };
-    let (above, below) = (share(before, first), share(first, now));
+    let (above, below) = (share(before, before, first), share(before, first, now));
     above > 0.2 && below.max(-below) < above / 4.0
+}
+
+/// Whether there was nothing to drain, although the round trip is longer than it once was: giving way did not shorten it
+/// at all, and at the `crest`, with more in flight than `before`, it was longer. So it is this sender's own doing where there
+/// is a queue, and nobody else's.
+pub(super) fn is_level(
+    crest: Option<(u64, Duration)>,
+    before: (u64, Duration),
+    first: (u64, Duration),
+    now: (u64, Duration),
+) -> bool {
+    let is_flat = |share: f64| share.max(-share) < 0.1;
+    crest.is_some_and(|crest| {
+        crest.0 > before.0
+            && share(crest, crest, first) > 0.2
+            && is_flat(share(before, before, first))
+            && is_flat(share(before, first, now))
+    })
+}
+
+/// The share of `all` that is in flight: what was given way shortens a queue by as much as that.
+fn share(all: (u64, Duration), from: (u64, Duration), to: (u64, Duration)) -> f64 {
+    let given = from.0.saturating_sub(to.0).max(1) as f64 / all.0.max(1) as f64;
+    (from.1.as_secs_f64() - to.1.as_secs_f64()) / all.1.as_secs_f64() / given
 }
 
 /// How much is in flight meanwhile, as a part of what the path holds without a queue.
@@ -123,6 +142,18 @@ mod tests {
         assert!(is_bottom((1000, millis(140)), (500, millis(101)), (300, millis(100))));
         assert!(!is_bottom((1000, millis(140)), (500, millis(120)), (300, millis(112))));
         assert!(!is_bottom((1000, millis(140)), (500, millis(140)), (300, millis(141))));
+    }
+
+    #[test]
+    fn what_giving_way_does_not_change_is_no_queue_if_sending_more_made_one() {
+        let millis = Duration::from_millis;
+        let flat = [(800, millis(100)), (400, millis(100)), (240, millis(101))];
+        let level = |crest, [before, first, now]: [(u64, Duration); 3]| is_level(crest, before, first, now);
+        assert!(level(Some((2000, millis(134))), flat));
+        assert!(!level(None, flat), "a share too small to be seen looks like that");
+        assert!(!level(Some((800, millis(134))), flat), "others have made that queue");
+        let shared = [(800, millis(100)), (400, millis(90)), (240, millis(86))];
+        assert!(!level(Some((2000, millis(134))), shared));
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub(super) struct Losses {
     usual: f64,
     /// How many packets that is known from.
     seen: f64,
-    /// How many times as much as independent losses do those of a round vary: what is lost in bursts, or is only late and
-    /// makes others look lost, comes several at a time.
+    /// How many times as much the losses of a round vary as independent ones would: bursts, and late packets that are taken
+    /// for lost, come several at a time.
     spread: f64,
     trial: Option<Trial>,
     cap: Option<Cap>,
@@ -66,7 +66,6 @@ impl Losses {
         holds: u64,
         packet: u64,
     ) -> Verdict {
-        self.relax(now);
         if let Some(trial) = &mut self.trial {
             trial.rounds += 1;
             // The first round still brings the losses of what was sent before.
@@ -147,7 +146,13 @@ impl Losses {
         Verdict::Innocent(trial.window)
     }
 
-    fn relax(&mut self, now: Time) {
+    /// The window is set by something else now, so that a trial would tell nothing.
+    pub(super) fn interrupt(&mut self) {
+        self.trial = None;
+    }
+
+    /// A round ended: the cap rises, if it held for long enough.
+    pub(super) fn relax(&mut self, now: Time) {
         let Some(cap) = &mut self.cap else { return };
         if now - cap.since < HOLD {
             return;
@@ -215,7 +220,9 @@ mod tests {
             rate: 1e6,
             limited: false,
         };
-        losses.round(Time::from_epoch(Duration::from_millis(millis)), &ended, WINDOW, WINDOW / 2, PACKET)
+        let now = Time::from_epoch(Duration::from_millis(millis));
+        losses.relax(now);
+        losses.round(now, &ended, WINDOW, WINDOW / 2, PACKET)
     }
 
     #[test]

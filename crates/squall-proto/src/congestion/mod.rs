@@ -1,4 +1,4 @@
-//! How much a connection may have under way: a model of its path's bandwidth and shortest round trip.
+//! How much a connection may have under way: a model of its path's bandwidth and of its round trip without a queue.
 //!
 //! A [`Controller`] is told what was sent, what arrived and what was lost, and says how many bytes may be in flight
 //! ([`Controller::window`]). It is made for senders that let it set nothing but this window, and pace what is in

@@ -1,6 +1,6 @@
 //! How long a queue the controller keeps, and how it gets there.
 //!
-//! Each round the window is set towards what would make the round trip the shortest one plus the target
+//! Each round the window is set towards what would make the round trip that of an empty path plus the target
 //! ([FAST TCP](https://doi.org/10.1109/TNET.2006.886335)): above it shrinks, below it grows, whatever is lost. All who
 //! share a bottleneck see one queue. Whoever has more of it aims lower and shrinks, whoever has less aims
 //! higher and grows, until all have the same.
