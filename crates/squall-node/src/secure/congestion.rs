@@ -86,8 +86,8 @@ impl Controller for ModelController {
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, _: Option<u64>) {
-        // `quinn` looks at its clock before it reads from the socket: on a busy host the time is several milliseconds ago
-        // when an acknowledgement comes, and the round trip would be shorter than the path.
+        // `quinn` looks at its clock before it reads from the socket: on a busy host the time that it passes is several
+        // milliseconds old when an acknowledgement is read, and the round trip would be shorter than the path.
         let now = now.max(Instant::now());
         self.model.handle_acks_end(self.time(now), in_flight, app_limited);
     }

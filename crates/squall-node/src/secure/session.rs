@@ -91,22 +91,27 @@ pub(crate) fn close_with(connection: &quinn::Connection, code: u32, reason: &[u8
     connection.close(code.into(), reason);
 }
 
-/// Closes as [`close_with`] does and waits until that has left: a process that ends before takes it along, and the peer
-/// waits until nothing came for too long.
+/// Closes as [`close_with`] does and waits until that was handed to the kernel: a process that ends before takes it along,
+/// and the peer waits until nothing came for too long.
 pub(crate) async fn part_with(connection: &quinn::Connection, code: u32, reason: &[u8]) {
+    if connection.close_reason().is_some() {
+        return close_with(connection, code, reason);
+    }
     let sent = || connection.stats().udp_tx.datagrams;
-    let is_told = connection.close_reason().is_some();
     let before = sent();
     close_with(connection, code, reason);
+    let after = sent();
+    // Once it is closed, nothing else is sent. What was sent meanwhile may have been that, or an acknowledgement.
+    let patience = if after == before { LEAVING } else { UNSURE };
     let leaves = async {
-        // Once it is closed, nothing else is sent.
-        while !is_told && sent() == before {
+        while sent() == after {
             tokio::time::sleep(MOMENT).await;
         }
     };
-    let _ = tokio::time::timeout(LEAVING, leaves).await;
+    let _ = tokio::time::timeout(patience, leaves).await;
 }
 
 const MOMENT: Duration = Duration::from_millis(1);
 /// A host that has no time for it for so long is not waited for.
-const LEAVING: Duration = Duration::from_secs(1);
+const LEAVING: Duration = Duration::from_millis(500);
+const UNSURE: Duration = Duration::from_millis(20);

@@ -77,6 +77,8 @@ impl Drop for Claim {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     #[test]
@@ -92,15 +94,23 @@ mod tests {
     #[test]
     fn one_that_is_about_to_be_dropped_is_waited_for_and_no_other() {
         let claims = Claims::default();
-        let first = claims.take("a").unwrap();
-        let number = first.number();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| claims.take_after(number, "a"));
-            drop(first);
-            let second = waiting.join().unwrap().unwrap();
-            assert!(claims.take_after(number, "a").is_none());
-            drop(second);
-        });
-        assert!(claims.take_after(number, "a").is_some());
+        // Which of the two threads is first, the scheduler says.
+        for _ in 0..500 {
+            let first = claims.take("a").unwrap();
+            let number = first.number();
+            let both = Barrier::new(2);
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| {
+                    both.wait();
+                    claims.take_after(number, "a")
+                });
+                both.wait();
+                drop(first);
+                let second = waiting.join().unwrap().unwrap();
+                assert!(claims.take_after(number, "a").is_none());
+                drop(second);
+            });
+            assert!(claims.take_after(number, "a").is_some());
+        }
     }
 }

@@ -248,19 +248,17 @@ impl Incoming {
         let write = || -> io::Result<OwnedFd> {
             let fd = self.staging.write(&small_name(self.key()), true)?;
             let mut file = File::from(fd);
-            io::Write::write_all(&mut file, bytes)?;
-            self.dress(&file, modified)?;
+            let written = io::Write::write_all(&mut file, bytes).and_then(|()| self.dress(&file, modified));
+            if let Err(error) = written {
+                // It is there whole or not at all.
+                let _ = self.staging.remove(&small_name(self.key()));
+                return Err(error);
+            }
             Ok(file.into())
         };
         match room.write(self, write) {
             Ok(file) => Next::Commit(Ready { file, name: small_name(self.key()), size: bytes.len() as u64 }),
-            Err(next) => {
-                if matches!(next, Next::Refuse(_)) {
-                    // It is there whole or not at all.
-                    let _ = self.staging.remove(&small_name(self.key()));
-                }
-                next
-            }
+            Err(next) => next,
         }
     }
 

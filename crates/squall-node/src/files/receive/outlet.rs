@@ -68,7 +68,8 @@ pub(super) async fn write(
         stream.write_all(&bytes).await?;
         if taken.last() == Some(&Say::Complete) {
             let _ = stream.finish();
-            // When the sender has all of it, neither has anything more to say. One whose last datagram was lost is gone.
+            // When the sender has all of it, neither has anything more to say. One whose last acknowledgement was lost has
+            // ended and never answers.
             let _ = timeout(LINGER, stream.stopped()).await;
             close_with(&connection, Parting::Done.code(), b"");
             return Ok(());

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::claims::Claims;
@@ -14,14 +15,9 @@ use crate::files::disk::{Folder, Trouble, data_name, journal_name};
 pub(super) struct Room {
     staging: Arc<Folder>,
     claims: Claims,
-    refused: Mutex<AllRefused>,
-}
-
-#[derive(Debug, Default)]
-struct AllRefused {
-    files: VecDeque<Refused>,
+    refused: Mutex<VecDeque<Refused>>,
     /// How often one gave way.
-    made: u64,
+    made: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -34,7 +30,7 @@ struct Refused {
 
 impl Room {
     pub(super) fn new(staging: Arc<Folder>, claims: Claims) -> Self {
-        Self { staging, claims, refused: Mutex::default() }
+        Self { staging, claims, refused: Mutex::default(), made: AtomicU64::new(0) }
     }
 
     /// Writes something of a file. Where there is no room, one after the other of those that were refused for that gives
@@ -49,7 +45,7 @@ impl Room {
         what: impl Fn() -> io::Result<R>,
     ) -> Result<R, Next> {
         loop {
-            let made = self.refused().made;
+            let made = self.made.load(Ordering::Acquire);
             match incoming.write(&what).ok_or(Next::Wait)? {
                 Ok(written) => return Ok(written),
                 Err(error) if is_full(&error) => {
@@ -67,7 +63,11 @@ impl Room {
     }
 
     fn keep(&self, incoming: &Arc<Incoming>) {
-        let files = &mut self.refused().files;
+        let mut files = self.refused();
+        if incoming.is_settled() {
+            // It was another of its chunks that did not fit first.
+            return;
+        }
         files.retain(|refused| refused.key != incoming.key());
         if files.len() == MOST {
             files.pop_front();
@@ -78,10 +78,13 @@ impl Room {
 
     /// Whether there may be more room than when it had been made `made` times.
     fn make(&self, made: u64, for_key: &str) -> bool {
-        let mut refused = self.refused();
+        let mut files = self.refused();
         // Of several that find the disk full at once, the first makes room for all.
-        let is_made = refused.made != made || self.give_up_one(&mut refused.files, for_key);
-        refused.made += u64::from(refused.made == made && is_made);
+        if self.made.load(Ordering::Acquire) != made {
+            return true;
+        }
+        let is_made = self.give_up_one(&mut files, for_key);
+        self.made.fetch_add(u64::from(is_made), Ordering::Release);
         is_made
     }
 
@@ -115,7 +118,7 @@ impl Room {
         false
     }
 
-    fn refused(&self) -> MutexGuard<'_, AllRefused> {
+    fn refused(&self) -> MutexGuard<'_, VecDeque<Refused>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,6 +133,7 @@ const MOST: usize = 1024;
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::Barrier;
 
     use squall::files::Name;
 
@@ -213,7 +217,27 @@ mod tests {
     fn what_gave_way_is_not_written_any_more() {
         let house = House::new();
         let one = house.begun("one");
-        one.settle();
+        let (writing, gives_way) = (Barrier::new(2), Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let put = || {
+                    writing.wait();
+                    gives_way.wait();
+                    one.staged()?.put(1, 4096, &[7; 4096], 4096)
+                };
+                assert!(house.room.write(&one, put).is_ok());
+            });
+            writing.wait();
+            one.settle();
+            gives_way.wait();
+            one.give_up();
+        });
+        assert!(!house.has("one"));
+        assert_eq!(
+            one.staged().unwrap().data().metadata().unwrap().len(),
+            0,
+            "whoever still wrote is waited for"
+        );
         let late = house.room.write(&one, || -> io::Result<()> { panic!("nobody waits for it") });
         assert!(matches!(late, Err(Next::Wait)));
     }

@@ -183,8 +183,9 @@ fn reason_of(connection: &quinn::Connection, failure: SendFailure) -> SendFailur
             if code == u64::from(Closing::Broken.code()) {
                 return SendFailure::Refused(why);
             }
-            // Either may take the same a moment later.
-            let is_stopping = matches!(Parting::of(code), Some(Parting::Stopping | Parting::Silent));
+            // Each may take the same a moment later; `Done` before all was is that it did not hear this sender any more.
+            let is_stopping =
+                matches!(Parting::of(code), Some(Parting::Stopping | Parting::Silent | Parting::Done));
             SendFailure::Ended { why, is_stopping }
         }
         Some(error) if matches!(failure, SendFailure::Lost(_)) => lost(error),
