@@ -1,12 +1,18 @@
 //! The client's side of the greeting.
 
+use std::time::Duration;
+
 use quinn::{Connection, ConnectionError, ReadExactError};
 use squall::secure::{Greeting, Parting};
+use tokio::time::timeout;
 
 use super::super::proof::Prover;
 use super::super::session::close;
 use super::super::transport::open_wide;
 use super::super::{Alpn, ConnectError, Session, Token};
+
+/// How much later than the end of the stream the reason for it may come.
+const REASON: Duration = Duration::from_secs(1);
 
 /// Says that there is a token and proves it, and says nothing else before the server did the same.
 pub(super) async fn greet(
@@ -27,6 +33,10 @@ pub(super) async fn greet(
     match receive.read_exact(&mut answer).await {
         Ok(()) => {}
         Err(ReadExactError::FinishedEarly(len)) => {
+            // A server that turns somebody away drops the stream, too, and why it does may come behind its end.
+            if timeout(REASON, connection.closed()).await.is_ok() {
+                return Err(broken());
+            }
             return Err(no_greeting(connection, target, format!("it ends after {len} bytes")));
         }
         Err(ReadExactError::ReadError(_)) => return Err(broken()),

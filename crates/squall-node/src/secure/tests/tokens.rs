@@ -34,6 +34,23 @@ async fn a_wrong_token_is_told_on_both_sides() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_comes_behind_the_end_of_the_stream_is_heard() {
+    let server = attacker();
+    let target = target_of(&server);
+    let refusing = tokio::spawn(async move {
+        let connection = server.accept().await.unwrap().await.unwrap();
+        let (mut send, _receive) = connection.accept_bi().await.unwrap();
+        send.finish().unwrap();
+        send.stopped().await.unwrap();
+        close(&connection, Parting::TokenMissing);
+        server.wait_idle().await;
+    });
+    let refused = stranger().connect(&target).await.unwrap_err();
+    assert!(matches!(&refused, ConnectError::TokenMissing { .. }), "{refused}");
+    refusing.await.unwrap();
+}
+
+#[tokio::test]
 async fn who_has_no_token_is_told_that_one_is_needed() {
     let (server, _) = guarded();
     let refused = stranger().connect(&target(&server)).await.unwrap_err();
