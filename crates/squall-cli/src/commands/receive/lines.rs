@@ -98,7 +98,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
 
-    /// Takes so many writes and then none until it is let.
+    /// Takes nothing until it is let, and then says what it took.
     struct Held(Receiver<()>, Sender<String>);
 
     impl Write for Held {
